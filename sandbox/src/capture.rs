@@ -1,0 +1,104 @@
+//! What `collect` found and `commit` needs: the change set, and for each change where its new
+//! state lies and what the live side looked like. Plain data. Upholds: nothing re-reads the upper
+//! layer to decide what changed.
+
+use crate::change::{ChangeSet, RelPath, Timestamp};
+
+/// A change set with, for each change (same index), its provenance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capture {
+    /// What changed.
+    pub set: ChangeSet,
+    /// One for each change of `set`, in the same order.
+    pub provenance: Vec<Provenance>,
+    /// When the scratchpad was made: `CLOCK_REALTIME_COARSE` just before the mounts. A live inode
+    /// with `ctime >= since` was changed meanwhile.
+    pub since: Timestamp,
+    /// Things that were seen and are not committed, with the reason, for the report.
+    pub findings: Vec<Finding>,
+}
+
+/// Where one change comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// Index into the layout's volumes.
+    pub volume: usize,
+    /// Where the new state lies.
+    pub source: Source,
+    /// The live object at the change's *old* place (`moved_from`, or below a renamed directory the
+    /// path it came from, else the path itself) when it was collected; `None` when there was none.
+    pub live: Option<LiveIdentity>,
+    /// That old place.
+    pub live_path: RelPath,
+}
+
+/// Where the new state of a changed path lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Nowhere: the path is gone (a whiteout, or hidden by an opaque or replaced directory).
+    Gone,
+    /// A complete object in the upper layer: file with all its data, symlink, node, or a directory
+    /// that hides whatever lies below it.
+    Upper {
+        /// Path below the volume's upper layer.
+        path: RelPath,
+        /// Its inode number there.
+        ino: u64,
+        /// The live inode that it is a modified copy of (`trusted.overlay.origin`); `None` for one
+        /// that was made anew, also when it replaced another by rename.
+        origin: Option<u64>,
+    },
+    /// A directory that shows the live one (at `Provenance::live_path`) through: only its own
+    /// attributes, or its place, changed.
+    MergedDirectory {
+        /// Path below the volume's upper layer.
+        path: RelPath,
+    },
+    /// A file whose attributes, place or number of names changed while its data is still that of
+    /// the live inode (`trusted.overlay.metacopy`, or a copy that was found equal).
+    LiveData {
+        /// Path below the volume's upper layer.
+        path: RelPath,
+        /// Path of the live file that has the data, below the live root.
+        data: RelPath,
+        /// Its inode number.
+        ino: u64,
+    },
+}
+
+/// What tells one live object from another, and its states from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LiveIdentity {
+    /// Inode number.
+    pub ino: u64,
+    /// Number of names.
+    pub nlink: u64,
+    /// Time of last change of the inode.
+    pub ctime: Timestamp,
+    /// Time of last modification.
+    pub mtime: Timestamp,
+    /// Length.
+    pub size: u64,
+    /// `st_mode` with the type bits.
+    pub mode: u32,
+}
+
+/// Something in the scratchpad that cannot or will not be committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where.
+    pub path: RelPath,
+    /// What.
+    pub reason: FindingReason,
+}
+
+/// Why something in the scratchpad is not part of the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FindingReason {
+    /// It lies on a volume that is shown and not committed.
+    ShowOnly,
+    /// A socket's name is useless without the process that bound it.
+    SocketOfEndedProcess,
+    /// The live object changed while the scratchpad was in use.
+    LiveChanged,
+}

@@ -1,0 +1,13 @@
+//! Runs a command over an overlay of the live root, says what it changed, makes it real or drops
+//! it. Knows no journal and no peer.
+//!
+//! ```text
+//! Settings ─Prepared→ mounts ─Mounted→ command ─Running→ Exited ─collect→ Capture (ChangeSet)
+//!                                                          │
+//!                                  discard ←───────────────┴→ Approved ─commit→ Landed → Settled
+//! ```
+
+pub mod change;
+pub mod layout;
+pub mod capture;
+pub mod child;

@@ -1,0 +1,2 @@
+//! Process-wide set-up, one call of the library, and the exit code.
+fn main() {}
