@@ -1,1 +1,7 @@
 //! isconf.
+
+#![forbid(unsafe_code)]
+
+pub mod model;
+pub mod audit;
+pub mod ui;
