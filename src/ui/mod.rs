@@ -14,6 +14,7 @@ mod quantity;
 mod attributes;
 mod object_json;
 mod change_text;
+mod verdict_text;
 pub mod diff;
 pub mod report_text;
 pub mod report_json;

@@ -31,6 +31,10 @@ impl Page {
         self.text.push('\n');
     }
 
+    pub(super) fn paint(&self, role: Role, text: &str) -> String {
+        self.style.paint(role, text)
+    }
+
     pub(super) fn into_text(self) -> String {
         self.text
     }

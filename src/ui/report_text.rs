@@ -14,17 +14,18 @@
 use std::time::Duration;
 
 use isconf_sandbox::capture::{FindingReason, LiveIdentity};
-use isconf_sandbox::change::{ChangeSet, RelPath, Timestamp};
-use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome, Exit};
+use isconf_sandbox::change::{ChangeSet, RelPath};
+use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome};
 
 use super::attributes::Detail;
 use super::change_text::{changes_into, label_word, set_is_worth_showing};
 use super::diff::{ContentSource, DiffLimits, Secrets};
 use super::page::{Page, command_line, counted, escaped};
-use super::quantity::{errno_name, errno_text, human_bytes, human_duration, signal_name};
+use super::quantity::{errno_name, exact_time, human_bytes, human_duration, signal_name};
 use super::style::{Role, Style};
+use super::verdict_text::{verdict_sentence, verdict_word};
 use crate::model::report::{
-    Conflict, Congruence, Description, Divergence, Ending, Outcome, Place, Report, Totals, Verdict,
+    Conflict, Congruence, Description, Divergence, Place, Report, Totals, Verdict,
 };
 use crate::model::run::{Run, RunMode, RunOutcome};
 
@@ -331,7 +332,6 @@ fn live_words(live: Option<&LiveIdentity>) -> String {
     let Some(live) = live else {
         return "nothing".to_owned();
     };
-    let time = |at: Timestamp| super::quantity::exact_time(at);
     format!(
         "{} {:04o}, {}, inode {}, {}, mtime {}, ctime {}",
         file_type_words(live.mode),
@@ -339,8 +339,8 @@ fn live_words(live: Option<&LiveIdentity>) -> String {
         human_bytes(live.size),
         live.ino,
         counted(live.nlink, "name"),
-        time(live.mtime),
-        time(live.ctime)
+        exact_time(live.mtime),
+        exact_time(live.ctime)
     )
 }
 
@@ -474,56 +474,4 @@ fn closing_into(page: &mut Page, report: &Report) {
     }
     let (role, _) = verdict_word(report);
     page.line(2, &page.paint(role, &verdict_sentence(report)));
-}
-
-/// The verdict and what became of the changes, as sentences.
-pub(super) fn verdict_sentence(report: &Report) -> String {
-    let ending = match report.ending {
-        Ending::Exited(Exit::Status(status)) => Some(format!("Exit status {status}.")),
-        Ending::Exited(Exit::Signal(signal)) => {
-            Some(format!("The command was ended by {}.", signal_name(signal)))
-        }
-        Ending::CouldNotStart(errno) => Some(format!(
-            "The command could not be started: {}.",
-            errno_text(errno)
-        )),
-        Ending::NoCommand => None,
-    };
-    let verdict = match &report.verdict {
-        Verdict::Approved => None,
-        Verdict::CommandFailed => Some("Failed.".to_owned()),
-        Verdict::Conflict => Some("The live system changed meanwhile.".to_owned()),
-        Verdict::Refused(_) => Some("Refused.".to_owned()),
-        Verdict::Interrupted(signal) => Some(format!("Interrupted by {}.", signal_name(*signal))),
-        Verdict::RebootNotAllowed => Some("A reboot is needed.".to_owned()),
-    };
-    let outcome = match (report.outcome, report.is_approved()) {
-        (Outcome::Committed, true) => "Committed.",
-        (Outcome::Committed, false) => "Committed all the same.",
-        (Outcome::Previewed, true) => "Would be committed; this was a preview.",
-        (Outcome::Previewed, false) => "Would not be committed; this was a preview.",
-        (Outcome::Dropped, _) => "Nothing was committed.",
-        (Outcome::Kept, _) => "The scratchpad is kept; nothing was committed.",
-    };
-    let sentences = [ending, verdict, Some(outcome.to_owned())];
-    sentences
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// The verdict in a word or two.
-fn verdict_word(report: &Report) -> (Role, &'static str) {
-    match (&report.verdict, report.outcome) {
-        (Verdict::Approved, Outcome::Committed) => (Role::Added, "committed"),
-        (Verdict::Approved, Outcome::Previewed) => (Role::Added, "would be committed"),
-        (Verdict::Approved, Outcome::Dropped) => (Role::Added, "dropped"),
-        (Verdict::Approved, Outcome::Kept) => (Role::Added, "kept"),
-        (Verdict::CommandFailed, _) => (Role::Failure, "failed"),
-        (Verdict::Conflict, _) => (Role::Failure, "conflict"),
-        (Verdict::Refused(_), _) => (Role::Failure, "refused"),
-        (Verdict::Interrupted(_), _) => (Role::Failure, "interrupted"),
-        (Verdict::RebootNotAllowed, _) => (Role::Doubt, "reboot needed"),
-    }
 }
