@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use isconf_sandbox::change::{Digest, Node, RelPath};
+use isconf_sandbox::change::{Node, RelPath};
+
+use super::{Author, DraftId, EntryRef};
 
 /// What an audit found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,7 +22,7 @@ pub struct Audit {
     pub hashed: u64,
     /// Paths known to be unchanged since an earlier audit found them as expected.
     pub unchanged: u64,
-    /// How long it took.
+    /// How long it took; zero until whoever has a clock sets it.
     pub duration: Duration,
 }
 
@@ -71,18 +73,26 @@ pub enum Field {
     Flags,
 }
 
-/// The entry that wrote a path last.
+/// What wrote a path last.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Writer {
-    /// The entry's sequence number in its journal; `None` for wip and for changes outside of any
-    /// journal.
-    pub seq: Option<u64>,
-    /// Its id.
-    pub id: Digest,
-    /// Who made it, as `user@host`.
-    pub author: String,
-    /// The lock message.
+    /// Which change.
+    pub deed: WriterDeed,
+    /// Who made it; `None` when nobody is recorded.
+    pub author: Option<Author>,
+    /// The lock message; empty when there is none.
     pub message: String,
+}
+
+/// The change that wrote a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WriterDeed {
+    /// An entry of the journal.
+    Entry(EntryRef),
+    /// A draft that is not checked in.
+    Wip(DraftId),
+    /// A change that no journal has; the sequence number of its receipt.
+    OutOfBand(u64),
 }
 
 /// A path whose live state could not be read.

@@ -2,12 +2,13 @@
 //! value. Not for making text of it (`ui`) or for deciding the verdict (`replay`). Upholds: `up`
 //! and `up --noop`, people and programs, all get the same facts.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use isconf_sandbox::capture::{Finding, LiveIdentity};
-use isconf_sandbox::change::{Change, ChangeSet, Digest, Label, RelPath};
+use isconf_sandbox::change::{Change, ChangeSet, Kind, Label, RelPath};
 use isconf_sandbox::child::{Effect, Exit, Phases};
+
+use super::{Author, Bytes, ChangeDigests, DraftId, EntryKind, EntryRef};
 
 /// What one entry did in its scratchpad, what was judged, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,14 +17,14 @@ pub struct Report {
     pub place: Place,
     /// What the entry does.
     pub description: Description,
-    /// Who made it, as `user@host`; empty when nobody is recorded (`try`).
-    pub author: String,
+    /// Who made it; `None` when nobody is recorded (`try`).
+    pub author: Option<Author>,
     /// The lock message; empty when there is none.
     pub message: String,
     /// What it changed and what a commit makes real.
     pub changes: ChangeSet,
     /// The digests of `changes`; `None` when they were not computed (nothing ran).
-    pub digests: Option<ChangeSetDigests>,
+    pub digests: Option<ChangeDigests>,
     /// What it changed on volumes that are shown and never committed (`/run`).
     pub shown_only: ChangeSet,
     /// What it did or tried to do outside the filesystem.
@@ -39,7 +40,7 @@ pub struct Report {
     /// What was judged.
     pub verdict: Verdict,
     /// What became of the changes.
-    pub outcome: Outcome,
+    pub fate: Fate,
     /// Whether the change set equals the origin's.
     pub congruence: Congruence,
     /// The time of each phase.
@@ -52,18 +53,13 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// In the journal.
-    Journal {
-        /// Its sequence number, from 1.
-        seq: u64,
-        /// Its id.
-        id: Digest,
-    },
+    Journal(EntryRef),
     /// In the wip, or about to be.
     Wip {
         /// Its number within the wip, from 1.
         number: u64,
-        /// Its id; `None` when it is not recorded yet.
-        id: Option<Digest>,
+        /// Its name.
+        draft: DraftId,
     },
     /// Outside of any journal (`try`).
     Try {
@@ -77,10 +73,10 @@ pub enum Place {
 pub enum Description {
     /// Runs a command.
     Exec {
-        /// Program and arguments, as bytes.
-        argv: Vec<Vec<u8>>,
+        /// Program and arguments.
+        argv: Vec<Bytes>,
         /// The working directory, absolute.
-        cwd: PathBuf,
+        cwd: Bytes,
     },
     /// Installs recorded files.
     Snap {
@@ -93,13 +89,19 @@ pub enum Description {
     Shell,
 }
 
-/// The two digests of a change set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ChangeSetDigests {
-    /// Over the canonical bytes: every fact.
-    pub canonical: Digest,
-    /// Over the normal form: what decides the equality of hosts.
-    pub normal: Digest,
+impl From<&EntryKind> for Description {
+    fn from(kind: &EntryKind) -> Self {
+        match kind {
+            EntryKind::Exec(exec) => Self::Exec {
+                argv: exec.argv.clone(),
+                cwd: exec.cwd.clone(),
+            },
+            EntryKind::Snap(snap) => Self::Snap {
+                paths: snap.paths.clone(),
+            },
+            EntryKind::Reboot => Self::Reboot,
+        }
+    }
 }
 
 /// A mount of the live root that no overlay covers.
@@ -163,7 +165,7 @@ pub struct Refusal {
 
 /// What became of the changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum Fate {
     /// They are live, and the receipt is durable.
     Committed,
     /// This was a preview: nothing was to be committed.
@@ -231,7 +233,6 @@ impl Totals {
     }
 
     fn count(&mut self, change: &Change) {
-        use isconf_sandbox::change::Kind;
         let size = match change.after.as_ref().map(|node| &node.kind) {
             Some(Kind::File { size, .. }) => *size,
             _ => 0,
@@ -260,7 +261,7 @@ impl Report {
         phases.set_up + phases.run + phases.collect + phases.commit
     }
 
-    /// Whether the entry is as it should be: approved, whatever the outcome asked for.
+    /// Whether the entry is as it should be: approved, whatever became of it.
     pub fn is_approved(&self) -> bool {
         self.verdict == Verdict::Approved
     }

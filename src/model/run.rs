@@ -4,16 +4,17 @@
 use std::time::Duration;
 
 use super::report::Report;
+use super::{BranchName, HostName};
 
 /// One run of pending entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// Whether the changes were to be made real.
     pub mode: RunMode,
-    /// This host's name.
-    pub host: String,
-    /// Its branch; empty outside of any (`try`).
-    pub branch: String,
+    /// This host.
+    pub host: HostName,
+    /// Its branch.
+    pub branch: BranchName,
     /// One for each entry that was run, in order; the last may have failed.
     pub reports: Vec<Report>,
     /// Entries that are still pending after this run.

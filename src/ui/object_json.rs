@@ -1,5 +1,5 @@
 //! Objects, changes and bytes as JSON. Not for whole documents (`report_json`, `drift_json`).
-//! Upholds: JSON is lossless, by one rule for all bytes ([`Bytes`]).
+//! Upholds: JSON is lossless, by one rule for all bytes ([`BytesJson`]).
 
 use isconf_sandbox::change::{Change, Content, Kind, Node, RelPath, Timestamp};
 use serde::Serialize;
@@ -10,16 +10,16 @@ use super::diff::{ContentDiff, Secrets};
 use super::page::escaped;
 use super::quantity::exact_time;
 
-/// Bytes: a string when they are UTF-8, exactly; else an object with their hexadecimal digits and
+/// BytesJson: a string when they are UTF-8, exactly; else an object with their hexadecimal digits and
 /// how they are shown to people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub(super) enum Bytes {
+pub(super) enum BytesJson {
     Text(String),
     Raw { hex: String, shown: String },
 }
 
-impl Bytes {
+impl BytesJson {
     pub(super) fn of(bytes: &[u8]) -> Self {
         match str::from_utf8(bytes) {
             Ok(text) => Self::Text(text.to_owned()),
@@ -61,7 +61,7 @@ pub(super) struct NodeJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<Bytes>,
+    target: Option<BytesJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     major: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,15 +69,15 @@ pub(super) struct NodeJson {
     xattrs: Vec<XattrJson>,
     flags: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    link_of: Option<Bytes>,
+    link_of: Option<BytesJson>,
 }
 
 /// An extended attribute; the value is left out for a secret path.
 #[derive(Debug, Serialize)]
 struct XattrJson {
-    name: Bytes,
+    name: BytesJson,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<Bytes>,
+    value: Option<BytesJson>,
 }
 
 impl NodeJson {
@@ -98,12 +98,12 @@ impl NodeJson {
             _ => (None, None),
         };
         let target = match &node.kind {
-            Kind::Symlink { target } => Some(Bytes::of(target)),
+            Kind::Symlink { target } => Some(BytesJson::of(target)),
             _ => None,
         };
         let xattr = |(name, value): (&Vec<u8>, &Vec<u8>)| XattrJson {
-            name: Bytes::of(name),
-            value: (!secret).then(|| Bytes::of(value)),
+            name: BytesJson::of(name),
+            value: (!secret).then(|| BytesJson::of(value)),
         };
         Self {
             kind: node.kind.name(),
@@ -119,7 +119,7 @@ impl NodeJson {
             minor,
             xattrs: meta.xattrs.iter().map(xattr).collect(),
             flags: flag_letters(meta.flags),
-            link_of: node.link_of.as_ref().map(Bytes::path),
+            link_of: node.link_of.as_ref().map(BytesJson::path),
         }
     }
 }
@@ -134,10 +134,10 @@ fn digest(content: Content) -> Option<String> {
 /// A change, by the names of the JSON schema.
 #[derive(Debug, Serialize)]
 pub(super) struct ChangeJson {
-    path: Bytes,
+    path: BytesJson,
     change: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    moved_from: Option<Bytes>,
+    moved_from: Option<BytesJson>,
     before: Option<NodeJson>,
     after: Option<NodeJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,9 +152,9 @@ impl ChangeJson {
                 .as_ref()
                 .is_some_and(|from| secrets.is_secret(from));
         Self {
-            path: Bytes::path(&change.path),
+            path: BytesJson::path(&change.path),
             change: label_word(change.label()),
-            moved_from: change.moved_from.as_ref().map(Bytes::path),
+            moved_from: change.moved_from.as_ref().map(BytesJson::path),
             before: change
                 .before
                 .as_ref()

@@ -4,6 +4,7 @@
 use isconf_sandbox::change::write_escaped;
 
 use super::style::{Role, Style};
+use crate::model::Bytes;
 
 /// Lines of text with one style.
 #[derive(Debug, Clone, Default)]
@@ -49,8 +50,8 @@ pub fn escaped(bytes: &[u8]) -> String {
 }
 
 /// A command line for people: words with blanks or quotes are quoted, the rest as [`escaped`].
-pub(super) fn command_line(argv: &[Vec<u8>]) -> String {
-    let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
+pub(super) fn command_line(argv: &[Bytes]) -> String {
+    let words: Vec<String> = argv.iter().map(|word| quoted(word.as_slice())).collect();
     words.join(" ")
 }
 
@@ -86,9 +87,7 @@ mod tests {
 
     #[test]
     fn command_words_are_quoted_where_needed() {
-        let argv: Vec<Vec<u8>> = [&b"sh"[..], b"-c", b"echo 'x'", b""]
-            .map(<[u8]>::to_vec)
-            .into();
+        let argv: Vec<Bytes> = ["sh", "-c", "echo 'x'", ""].map(Bytes::from).into();
         assert_eq!(command_line(&argv), "sh -c 'echo '\\''x'\\''' ''");
     }
 

@@ -12,11 +12,12 @@ use isconf_sandbox::child::{Effect, EffectOutcome, Exit, Phases};
 use serde::Serialize;
 
 use super::diff::{ContentSource, Secrets, content_diff};
-use super::object_json::{Bytes, ChangeJson, time};
+use super::object_json::{BytesJson, ChangeJson, time};
 use super::quantity::{errno_name, signal_name};
 use super::report_text::{View, effect_kind_words, file_type_words};
+use crate::model::Author;
 use crate::model::report::{
-    Conflict, Congruence, Description, Divergence, Ending, Outcome, Place, Report, Totals, Verdict,
+    Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Report, Totals, Verdict,
 };
 use crate::model::run::{Run, RunMode, RunOutcome};
 
@@ -50,8 +51,8 @@ pub fn run_json(run: &Run) -> Result<String, serde_json::Error> {
             RunMode::Commit => "commit",
             RunMode::Preview => "preview",
         },
-        host: &run.host,
-        branch: &run.branch,
+        host: run.host.as_str(),
+        branch: run.branch.as_str(),
         entries: run.reports.len(),
         pending: run.pending,
         outcome,
@@ -88,10 +89,10 @@ struct ReportJson<'a> {
     kind: &'static str,
     place: PlaceJson<'a>,
     entry: DescriptionJson,
-    author: &'a str,
+    author: Option<&'a str>,
     message: &'a str,
     verdict: &'static str,
-    outcome: &'static str,
+    fate: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refusals: Vec<RefusalJson<'a>>,
     ending: EndingJson,
@@ -118,8 +119,7 @@ enum PlaceJson<'a> {
     },
     Wip {
         number: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<String>,
+        draft: String,
     },
     Try {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,15 +130,20 @@ enum PlaceJson<'a> {
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum DescriptionJson {
-    Exec { argv: Vec<Bytes>, cwd: Bytes },
-    Snap { paths: Vec<Bytes> },
+    Exec {
+        argv: Vec<BytesJson>,
+        cwd: BytesJson,
+    },
+    Snap {
+        paths: Vec<BytesJson>,
+    },
     Reboot,
     Shell,
 }
 
 #[derive(Serialize)]
 struct RefusalJson<'a> {
-    path: Option<Bytes>,
+    path: Option<BytesJson>,
     reason: &'a str,
 }
 
@@ -153,7 +158,7 @@ enum EndingJson {
 
 #[derive(Serialize)]
 struct DigestsJson {
-    canonical: String,
+    full: String,
     normal: String,
 }
 
@@ -183,20 +188,20 @@ struct EffectJson<'a> {
 
 #[derive(Serialize)]
 struct UncoveredJson<'a> {
-    mount_point: Bytes,
+    mount_point: BytesJson,
     fs_type: &'a str,
     treatment: &'a str,
 }
 
 #[derive(Serialize)]
 struct FindingJson {
-    path: Bytes,
+    path: BytesJson,
     reason: &'static str,
 }
 
 #[derive(Serialize)]
 struct ConflictJson {
-    path: Bytes,
+    path: BytesJson,
     seen: Option<LiveJson>,
     found: Option<LiveJson>,
 }
@@ -221,7 +226,7 @@ struct CongruenceJson {
 
 #[derive(Serialize)]
 struct DivergenceJson {
-    path: Bytes,
+    path: BytesJson,
     origin: Option<ChangeJson>,
     here: Option<ChangeJson>,
 }
@@ -241,16 +246,16 @@ impl<'a> ReportJson<'a> {
             kind: "report",
             place: PlaceJson::of(&report.place),
             entry: DescriptionJson::of(&report.description),
-            author: &report.author,
+            author: report.author.as_ref().map(Author::as_str),
             message: &report.message,
             verdict: verdict_name(&report.verdict),
-            outcome: outcome_name(report.outcome),
+            fate: fate_name(report.fate),
             refusals: refusals(&report.verdict),
             ending: EndingJson::of(report),
             changes: changes(&report.changes, view, contents),
             shown_only: changes(&report.shown_only, view, None),
             digests: report.digests.map(|digests| DigestsJson {
-                canonical: digests.canonical.to_string(),
+                full: digests.full.to_string(),
                 normal: digests.normal.to_string(),
             }),
             totals: TotalsJson::of(&Totals::of(&report.changes)),
@@ -259,7 +264,7 @@ impl<'a> ReportJson<'a> {
                 .uncovered
                 .iter()
                 .map(|mount| UncoveredJson {
-                    mount_point: Bytes::path(&mount.mount_point),
+                    mount_point: BytesJson::path(&mount.mount_point),
                     fs_type: &mount.fs_type,
                     treatment: &mount.treatment,
                 })
@@ -268,7 +273,7 @@ impl<'a> ReportJson<'a> {
                 .findings
                 .iter()
                 .map(|finding| FindingJson {
-                    path: Bytes::path(&finding.path),
+                    path: BytesJson::path(&finding.path),
                     reason: finding_name(finding.reason),
                 })
                 .collect(),
@@ -306,12 +311,12 @@ const fn verdict_name(verdict: &Verdict) -> &'static str {
     }
 }
 
-const fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Committed => "committed",
-        Outcome::Previewed => "previewed",
-        Outcome::Dropped => "dropped",
-        Outcome::Kept => "kept",
+const fn fate_name(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Committed => "committed",
+        Fate::Previewed => "previewed",
+        Fate::Dropped => "dropped",
+        Fate::Kept => "kept",
     }
 }
 
@@ -330,7 +335,7 @@ fn refusals(verdict: &Verdict) -> Vec<RefusalJson<'_>> {
     refusals
         .iter()
         .map(|refusal| RefusalJson {
-            path: refusal.path.as_ref().map(Bytes::path),
+            path: refusal.path.as_ref().map(BytesJson::path),
             reason: &refusal.reason,
         })
         .collect()
@@ -339,13 +344,13 @@ fn refusals(verdict: &Verdict) -> Vec<RefusalJson<'_>> {
 impl<'a> PlaceJson<'a> {
     fn of(place: &'a Place) -> Self {
         match place {
-            Place::Journal { seq, id } => Self::Journal {
-                seq: *seq,
-                id: id.to_string(),
+            Place::Journal(at) => Self::Journal {
+                seq: at.seq,
+                id: at.id.to_string(),
             },
-            Place::Wip { number, id } => Self::Wip {
+            Place::Wip { number, draft } => Self::Wip {
                 number: *number,
-                id: id.map(|id| id.to_string()),
+                draft: draft.to_string(),
             },
             Place::Try { name } => Self::Try {
                 name: name.as_deref(),
@@ -356,14 +361,16 @@ impl<'a> PlaceJson<'a> {
 
 impl DescriptionJson {
     fn of(description: &Description) -> Self {
-        use std::os::unix::ffi::OsStrExt;
         match description {
             Description::Exec { argv, cwd } => Self::Exec {
-                argv: argv.iter().map(|word| Bytes::of(word)).collect(),
-                cwd: Bytes::of(cwd.as_os_str().as_bytes()),
+                argv: argv
+                    .iter()
+                    .map(|word| BytesJson::of(word.as_slice()))
+                    .collect(),
+                cwd: BytesJson::of(cwd.as_slice()),
             },
             Description::Snap { paths } => Self::Snap {
-                paths: paths.iter().map(Bytes::path).collect(),
+                paths: paths.iter().map(BytesJson::path).collect(),
             },
             Description::Reboot => Self::Reboot,
             Description::Shell => Self::Shell,
@@ -419,7 +426,7 @@ impl<'a> EffectJson<'a> {
 impl ConflictJson {
     fn of(conflict: &Conflict) -> Self {
         Self {
-            path: Bytes::path(&conflict.path),
+            path: BytesJson::path(&conflict.path),
             seen: conflict.seen.as_ref().map(LiveJson::of),
             found: conflict.found.as_ref().map(LiveJson::of),
         }
@@ -443,7 +450,7 @@ impl LiveJson {
 impl CongruenceJson {
     fn of(congruence: &Congruence, secrets: &dyn Secrets) -> Self {
         let divergence = |divergence: &Divergence| DivergenceJson {
-            path: Bytes::path(&divergence.path),
+            path: BytesJson::path(&divergence.path),
             origin: side(divergence.origin.as_ref(), secrets),
             here: side(divergence.here.as_ref(), secrets),
         };

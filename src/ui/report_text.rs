@@ -24,6 +24,7 @@ use super::page::{Page, command_line, counted, escaped};
 use super::quantity::{errno_name, exact_time, human_bytes, human_duration, signal_name};
 use super::style::{Role, Style};
 use super::verdict_text::{verdict_sentence, verdict_word};
+use crate::model::Author;
 use crate::model::report::{
     Conflict, Congruence, Description, Divergence, Place, Report, Totals, Verdict,
 };
@@ -65,7 +66,7 @@ pub fn report_text(
     congruence_into(&mut page, &report.congruence, view.detail);
     page.line(2, &totals_words(&Totals::of(&report.changes)));
     if let (Detail::Full, Some(digests)) = (view.detail, &report.digests) {
-        page.line(2, &format!("change set {}", digests.canonical));
+        page.line(2, &format!("change set {}", digests.full));
         page.line(2, &format!("normal form {}", digests.normal));
     }
     page.line(2, &page.paint(Role::Faint, &phases_words(report)));
@@ -152,16 +153,15 @@ pub fn run_closing_text(run: &Run, style: Style) -> String {
             ),
         ),
     };
-    let host = match (run.host.is_empty(), run.branch.is_empty()) {
-        (true, _) => String::new(),
-        (false, true) => format!("{}: ", escaped(run.host.as_bytes())),
-        (false, false) => format!(
-            "{} on {}: ",
-            escaped(run.host.as_bytes()),
-            escaped(run.branch.as_bytes())
+    page.line(
+        0,
+        &format!(
+            "{} on {}: {}",
+            run.host,
+            run.branch,
+            page.paint(role, &words)
         ),
-    };
-    page.line(0, &format!("{host}{}", page.paint(role, &words)));
+    );
     page.into_text()
 }
 
@@ -171,12 +171,13 @@ fn pending_words(pending: u64) -> String {
 }
 
 fn heading_into(page: &mut Page, report: &Report, detail: Detail) {
-    let id = match &report.place {
-        Place::Journal { id, .. } | Place::Wip { id: Some(id), .. } => match detail {
-            Detail::Full => format!(" {id}"),
-            Detail::Summary | Detail::Normal => format!(" {}", id.short()),
-        },
-        Place::Wip { id: None, .. } | Place::Try { .. } => String::new(),
+    let id = match (&report.place, detail) {
+        (Place::Journal(at), Detail::Full) => format!(" {}", at.id),
+        (Place::Journal(at), Detail::Summary | Detail::Normal) => format!(" {}", at.id.0.short()),
+        (Place::Wip { draft, .. }, Detail::Full) => format!(" {draft}"),
+        (Place::Wip { .. }, Detail::Summary | Detail::Normal) | (Place::Try { .. }, _) => {
+            String::new()
+        }
     };
     let title = format!(
         "{}{id}: {}",
@@ -185,23 +186,29 @@ fn heading_into(page: &mut Page, report: &Report, detail: Detail) {
     );
     page.line(0, &page.paint(Role::Heading, &title));
     if let (Detail::Full, Description::Exec { cwd, .. }) = (detail, &report.description) {
-        use std::os::unix::ffi::OsStrExt;
-        page.line(2, &format!("in {}", escaped(cwd.as_os_str().as_bytes())));
+        page.line(2, &format!("in {}", escaped(cwd.as_slice())));
     }
-    let author = escaped(report.author.as_bytes());
-    let message = escaped(report.message.as_bytes());
-    match (author.is_empty(), message.is_empty()) {
-        (true, true) => {}
-        (false, true) => page.line(2, &format!("by {author}")),
-        (true, false) => page.line(2, &message),
-        (false, false) => page.line(2, &format!("by {author}: {message}")),
+    if let Some(words) = made_by_words(report.author.as_ref(), &report.message) {
+        page.line(2, &words);
+    }
+}
+
+/// Who made something, and why: `by root@alpha: install a`; `None` when neither is known.
+pub(super) fn made_by_words(author: Option<&Author>, message: &str) -> Option<String> {
+    let message = escaped(message.as_bytes());
+    let author = author.map(|author| escaped(author.as_str().as_bytes()));
+    match (author, message.is_empty()) {
+        (None, true) => None,
+        (Some(author), true) => Some(format!("by {author}")),
+        (None, false) => Some(message),
+        (Some(author), false) => Some(format!("by {author}: {message}")),
     }
 }
 
 /// Where an entry stands, in words.
 pub(super) fn place_words(place: &Place) -> String {
     match place {
-        Place::Journal { seq, .. } => format!("entry {seq}"),
+        Place::Journal(at) => format!("entry {}", at.seq),
         Place::Wip { number, .. } => format!("wip {number}"),
         Place::Try { name: None } => "try".to_owned(),
         Place::Try { name: Some(name) } => format!("try {}", escaped(name.as_bytes())),

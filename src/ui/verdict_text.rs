@@ -5,7 +5,7 @@ use isconf_sandbox::child::Exit;
 
 use super::quantity::{errno_text, signal_name};
 use super::style::Role;
-use crate::model::report::{Ending, Outcome, Report, Verdict};
+use crate::model::report::{Ending, Fate, Report, Verdict};
 
 /// The verdict and what became of the changes, as sentences.
 pub(super) fn verdict_sentence(report: &Report) -> String {
@@ -28,15 +28,15 @@ pub(super) fn verdict_sentence(report: &Report) -> String {
         Verdict::Interrupted(signal) => Some(format!("Interrupted by {}.", signal_name(*signal))),
         Verdict::RebootNotAllowed => Some("A reboot is needed.".to_owned()),
     };
-    let outcome = match (report.outcome, report.is_approved()) {
-        (Outcome::Committed, true) => "Committed.",
-        (Outcome::Committed, false) => "Committed all the same.",
-        (Outcome::Previewed, true) => "Would be committed; this was a preview.",
-        (Outcome::Previewed, false) => "Would not be committed; this was a preview.",
-        (Outcome::Dropped, _) => "Nothing was committed.",
-        (Outcome::Kept, _) => "The scratchpad is kept; nothing was committed.",
+    let fate = match (report.fate, report.is_approved()) {
+        (Fate::Committed, true) => "Committed.",
+        (Fate::Committed, false) => "Committed all the same.",
+        (Fate::Previewed, true) => "Would be committed; this was a preview.",
+        (Fate::Previewed, false) => "Would not be committed; this was a preview.",
+        (Fate::Dropped, _) => "Nothing was committed.",
+        (Fate::Kept, _) => "The scratchpad is kept; nothing was committed.",
     };
-    let sentences = [ending, verdict, Some(outcome.to_owned())];
+    let sentences = [ending, verdict, Some(fate.to_owned())];
     sentences
         .into_iter()
         .flatten()
@@ -46,11 +46,11 @@ pub(super) fn verdict_sentence(report: &Report) -> String {
 
 /// The verdict in a word or two.
 pub(super) fn verdict_word(report: &Report) -> (Role, &'static str) {
-    match (&report.verdict, report.outcome) {
-        (Verdict::Approved, Outcome::Committed) => (Role::Added, "committed"),
-        (Verdict::Approved, Outcome::Previewed) => (Role::Added, "would be committed"),
-        (Verdict::Approved, Outcome::Dropped) => (Role::Added, "dropped"),
-        (Verdict::Approved, Outcome::Kept) => (Role::Added, "kept"),
+    match (&report.verdict, report.fate) {
+        (Verdict::Approved, Fate::Committed) => (Role::Added, "committed"),
+        (Verdict::Approved, Fate::Previewed) => (Role::Added, "would be committed"),
+        (Verdict::Approved, Fate::Dropped) => (Role::Added, "dropped"),
+        (Verdict::Approved, Fate::Kept) => (Role::Added, "kept"),
         (Verdict::CommandFailed, _) => (Role::Failure, "failed"),
         (Verdict::Conflict, _) => (Role::Failure, "conflict"),
         (Verdict::Refused(_), _) => (Role::Failure, "refused"),
