@@ -28,10 +28,6 @@ impl Page {
         self.text.push('\n');
     }
 
-    pub(super) fn blank(&mut self) {
-        self.text.push('\n');
-    }
-
     pub(super) fn paint(&self, role: Role, text: &str) -> String {
         self.style.paint(role, text)
     }

@@ -92,6 +92,8 @@ struct ReportJson<'a> {
     author: Option<&'a str>,
     message: &'a str,
     verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<String>,
     fate: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refusals: Vec<RefusalJson<'a>>,
@@ -249,6 +251,10 @@ impl<'a> ReportJson<'a> {
             author: report.author.as_ref().map(Author::as_str),
             message: &report.message,
             verdict: verdict_name(&report.verdict),
+            signal: match report.verdict {
+                Verdict::Interrupted(signal) => Some(signal_name(signal)),
+                _ => None,
+            },
             fate: fate_name(report.fate),
             refusals: refusals(&report.verdict),
             ending: EndingJson::of(report),
