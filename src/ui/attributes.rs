@@ -23,7 +23,8 @@ pub enum Detail {
 pub(super) enum Shown {
     /// Everything.
     All,
-    /// No content and no values of extended attributes.
+    /// No content, not even its digest (a short secret could be guessed from it), and no values of
+    /// extended attributes.
     Secret,
 }
 
@@ -47,14 +48,13 @@ const FLAG_LETTERS: [(u32, char); 13] = [
 /// The object as it is: `file 0644 0:0, 12 B`.
 pub(super) fn described(node: &Node, detail: Detail, shown: Shown) -> String {
     let meta = &node.meta;
-    let mut parts = vec![format!(
-        "{} {:04o} {}:{}",
-        kind_words(&node.kind),
-        meta.mode,
-        meta.uid,
-        meta.gid
-    )];
-    parts.extend(substance(&node.kind, detail));
+    let kind = kind_words(&node.kind);
+    let mut parts = vec![match node.kind {
+        // The mode of a symlink says nothing and cannot be set (symlink(7)).
+        Kind::Symlink { .. } => format!("{kind} {}:{}", meta.uid, meta.gid),
+        _ => format!("{kind} {:04o} {}:{}", meta.mode, meta.uid, meta.gid),
+    }];
+    parts.extend(substance(&node.kind, detail, shown));
     if let Some(other) = &node.link_of {
         parts.push(format!("hard link of {other}"));
     }
@@ -76,7 +76,7 @@ pub(super) fn remembered(node: &Node, detail: Detail, shown: Shown) -> String {
         return described(node, detail, shown);
     }
     let mut parts = vec![kind_words(&node.kind)];
-    parts.extend(substance(&node.kind, detail));
+    parts.extend(substance(&node.kind, detail, shown));
     parts.join(", ")
 }
 
@@ -88,9 +88,19 @@ pub(super) fn differences(
     shown: Shown,
 ) -> Vec<String> {
     let mut parts = Vec::new();
-    parts.extend(substance_difference(&before.kind, &after.kind, detail));
+    parts.extend(substance_difference(
+        &before.kind,
+        &after.kind,
+        detail,
+        shown,
+    ));
+    let mut before_meta = before.meta.clone();
+    if matches!(after.kind, Kind::Symlink { .. }) {
+        // As in `described`.
+        before_meta.mode = after.meta.mode;
+    }
     parts.extend(metadata_differences(
-        &before.meta,
+        &before_meta,
         &after.meta,
         detail,
         shown,
@@ -106,7 +116,7 @@ pub(super) fn differences(
 
 /// The attributes in which two objects differ; the mtime only in full detail, because nearly every
 /// change moves it.
-pub(super) fn metadata_differences(
+fn metadata_differences(
     before: &Metadata,
     after: &Metadata,
     detail: Detail,
@@ -200,7 +210,7 @@ pub(super) fn kind_words(kind: &Kind) -> String {
 }
 
 /// What the object holds: size, link target or device number.
-fn substance(kind: &Kind, detail: Detail) -> Vec<String> {
+fn substance(kind: &Kind, detail: Detail, shown: Shown) -> Vec<String> {
     match kind {
         Kind::File {
             size,
@@ -211,7 +221,7 @@ fn substance(kind: &Kind, detail: Detail) -> Vec<String> {
             if *hole_bytes > 0 {
                 parts.push(format!("{} of holes", human_bytes(*hole_bytes)));
             }
-            if let (Detail::Full, Content::Read(digest)) = (detail, content) {
+            if let (Detail::Full, Shown::All, Content::Read(digest)) = (detail, shown, content) {
                 parts.push(format!("sha256 {digest}"));
             }
             parts
@@ -224,7 +234,7 @@ fn substance(kind: &Kind, detail: Detail) -> Vec<String> {
     }
 }
 
-fn substance_difference(before: &Kind, after: &Kind, detail: Detail) -> Vec<String> {
+fn substance_difference(before: &Kind, after: &Kind, detail: Detail, shown: Shown) -> Vec<String> {
     match (before, after) {
         (
             Kind::File {
@@ -238,7 +248,7 @@ fn substance_difference(before: &Kind, after: &Kind, detail: Detail) -> Vec<Stri
                 hole_bytes: h2,
             },
         ) => {
-            let mut parts = content_difference((*s1, *c1), (*s2, *c2), detail);
+            let mut parts = content_difference((*s1, *c1), (*s2, *c2), detail, shown);
             if h1 != h2 {
                 parts.push(format!("holes {} → {}", human_bytes(*h1), human_bytes(*h2)));
             }
@@ -247,8 +257,8 @@ fn substance_difference(before: &Kind, after: &Kind, detail: Detail) -> Vec<Stri
         (before, after) if before == after => Vec::new(),
         (before, after) => vec![format!(
             "{} → {}",
-            with_substance(before),
-            with_substance(after)
+            with_substance(before, detail, shown),
+            with_substance(after, detail, shown)
         )],
     }
 }
@@ -257,6 +267,7 @@ fn content_difference(
     before: (u64, Content),
     after: (u64, Content),
     detail: Detail,
+    shown: Shown,
 ) -> Vec<String> {
     let mut parts = Vec::new();
     let other_bytes = matches!(
@@ -272,7 +283,7 @@ fn content_difference(
     } else if other_bytes {
         parts.push(format!("{}, other bytes", human_bytes(after.0)));
     }
-    if detail == Detail::Full && before != after {
+    if detail == Detail::Full && shown == Shown::All && before != after {
         parts.push(format!(
             "sha256 {} → {}",
             content_text(before.1),
@@ -289,8 +300,8 @@ fn content_text(content: Content) -> String {
     }
 }
 
-fn with_substance(kind: &Kind) -> String {
-    let parts = substance(kind, Detail::Normal).join(", ");
+fn with_substance(kind: &Kind, detail: Detail, shown: Shown) -> String {
+    let parts = substance(kind, detail, shown).join(", ");
     format!("{} {parts}", kind_words(kind))
         .trim_end()
         .to_owned()

@@ -31,3 +31,8 @@ pub use attributes::Detail;
 pub use page::escaped;
 pub use quantity::{human_bytes, human_duration, human_time};
 pub use style::{Role, Style};
+
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod schema;

@@ -88,7 +88,11 @@ impl NodeJson {
                 size,
                 content,
                 hole_bytes,
-            } => (Some(*size), Some(*hole_bytes), digest(*content)),
+            } => (
+                Some(*size),
+                Some(*hole_bytes),
+                digest(*content).filter(|_| !secret),
+            ),
             _ => (None, None, None),
         };
         let (major, minor) = match &node.kind {

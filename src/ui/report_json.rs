@@ -496,3 +496,6 @@ impl PhasesJson {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,12 +116,12 @@ pub fn run_closing_text(run: &Run, style: Style) -> String {
     let reports = counted(run.reports.len() as u64, "entry");
     let time = human_duration(run.duration);
     let done = match run.mode {
-        RunMode::Commit => "replayed",
-        RunMode::Preview => "previewed, nothing was changed",
+        RunMode::Commit => format!("{reports} replayed in {time}."),
+        RunMode::Preview => format!("{reports} previewed in {time}; nothing was changed."),
     };
     let (role, words) = match run.outcome {
         RunOutcome::NothingPending => (Role::Added, "Nothing is pending.".to_owned()),
-        RunOutcome::Complete => (Role::Added, format!("{reports} {done} in {time}.")),
+        RunOutcome::Complete => (Role::Added, done),
         RunOutcome::Stopped => (
             Role::Failure,
             format!(
@@ -482,3 +482,6 @@ fn closing_into(page: &mut Page, report: &Report) {
     let (role, _) = verdict_word(report);
     page.line(2, &page.paint(role, &verdict_sentence(report)));
 }
+
+#[cfg(test)]
+mod tests;
