@@ -179,3 +179,6 @@ fn is_read(node: &Node) -> bool {
         }
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -188,3 +188,6 @@ fn with_known_content(node: &Node, earlier: [Option<&Node>; 2]) -> Node {
 fn is_directory(node: &Node) -> bool {
     node.kind == Kind::Directory
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,12 @@ pub(super) enum Shown {
     Secret,
 }
 
+impl Shown {
+    pub(super) const fn of(is_secret: bool) -> Self {
+        if is_secret { Self::Secret } else { Self::All }
+    }
+}
+
 /// The letters of chattr(1) for the flags that we keep.
 const FLAG_LETTERS: [(u32, char); 13] = [
     (change::FLAG_SECRM, 's'),

@@ -114,11 +114,7 @@ fn path_words(change: &Change) -> String {
 
 fn facts(change: &Change, view: &View<'_>) -> Vec<String> {
     let detail = view.detail;
-    let shown = if view.secrets.is_secret(&change.path) {
-        Shown::Secret
-    } else {
-        Shown::All
-    };
+    let shown = Shown::of(view.secrets.is_secret(&change.path));
     let mut facts = Vec::new();
     if let Some(from) = &change.moved_from {
         facts.push(format!("from {from}"));

@@ -225,3 +225,6 @@ fn printable(text: &str) -> String {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests;

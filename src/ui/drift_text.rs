@@ -84,11 +84,7 @@ pub(super) const fn drift_kind_words(kind: DriftKind) -> &'static str {
 }
 
 fn drift_words(drift: &Drift, view: &View<'_>) -> String {
-    let shown = if view.secrets.is_secret(&drift.path) {
-        Shown::Secret
-    } else {
-        Shown::All
-    };
+    let shown = Shown::of(view.secrets.is_secret(&drift.path));
     let kind = drift_kind_words(drift.kind);
     let whole = |node: &Node| described(node, view.detail, shown);
     match (&drift.expected, &drift.found) {
@@ -130,19 +126,24 @@ fn comparable(drift: &Drift, expected: &Node, found: &Node) -> Node {
 
 fn writer_words(writer: &Writer, detail: Detail) -> String {
     let deed = match (writer.deed, detail) {
-        (WriterDeed::Entry(at), Detail::Full) => format!("written by entry {} {}", at.seq, at.id),
+        (WriterDeed::Entry(at), Detail::Full) => format!("entry {} {}", at.seq, at.id),
         (WriterDeed::Entry(at), Detail::Summary | Detail::Normal) => {
-            format!("written by entry {} {}", at.seq, at.id.0.short())
+            format!("entry {} {}", at.seq, at.id.0.short())
         }
-        (WriterDeed::Wip(draft), Detail::Full) => format!("written by wip {draft}"),
-        (WriterDeed::Wip(_), Detail::Summary | Detail::Normal) => "written by wip".to_owned(),
+        (WriterDeed::Wip(draft), Detail::Full) => format!("wip {draft}"),
+        (WriterDeed::Wip(_), Detail::Summary | Detail::Normal) => "wip".to_owned(),
         (WriterDeed::OutOfBand(receipt), _) => {
-            format!("written out of band, receipt {receipt}")
+            format!("an out-of-band change (receipt {receipt})")
         }
     };
-    match made_by_words(writer.author.as_ref(), &writer.message) {
-        Some(made) => format!("{deed}, {made}"),
-        None => deed,
+    let deed = format!("last written by {deed}");
+    match (
+        made_by_words(writer.author.as_ref(), &writer.message),
+        &writer.author,
+    ) {
+        (Some(made), Some(_)) => format!("{deed}, made {made}"),
+        (Some(message), None) => format!("{deed}: {message}"),
+        (None, _) => deed,
     }
 }
 
@@ -198,3 +199,6 @@ fn closing_words(audit: &Audit, view: &View<'_>) -> String {
     parts.push(human_duration(audit.duration));
     format!("{}.", parts.join("; "))
 }
+
+#[cfg(test)]
+mod tests;

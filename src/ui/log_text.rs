@@ -280,3 +280,6 @@ impl<'a> OriginJson<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@ pub(super) fn command_line(argv: &[Bytes]) -> String {
 fn quoted(word: &[u8]) -> String {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-+=./,:@%^~".contains(b) || *b >= 0x80;
     let text = escaped(word);
-    if !word.is_empty() && word.iter().all(plain) {
+    if !word.is_empty() && word.iter().all(plain) && text.as_bytes() == word {
         text
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))

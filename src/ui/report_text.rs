@@ -14,10 +14,10 @@
 use std::time::Duration;
 
 use isconf_sandbox::capture::{FindingReason, LiveIdentity};
-use isconf_sandbox::change::{ChangeSet, RelPath};
+use isconf_sandbox::change::{Change, ChangeSet, RelPath};
 use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome};
 
-use super::attributes::Detail;
+use super::attributes::{Detail, Shown, described, differences};
 use super::change_text::{changes_into, label_word, set_is_worth_showing};
 use super::diff::{ContentSource, DiffLimits, Secrets};
 use super::page::{Page, command_line, counted, escaped};
@@ -63,7 +63,7 @@ pub fn report_text(
     shown_only_into(&mut page, &report.shown_only, view);
     effects_into(&mut page, &report.effects);
     remarks_into(&mut page, report);
-    congruence_into(&mut page, &report.congruence, view.detail);
+    congruence_into(&mut page, &report.congruence, view);
     page.line(2, &totals_words(&Totals::of(&report.changes)));
     if let (Detail::Full, Some(digests)) = (view.detail, &report.digests) {
         page.line(2, &format!("change set {}", digests.full));
@@ -365,56 +365,47 @@ pub(super) const fn file_type_words(mode: u32) -> &'static str {
     }
 }
 
-fn congruence_into(page: &mut Page, congruence: &Congruence, detail: Detail) {
+fn congruence_into(page: &mut Page, congruence: &Congruence, view: &View<'_>) {
     match congruence {
         Congruence::Same => page.line(2, "Same changes as on the origin."),
-        Congruence::Unknown if detail == Detail::Full => {
+        Congruence::Unknown if view.detail == Detail::Full => {
             page.line(2, "Not compared with the origin.");
         }
         Congruence::Unknown => {}
-        Congruence::Differs(paths) if paths.is_empty() => {
-            page.line(
-                2,
-                &page.paint(Role::Doubt, "Other changes than on the origin."),
-            );
-        }
         Congruence::Differs(paths) => {
-            page.line(
-                2,
-                &page.paint(Role::Doubt, "Other changes than on the origin:"),
-            );
+            let end = if paths.is_empty() { "." } else { ":" };
+            let words = format!("Other changes than on the origin{end}");
+            page.line(2, &page.paint(Role::Doubt, &words));
             for divergence in paths {
-                page.line(4, &divergence_words(divergence));
+                page.line(4, &divergence_words(divergence, view));
             }
         }
     }
 }
 
-fn divergence_words(divergence: &Divergence) -> String {
-    let word = |change: Option<&isconf_sandbox::change::Change>| {
-        change.map_or("unchanged", |change| label_word(change.label()))
-    };
+fn divergence_words(divergence: &Divergence, view: &View<'_>) -> String {
+    let word =
+        |change: Option<&Change>| change.map_or("unchanged", |change| label_word(change.label()));
     let (origin, here) = (divergence.origin.as_ref(), divergence.here.as_ref());
+    let shown = Shown::of(view.secrets.is_secret(&divergence.path));
     let states = match (
         origin.and_then(|change| change.after.as_ref()),
         here.and_then(|change| change.after.as_ref()),
     ) {
-        (Some(there), Some(now)) => {
-            use super::attributes::{Shown, differences};
-            let parts = differences(there, now, Detail::Normal, Shown::Secret);
-            match parts.is_empty() {
-                true => String::new(),
-                false => format!(": {}", parts.join(", ")),
-            }
-        }
-        _ => String::new(),
+        (Some(there), Some(now)) => differences(there, now, view.detail, shown),
+        (Some(node), None) | (None, Some(node)) => vec![described(node, view.detail, shown)],
+        (None, None) => Vec::new(),
     };
-    format!(
-        "{}: {} there, {} here{states}",
+    let mut words = format!(
+        "{}: {} there, {} here",
         divergence.path,
         word(origin),
         word(here)
-    )
+    );
+    if !states.is_empty() {
+        words.push_str(&format!(": {}", states.join(", ")));
+    }
+    words
 }
 
 /// The numbers of a change set in words.
