@@ -87,7 +87,7 @@ impl Journal {
             chain,
             branch: branch.clone(),
         };
-        if journal.len() > 0 {
+        if !journal.is_empty() {
             journal.read_signed(journal.len())?;
         }
         Ok(Some(journal))
