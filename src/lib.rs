@@ -9,6 +9,7 @@
 
 pub mod model;
 pub mod durable;
+pub mod config;
 pub mod identity;
 pub mod store;
 pub mod chain;
