@@ -17,4 +17,6 @@ pub mod journal;
 pub mod history;
 pub mod lock;
 pub mod audit;
+pub mod daemon;
 pub mod ui;
+pub mod cli;

@@ -322,8 +322,11 @@ fn deep_and_doubled_includes_cost_linear_time() {
     assert_eq!(value(&text, "s19999", "v"), "1");
 }
 
+/// Targets, includes and lines of a stanza.
+type Stanza = (Vec<String>, Vec<String>, Vec<(String, String)>);
+
 /// What a file means, without the lines.
-fn meaning(main_cf: &MainCf) -> Vec<(Vec<String>, Vec<String>, Vec<(String, String)>)> {
+fn meaning(main_cf: &MainCf) -> Vec<Stanza> {
     let block = |b: &Block| {
         let targets = b.targets.iter().map(|t| t.as_str().to_owned());
         let includes = b.includes.iter().map(|(name, _)| name.clone());
