@@ -11,3 +11,6 @@ pub mod change;
 pub mod layout;
 pub mod capture;
 pub mod child;
+pub mod upper;
+pub mod collect;
+mod sys;
