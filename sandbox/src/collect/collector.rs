@@ -2,11 +2,11 @@
 
 use super::CollectError;
 use super::object::Reader;
-use super::settle::{self, Items};
+use super::settle::{self, Items, Row};
 use super::tree::Tree;
-use super::walk::{Digests, Found, Walk};
-use crate::capture::Capture;
-use crate::change::{RelPath, Timestamp};
+use super::walk::{Digests, Found, HASHED_BEFORE_BYTES, Walk};
+use crate::capture::{Capture, Provenance, Source};
+use crate::change::{Content, Kind, Node, RelPath, Timestamp};
 use crate::layout::{Layout, Volume};
 
 /// Says what changed in a scratchpad since it was made, or since it was asked before.
@@ -40,9 +40,43 @@ impl Collector {
     pub fn collect(&mut self) -> Result<Capture, CollectError> {
         let mut items = self.walk()?;
         settle::settle(&mut items);
-        let capture = settle::capture(&items, &self.layout, self.since)?;
+        let mut rows = settle::rows(&items, &self.layout);
+        self.read_linked(&mut rows)?;
         self.previous = Some(items);
-        Ok(capture)
+        settle::finish(rows, &self.layout, self.since)
+    }
+
+    /// Reads the content of live files that got one more name, where nothing else says what it is:
+    /// at a name that has no other to refer to, or that was another file before.
+    fn read_linked(&mut self, rows: &mut [Row]) -> Result<(), CollectError> {
+        let mut open: Option<(usize, Tree)> = None;
+        for (change, provenance) in rows {
+            let Source::LiveData { data, ino, .. } = &provenance.source else {
+                continue;
+            };
+            let new_name = change.moved_from.is_none() && !has_inode(provenance, *ino);
+            let linked = change.after.as_ref().is_some_and(|n| n.link_of.is_some());
+            if !new_name || (linked && change.before.is_none()) {
+                continue;
+            }
+            let Some(volume) = self.layout.volumes.get(provenance.volume) else {
+                continue;
+            };
+            let tree = match &mut open {
+                Some((index, tree)) if *index == provenance.volume => tree,
+                other => {
+                    let tree = Tree::open_beneath_mounts(&volume.live(&self.layout.root))?;
+                    &mut other.insert((provenance.volume, tree)).1
+                }
+            };
+            let below = |path: &RelPath| path.strip_prefix(&volume.mount_point);
+            let old_path = below(&provenance.live_path);
+            let (reader, data) = (&mut self.reader, below(data));
+            read_content(reader, tree, data, change.after.as_mut(), u64::MAX)?;
+            let old = change.before.as_mut();
+            read_content(reader, tree, old_path, old, HASHED_BEFORE_BYTES)?;
+        }
+        Ok(())
     }
 
     fn walk(&mut self) -> Result<Items, CollectError> {
@@ -66,6 +100,38 @@ impl Collector {
         }
         Ok(found.items)
     }
+}
+
+/// Whether the live object at the change's place is that inode.
+fn has_inode(provenance: &Provenance, ino: u64) -> bool {
+    provenance.live.is_some_and(|live| live.ino == ino)
+}
+
+/// Fills in the content of a file's state from the file at `path` of the tree, up to a length.
+fn read_content(
+    reader: &mut Reader,
+    tree: &mut Tree,
+    path: Option<RelPath>,
+    node: Option<&mut Node>,
+    limit: u64,
+) -> Result<(), CollectError> {
+    let (
+        Some(path),
+        Some(Node {
+            kind: Kind::File { size, content, .. },
+            ..
+        }),
+    ) = (path, node)
+    else {
+        return Ok(());
+    };
+    if *size <= limit
+        && let Some(object) = tree.object(reader, &path)?
+    {
+        let digest = reader.digest(&object);
+        *content = Content::Read(digest.map_err(|f| tree.failed(f.operation, &path, f.errno))?);
+    }
+    Ok(())
 }
 
 /// The directories of ours that the scratchpad hides from the inside, below the live root: for

@@ -17,5 +17,8 @@ mod hidden;
 mod settle;
 mod collector;
 
+#[cfg(test)]
+mod tests;
+
 pub use collector::{Collector, collect};
 pub use error::CollectError;

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::CollectError;
 use super::item::{Item, Role};
-use crate::capture::{Capture, Finding, FindingReason, Provenance, Source};
+use crate::capture::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source};
 use crate::change::{Change, ChangeSet, Kind, Node, RelPath, Timestamp};
 use crate::layout::{CommitPolicy, Layout};
 
 /// All items by path.
 pub(super) type Items = BTreeMap<RelPath, Item>;
+
+/// A change and where it comes from.
+pub(super) type Row = (Change, Provenance);
 
 /// Upper inodes with several names: the names in path order.
 type Names = HashMap<(usize, u64), Vec<RelPath>>;
@@ -99,23 +102,19 @@ fn names_of(items: &Items) -> Names {
     names
 }
 
-/// Makes the capture of what changed against live.
-pub(super) fn capture(
-    items: &Items,
-    layout: &Layout,
-    since: Timestamp,
-) -> Result<Capture, CollectError> {
+/// Everything that changed against live, in path order.
+pub(super) fn rows(items: &Items, layout: &Layout) -> Vec<Row> {
     let changed = items.iter().filter(|(_, item)| item.is_change());
-    let mut rows: Vec<(Change, Provenance)> = changed
+    let mut rows: Vec<_> = changed
         .map(|(path, item)| row(path, item, layout))
         .collect();
     link_names(&mut rows, items);
-    finish(rows, layout, since)
+    rows
 }
 
 /// Splits the rows by what becomes of them, and adds the findings.
 pub(super) fn finish(
-    rows: Vec<(Change, Provenance)>,
+    rows: Vec<Row>,
     layout: &Layout,
     since: Timestamp,
 ) -> Result<Capture, CollectError> {
@@ -150,7 +149,7 @@ pub(super) fn finish(
         {
             add(FindingReason::SocketOfEndedProcess);
         }
-        let late = |live: &crate::capture::LiveIdentity| live.ctime >= since;
+        let late = |live: &LiveIdentity| live.ctime >= since;
         if provenance.live.as_ref().is_some_and(late)
             || provenance.replaced.as_ref().is_some_and(late)
         {
@@ -168,7 +167,7 @@ pub(super) fn finish(
 }
 
 /// The change and provenance of one item.
-pub(super) fn row(path: &RelPath, item: &Item, layout: &Layout) -> (Change, Provenance) {
+pub(super) fn row(path: &RelPath, item: &Item, layout: &Layout) -> Row {
     let change = Change {
         path: path.clone(),
         before: item.before.clone(),
@@ -211,7 +210,7 @@ pub(super) fn row(path: &RelPath, item: &Item, layout: &Layout) -> (Change, Prov
 
 /// Fills `link_of` of both states, and gives all names of one inode the content one of them has.
 /// `rows` are in path order.
-pub(super) fn link_names(rows: &mut [(Change, Provenance)], items: &Items) {
+pub(super) fn link_names(rows: &mut [Row], items: &Items) {
     let mut first_after: HashMap<(usize, u64), RelPath> = HashMap::new();
     let mut first_before: HashMap<(usize, u64), RelPath> = HashMap::new();
     for (change, provenance) in rows {
@@ -220,8 +219,10 @@ pub(super) fn link_names(rows: &mut [(Change, Provenance)], items: &Items) {
             && item.upper.nlink > 1
         {
             let key = (item.volume, item.upper.ino);
-            let base = unchanged_base(item, &change.path, items);
-            set_link(after, key, base.unwrap_or(&change.path), &mut first_after);
+            if let Some(base) = unchanged_base(item, &change.path, items) {
+                first_after.entry(key).or_insert_with(|| base.clone());
+            }
+            set_link(after, key, &change.path, &mut first_after);
         }
         if let (Some(before), Some(live)) = (&mut change.before, provenance.live)
             && live.nlink > 1

@@ -12,6 +12,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::Mode;
 
 use super::CollectError;
+use super::object::{Object, Reader};
 use crate::change::RelPath;
 use crate::sys::inspect;
 
@@ -101,6 +102,26 @@ impl Tree {
             self.open.push_back((path.clone(), fd));
         }
         Ok(self.open.back().map_or(&self.root, |(_, fd)| fd).as_fd())
+    }
+
+    /// The object at `path`; `None` when nothing is there.
+    pub(super) fn object(
+        &mut self,
+        reader: &mut Reader,
+        path: &RelPath,
+    ) -> Result<Option<Object>, CollectError> {
+        let (parent, name) = match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => (parent, CString::new(name).unwrap_or_default()),
+            _ => (RelPath::root(), c".".to_owned()),
+        };
+        let dir = match self.directory(&parent) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            Err(errno) => return Err(self.failed("open", &parent, errno)),
+            Ok(dir) => dir,
+        };
+        reader
+            .read(dir, &name)
+            .map_err(|f| self.failed(f.operation, path, f.errno))
     }
 
     /// The names in the directory at `path`, in the order the filesystem gives.

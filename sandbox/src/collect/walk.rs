@@ -1,7 +1,7 @@
 //! Walks the upper layer of one volume, beside the live tree that it covers.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -22,7 +22,7 @@ use crate::upper::{Attributes, Opaque, Redirect};
 
 /// Files whose length changed are hashed as they were, too, up to this length: for the report. That
 /// they changed is known without.
-const HASHED_BEFORE_BYTES: u64 = 64 * 1024 * 1024;
+pub(super) const HASHED_BEFORE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The inode flags that a copy-up carries over as flags (`OVL_COPY_FSFLAGS_MASK`, kernel source).
 /// `FLAG_IMMUTABLE` and `FLAG_APPEND` become an attribute. All others are lost by it, so a modified
@@ -243,16 +243,7 @@ impl Walk<'_> {
 
     /// The live object at a path of the volume.
     pub(super) fn live_at(&mut self, path: &RelPath) -> Result<Option<Object>, CollectError> {
-        let Some(parent) = path.parent() else {
-            return Ok(None);
-        };
-        let Some(dir) = self.open_live(&parent)? else {
-            return Ok(None);
-        };
-        let name = CString::new(path.file_name().unwrap_or_default()).unwrap_or_default();
-        self.reader
-            .read(dir.as_fd(), &name)
-            .map_err(|f| self.live.failed(f.operation, path, f.errno))
+        self.live.object(self.reader, path)
     }
 
     fn whiteout(&mut self, here: &Here<'_>) -> Result<(), CollectError> {
