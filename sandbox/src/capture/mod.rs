@@ -2,6 +2,10 @@
 //! state lies and what the live side looked like. Plain data. Upholds: nothing re-reads the upper
 //! layer to decide what changed.
 
+mod codec;
+
+pub use codec::{put_identity, take_identity};
+
 use crate::change::{ChangeSet, RelPath, Timestamp};
 
 /// A change set with, for each change (same index), its provenance.
