@@ -3,6 +3,7 @@
 use super::CollectError;
 use super::object::Reader;
 use super::settle::{self, Items, Row};
+use super::step;
 use super::tree::Tree;
 use super::walk::{Digests, Found, HASHED_BEFORE_BYTES, Walk};
 use crate::capture::{Capture, Provenance, Source};
@@ -36,14 +37,36 @@ impl Collector {
     }
 
     /// Reads the upper layers and says what changed since the call before, or against live the
-    /// first time. The overlays may be mounted or not; no process should be writing in them.
+    /// first time. Only the first capture can be committed: the provenance of a later one is
+    /// against live, and what an earlier entry changed has to be there first. The overlays may be mounted or not; no process should be writing in them.
     pub fn collect(&mut self) -> Result<Capture, CollectError> {
         let mut items = self.walk()?;
         settle::settle(&mut items);
-        let mut rows = settle::rows(&items, &self.layout);
-        self.read_linked(&mut rows)?;
+        let rows = match self.previous.take() {
+            None => {
+                let mut rows = settle::rows(&items, &self.layout);
+                self.read_linked(&mut rows)?;
+                rows
+            }
+            Some(previous) => self.step(&previous, &items)?,
+        };
         self.previous = Some(items);
         settle::finish(rows, &self.layout, self.since)
+    }
+
+    /// What changed between two looks.
+    fn step(&mut self, previous: &Items, current: &Items) -> Result<Vec<Row>, CollectError> {
+        let Self { layout, reader, .. } = self;
+        let mut read_live = |volume: usize, path: &RelPath| {
+            let Some(volume) = layout.volumes.get(volume) else {
+                return Ok(None);
+            };
+            let mut tree = Tree::open_beneath_mounts(&volume.live(&layout.root))?;
+            let below = path.strip_prefix(&volume.mount_point).unwrap_or_default();
+            let object = tree.object(reader, &below)?;
+            Ok(object.map(|object| object.live_node()))
+        };
+        step::rows(previous, current, layout, &mut read_live)
     }
 
     /// Reads the content of live files that got one more name, where nothing else says what it is:

@@ -13,6 +13,8 @@ pub(super) struct Item {
     pub(super) live: Option<LiveIdentity>,
     pub(super) live_path: RelPath,
     pub(super) replaced: Option<LiveIdentity>,
+    /// Whether what was here before is now elsewhere, so that this is not it, however equal.
+    pub(super) displaced: bool,
     pub(super) role: Role,
     /// Inode in the upper layer; its number is 0 for what is gone.
     pub(super) upper: UpperInode,
@@ -64,10 +66,10 @@ impl Item {
             (Some(before), Some(after)) => (before, after),
             (None, Some(_)) | (Some(_), None) => return true,
         };
-        if self.moved_from.is_some() {
+        if self.moved_from.is_some() || self.displaced {
             return true;
         }
-        let differs = before.meta != after.meta || !same_kind(&before.kind, &after.kind);
+        let differs = !same_state(before, after);
         match &self.role {
             Role::Gone => true,
             Role::Merged => differs,
@@ -82,6 +84,11 @@ impl Item {
             }
         }
     }
+}
+
+/// Whether two states are the same apart from holes and names.
+pub(super) fn same_state(before: &Node, after: &Node) -> bool {
+    before.meta == after.meta && same_kind(&before.kind, &after.kind)
 }
 
 /// Whether two kinds are the same apart from holes, which copying rearranges.

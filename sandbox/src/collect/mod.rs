@@ -15,6 +15,7 @@ mod item;
 mod walk;
 mod hidden;
 mod settle;
+mod step;
 mod collector;
 
 #[cfg(test)]

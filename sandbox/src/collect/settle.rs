@@ -1,6 +1,6 @@
 //! Items → changes: decides what is a rename, what one more name, what no change; pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::CollectError;
 use super::item::{Item, Role};
@@ -38,6 +38,9 @@ pub(super) fn settle(items: &mut Items) {
         let first = !still_there && !renamed.contains_key(&other.data);
         if first {
             renamed.insert(other.data.clone(), path.clone());
+            if let Some(old) = items.get_mut(&other.data) {
+                old.displaced = true;
+            }
         }
         if let Some(item) = items.get_mut(&path) {
             item.role = Role::LiveData {
@@ -208,20 +211,16 @@ pub(super) fn row(path: &RelPath, item: &Item, layout: &Layout) -> Row {
     (change, provenance)
 }
 
-/// Fills `link_of` of both states, and gives all names of one inode the content one of them has.
-/// `rows` are in path order.
+/// Fills `link_of` of both states. `rows` are in path order.
 pub(super) fn link_names(rows: &mut [Row], items: &Items) {
-    let mut first_after: HashMap<(usize, u64), RelPath> = HashMap::new();
-    let mut first_before: HashMap<(usize, u64), RelPath> = HashMap::new();
+    let mut first_after = unchanged_names(rows, items);
+    let mut first_before = HashMap::new();
     for (change, provenance) in rows {
         let own = items.get(&change.path).filter(|item| item.is_leaf());
         if let (Some(item), Some(after)) = (own, &mut change.after)
             && item.upper.nlink > 1
         {
             let key = (item.volume, item.upper.ino);
-            if let Some(base) = unchanged_base(item, &change.path, items) {
-                first_after.entry(key).or_insert_with(|| base.clone());
-            }
             set_link(after, key, &change.path, &mut first_after);
         }
         if let (Some(before), Some(live)) = (&mut change.before, provenance.live)
@@ -234,17 +233,18 @@ pub(super) fn link_names(rows: &mut [Row], items: &Items) {
     }
 }
 
-/// The live file of which this is one more name, when it is not a change itself.
-fn unchanged_base<'a>(item: &Item, path: &RelPath, items: &'a Items) -> Option<&'a RelPath> {
-    let Role::LiveData { data, .. } = &item.role else {
-        return None;
-    };
-    let (base, old) = items.get_key_value(data)?;
-    (base != path
-        && item.moved_from.is_none()
-        && !old.is_change()
-        && old.upper.ino == item.upper.ino)
-        .then_some(base)
+/// For each inode with several names, the first that is not a change: the others are new names of
+/// that file.
+fn unchanged_names(rows: &[Row], items: &Items) -> HashMap<(usize, u64), RelPath> {
+    let changed: HashSet<&RelPath> = rows.iter().map(|(change, _)| &change.path).collect();
+    let mut first = HashMap::new();
+    for (path, item) in items {
+        if item.is_leaf() && item.upper.nlink > 1 && !changed.contains(path) {
+            let key = (item.volume, item.upper.ino);
+            first.entry(key).or_insert_with(|| path.clone());
+        }
+    }
+    first
 }
 
 fn set_link(

@@ -282,6 +282,7 @@ impl Walk<'_> {
             live: Some(live.identity()),
             live_path: self.absolute(live_path)?,
             replaced: None,
+            displaced: false,
             role: Role::Gone,
             upper: UpperInode::default(),
         })
@@ -548,6 +549,7 @@ impl Walk<'_> {
             live: leaf.live.as_ref().map(Object::identity),
             live_path,
             replaced: None,
+            displaced: false,
             role,
             upper: UpperInode {
                 ino: leaf.object.stat.st_ino,
