@@ -14,3 +14,6 @@ pub mod sys;
 pub mod fs;
 pub mod commit;
 pub mod child;
+pub mod upper;
+pub mod collect;
+mod sys;
