@@ -75,6 +75,9 @@ pub enum HostError {
 impl HostError {
     /// Names the file in an error of the operating system.
     pub(super) fn file(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
-        Self::File { path: path.into(), source: source.into() }
+        Self::File {
+            path: path.into(),
+            source: source.into(),
+        }
     }
 }

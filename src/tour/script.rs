@@ -47,7 +47,9 @@ pub(super) struct Script(Vec<u8>);
 
 impl Script {
     fn new() -> Self {
-        Self(format!("set -e\numask 022\nPATH={PATH}\nexport PATH LC_ALL=C\n").into_bytes())
+        // Standard output belongs to the word `ready`; some programs chatter on it.
+        let head = format!("exec 3>&1 >&2\nset -e\numask 022\nexport PATH={PATH} LC_ALL=C\n");
+        Self(head.into_bytes())
     }
 
     /// Adds a command of literal words.
@@ -87,7 +89,7 @@ fn quote(word: &OsStr, out: &mut Vec<u8>) {
 
 /// Holds the namespaces until standard input ends, which it does when the maker dies. Ignored
 /// SIGCHLD lets the kernel reap what is orphaned to PID 1 (sigaction(2), SA_NOCLDWAIT).
-const HOLD: &str = "trap '' CHLD\nexec cat >/dev/null 2>&1";
+const HOLD: &str = "exec 3>&-\ntrap '' CHLD\nexec cat >/dev/null 2>&1";
 
 /// Decides the script that makes and mounts the file systems below `work`, and holds them.
 pub(super) fn volumes(spec: &HostSpec, work: &Path) -> Script {
@@ -97,15 +99,28 @@ pub(super) fn volumes(spec: &HostSpec, work: &Path) -> Script {
         let base = work.join("base");
         disk(&mut script, spec, spec.root, &work.join("root.img"), &base);
         let [lower, upper, scratch] = ["lower", "upper", "work"].map(|name| base.join(name));
-        script.run(["mkdir".as_ref(), lower.as_os_str(), upper.as_ref(), scratch.as_ref()]);
+        script.run([
+            "mkdir".as_ref(),
+            lower.as_os_str(),
+            upper.as_ref(),
+            scratch.as_ref(),
+        ]);
         fill(&mut script, work, &lower);
         let mut layers = std::ffi::OsString::from("lowerdir=");
-        for (text, path) in [("", &lower), (",upperdir=", &upper), (",workdir=", &scratch)] {
+        for (text, path) in [
+            ("", &lower),
+            (",upperdir=", &upper),
+            (",workdir=", &scratch),
+        ] {
             layers.push(text);
             layers.push(path);
         }
         let mount = ["mount", "-t", "overlay", "overlay", "-o"].map(OsStr::new);
-        script.run(mount.into_iter().chain([layers.as_os_str(), root.as_os_str()]));
+        script.run(
+            mount
+                .into_iter()
+                .chain([layers.as_os_str(), root.as_os_str()]),
+        );
     } else {
         disk(&mut script, spec, spec.root, &work.join("root.img"), &root);
         fill(&mut script, work, &root);
@@ -114,14 +129,19 @@ pub(super) fn volumes(spec: &HostSpec, work: &Path) -> Script {
         let image = work.join(format!("volume-{number}.img"));
         mount_volume(&mut script, spec, volume, (&root, &image));
     }
-    script.text("echo ready $$").text(HOLD);
+    script.text("echo ready $$ >&3").text(HOLD);
     script
 }
 
 /// Adds the commands that copy the skeleton of the root into place.
 fn fill(script: &mut Script, work: &Path, root: &Path) {
     let skeleton = work.join("skeleton/.");
-    script.run(["cp".as_ref(), "-a".as_ref(), skeleton.as_os_str(), root.as_os_str()]);
+    script.run([
+        "cp".as_ref(),
+        "-a".as_ref(),
+        skeleton.as_os_str(),
+        root.as_os_str(),
+    ]);
     // Debian reaches awk, cc and others through this directory of links.
     script.text("if [ -d /etc/alternatives ]; then").run([
         "cp".as_ref(),
@@ -154,7 +174,12 @@ fn disk(script: &mut Script, spec: &HostSpec, kind: RootKind, image: &Path, at: 
         RootKind::Xfs => &["mkfs.xfs", "-q", "-f", "-K"],
         RootKind::Btrfs => &["mkfs.btrfs", "-q", "-f", "-K"],
     };
-    script.run(["truncate", "-s", &size].map(OsStr::new).into_iter().chain([image.as_os_str()]));
+    script.run(
+        ["truncate", "-s", &size]
+            .map(OsStr::new)
+            .into_iter()
+            .chain([image.as_os_str()]),
+    );
     script.run(make.iter().map(OsStr::new).chain([image.as_os_str()]));
     let mount = ["mount", "-o", "loop"].map(OsStr::new);
     script.run(mount.into_iter().chain([image.as_os_str(), at.as_os_str()]));
@@ -217,7 +242,10 @@ pub(super) fn boot(spec: &HostSpec, work: &Path, system: &[(&str, SystemDir)]) -
     if let Some(program) = &spec.program {
         bind_read_only(&mut script, program, PROGRAM.trim_start_matches('/'));
     }
-    script.text(LEAVE).text("echo ready \"$pid\"").text(HOLD);
+    script
+        .text(LEAVE)
+        .text("echo ready \"$pid\" >&3")
+        .text(HOLD);
     script
 }
 
@@ -279,9 +307,15 @@ mod tests {
     #[test]
     fn everything_bound_from_the_real_machine_is_read_only() {
         let spec = HostSpec::new("a").root(RootKind::Ext4).program("/x/isconf");
-        let system = [("bin", SystemDir::Own), ("lib", SystemDir::Link("usr/lib".into()))];
+        let system = [
+            ("bin", SystemDir::Own),
+            ("lib", SystemDir::Link("usr/lib".into())),
+        ];
         let script = shown(&boot(&spec, Path::new("/w"), &system));
-        let binds: Vec<&str> = script.lines().filter(|line| line.contains("--bind")).collect();
+        let binds: Vec<&str> = script
+            .lines()
+            .filter(|line| line.contains("--bind"))
+            .collect();
         assert_eq!(
             binds,
             [
@@ -297,9 +331,15 @@ mod tests {
         let spec = HostSpec::new("a")
             .root(RootKind::Tmpfs)
             .disk(RootKind::Xfs, "/srv")
-            .volume(Volume::Alias { of: "/srv/a".into(), at: "/mnt/b".into() });
+            .volume(Volume::Alias {
+                of: "/srv/a".into(),
+                at: "/mnt/b".into(),
+            });
         let script = shown(&volumes(&spec, Path::new("/w")));
-        let mounts: Vec<&str> = script.lines().filter(|line| line.contains("'mount'")).collect();
+        let mounts: Vec<&str> = script
+            .lines()
+            .filter(|line| line.contains("'mount'"))
+            .collect();
         assert_eq!(
             mounts,
             [

@@ -84,7 +84,10 @@ pub(super) fn write(
     top: &Path,
     system: &[(&str, SystemDir)],
 ) -> Result<(), HostError> {
-    debug_assert!(PROGRAM.ends_with(FILES[11].0), "the program is bound over the last file");
+    debug_assert!(
+        PROGRAM.ends_with(FILES[11].0),
+        "the program is bound over the last file"
+    );
     step(top, fs::create_dir(top))?;
     mode(top, 0o755)?;
     for (name, bits) in DIRS {
@@ -95,9 +98,16 @@ pub(super) fn write(
     for (name, bits, text) in FILES {
         file(&top.join(name), text, bits)?;
     }
-    let hosts = format!("127.0.0.1 localhost\n127.0.1.1 {0}.example.org {0}\n", spec.name);
+    let hosts = format!(
+        "127.0.0.1 localhost\n127.0.1.1 {0}.example.org {0}\n",
+        spec.name
+    );
     file(&top.join("etc/hosts"), &hosts, 0o644)?;
-    file(&top.join("etc/hostname"), &format!("{}\n", spec.name), 0o644)?;
+    file(
+        &top.join("etc/hostname"),
+        &format!("{}\n", spec.name),
+        0o644,
+    )?;
     let mtab = top.join("etc/mtab");
     step(&mtab, symlink("../proc/self/mounts", &mtab))?;
     for (name, dir) in system {
@@ -138,7 +148,10 @@ fn file(path: &Path, text: &str, bits: u32) -> Result<(), HostError> {
 }
 
 fn mode(path: &Path, bits: u32) -> Result<(), HostError> {
-    step(path, fs::set_permissions(path, fs::Permissions::from_mode(bits)))
+    step(
+        path,
+        fs::set_permissions(path, fs::Permissions::from_mode(bits)),
+    )
 }
 
 fn step(path: &Path, result: io::Result<()>) -> Result<(), HostError> {

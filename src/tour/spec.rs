@@ -121,7 +121,10 @@ impl HostSpec {
     /// Adds a file system of its own at `at`.
     #[must_use]
     pub fn disk(self, kind: RootKind, at: impl AsRef<Path>) -> Self {
-        self.volume(Volume::Disk { kind, at: at.as_ref().to_owned() })
+        self.volume(Volume::Disk {
+            kind,
+            at: at.as_ref().to_owned(),
+        })
     }
 
     /// Shows this program in the host as `isconf`, on the `PATH`, read-only.

@@ -38,7 +38,8 @@ impl WorkDir {
         let aside = place.join(format!(".{PREFIX}{}-{number}", std::process::id()));
         fs::create_dir(&aside).map_err(|source| HostError::file(&aside, source))?;
         let lock = File::open(&aside).map_err(|source| HostError::file(&aside, source))?;
-        lock.lock().map_err(|source| HostError::file(&aside, source))?;
+        lock.lock()
+            .map_err(|source| HostError::file(&aside, source))?;
         fs::rename(&aside, &path).map_err(|source| HostError::file(&path, source))?;
         for name in ["root", "base"] {
             let dir = path.join(name);
@@ -73,12 +74,20 @@ pub(super) fn place() -> PathBuf {
 /// Removes the directories whose makers are dead.
 fn sweep(place: &Path) {
     // A place that cannot be read is reported by the creation that follows.
-    let Ok(entries) = fs::read_dir(place) else { return };
+    let Ok(entries) = fs::read_dir(place) else {
+        return;
+    };
     for entry in entries.flatten() {
-        if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+        if !entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(PREFIX.as_bytes())
+        {
             continue;
         }
-        let Ok(dir) = File::open(entry.path()) else { continue };
+        let Ok(dir) = File::open(entry.path()) else {
+            continue;
+        };
         match dir.try_lock() {
             Ok(()) => remove(&entry.path()),
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
@@ -89,7 +98,9 @@ fn sweep(place: &Path) {
 /// Removes a directory, unless something is mounted in it here: hosts mount in namespaces of their
 /// own, so a mount means that this is not ours to delete.
 fn remove(path: &Path) {
-    let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else { return };
+    let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else {
+        return;
+    };
     if mounts.contains(&*path.to_string_lossy()) {
         return;
     }

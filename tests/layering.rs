@@ -1,0 +1,1 @@
+//! Checks the borders between the modules.

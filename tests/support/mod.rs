@@ -1,0 +1,70 @@
+//! What the cases share: throwaway hosts with the program under test in them. A host's environment
+//! is built from nothing. Upholds: a test that needs root never skips in silence, and never skips
+//! in the pipeline.
+//!
+//! ```ignore
+//! let Some(host) = support::host("origin") else { return };
+//! let output = host.run(["isconf", "-V"]).unwrap();
+//! ```
+
+#![allow(
+    dead_code,
+    reason = "a vocabulary for the cases, which need not use all of it"
+)]
+
+use isconf::tour::{Host, HostSpec, Output, RootKind};
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_isconf");
+
+/// Every file system a host's root can lie on.
+pub const ROOTS: [RootKind; 4] = [
+    RootKind::Ext4,
+    RootKind::Xfs,
+    RootKind::Btrfs,
+    RootKind::Tmpfs,
+];
+
+/// Describes a host that has the program under test.
+pub fn spec(name: &str) -> HostSpec {
+    HostSpec::new(name).program(PROGRAM)
+}
+
+/// Makes a host with the program under test on the usual root; `None` means to skip, as
+/// [`start`] says.
+pub fn host(name: &str) -> Option<Host> {
+    start(spec(name))
+}
+
+/// Makes a host as described. Returns `None`, and says so, where this is not root; in the pipeline
+/// (`CI` is set) that is a failure, as is everything else that is missing.
+pub fn start(spec: HostSpec) -> Option<Host> {
+    if !nix::unistd::geteuid().is_root() && std::env::var_os("CI").is_none() {
+        eprintln!("SKIPPED: needs root to make a throwaway host; run the tests as root.");
+        return None;
+    }
+    Some(Host::start(spec).unwrap_or_else(|error| panic!("no throwaway host: {error}")))
+}
+
+/// Makes a host in which `isconf init` has been run, with the branch `generic` of `example.org`.
+pub fn initialised(name: &str) -> Option<Host> {
+    let host = host(name)?;
+    let output = isconf(&host, "init example.org generic");
+    assert_eq!(output.code(), 0, "isconf init: {output}");
+    Some(host)
+}
+
+/// Runs `isconf` with words as a shell would split them.
+pub fn isconf(host: &Host, words: &str) -> Output {
+    host.shell(format!("isconf {words}"))
+        .run()
+        .unwrap_or_else(|error| panic!("isconf {words}: {error}"))
+}
+
+/// Runs `isconf` and demands this exit status; returns what it wrote.
+#[track_caller]
+pub fn expect(host: &Host, words: &str, code: i32) -> Output {
+    let output = isconf(host, words);
+    assert_eq!(output.code(), code, "isconf {words}: {output}");
+    output
+}
