@@ -9,6 +9,7 @@
 //! ```text
 //! HostSpec ─script→ two shell scripts ─holder→ volumes (mounts) → boot (PID 1) ─command→ Output
 //!                                                                       └─manifest→ Manifest
+//! steps ─guide→ the tour, with a fingerprint of the real machine before and after
 //! ```
 
 mod error;
@@ -21,9 +22,13 @@ mod command;
 mod inside;
 mod manifest;
 mod host;
+mod steps;
+mod fingerprint;
+mod guide;
 
 pub use self::command::{HostCommand, Output, Process};
 pub use self::error::HostError;
+pub use self::guide::{TourError, tour};
 pub use self::host::Host;
 pub use self::manifest::Manifest;
 pub use self::spec::{HostSpec, RootKind, Volume};

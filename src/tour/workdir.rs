@@ -33,9 +33,10 @@ impl WorkDir {
         let place = place();
         sweep(&place);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let path = place.join(format!("{PREFIX}{}-{number}", std::process::id()));
+        let name = format!("{}{number}", prefix());
+        let path = place.join(&name);
         // Locked under a name that no sweep looks at, so that no sweep can find it unlocked.
-        let aside = place.join(format!(".{PREFIX}{}-{number}", std::process::id()));
+        let aside = place.join(format!(".{name}"));
         fs::create_dir(&aside).map_err(|source| HostError::file(&aside, source))?;
         let lock = File::open(&aside).map_err(|source| HostError::file(&aside, source))?;
         lock.lock()
@@ -60,6 +61,23 @@ impl Drop for WorkDir {
         // Fails only if the lock is gone already, which is what is wanted.
         let _unlocked = self.lock.unlock();
     }
+}
+
+/// Returns the start of the names of this process's directories.
+pub(super) fn prefix() -> String {
+    format!("{PREFIX}{}-", std::process::id())
+}
+
+/// Lists the directories that this process has made and not removed yet.
+pub(super) fn ours() -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(place()) else {
+        return Vec::new();
+    };
+    let ours = prefix();
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths
+        .filter(|path| path.to_string_lossy().contains(&ours))
+        .collect()
 }
 
 /// Chooses memory where there is enough of it, and the place for temporary files elsewhere.

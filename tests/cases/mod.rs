@@ -2,3 +2,4 @@
 //! an `acceptance_*` file.
 
 mod host;
+mod tour;
