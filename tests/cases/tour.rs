@@ -15,5 +15,8 @@ fn the_tour_runs_to_its_end_and_leaves_this_machine_as_it_was() {
     let text = String::from_utf8_lossy(&output.stdout);
     let trouble = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}\n{trouble}");
-    assert!(text.contains("[checked] This machine is as it was"), "{text}");
+    assert!(
+        text.contains("[checked] This machine is as it was"),
+        "{text}"
+    );
 }

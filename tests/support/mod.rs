@@ -12,10 +12,32 @@
     reason = "a vocabulary for the cases, which need not use all of it"
 )]
 
+pub mod papers;
+
+use std::path::Path;
+
 use isconf::tour::{Host, HostSpec, Output, RootKind};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_isconf");
+
+/// The programs that cases use, and the Debian packages that have them.
+const TOOLS: [(&str, &str); 14] = [
+    ("bsdutils", "script"),
+    ("e2fsprogs", "mkfs.ext4"),
+    ("e2fsprogs", "chattr"),
+    ("xfsprogs", "mkfs.xfs"),
+    ("btrfs-progs", "mkfs.btrfs"),
+    ("acl", "setfacl"),
+    ("attr", "setfattr"),
+    ("libcap2-bin", "setcap"),
+    ("util-linux", "unshare"),
+    ("util-linux", "findmnt"),
+    ("mount", "mount"),
+    ("make", "make"),
+    ("gcc", "cc"),
+    ("iproute2", "ip"),
+];
 
 /// Every file system a host's root can lie on.
 pub const ROOTS: [RootKind; 4] = [
@@ -43,7 +65,25 @@ pub fn start(spec: HostSpec) -> Option<Host> {
         eprintln!("SKIPPED: needs root to make a throwaway host; run the tests as root.");
         return None;
     }
+    name_missing_packages();
     Some(Host::start(spec).unwrap_or_else(|error| panic!("no throwaway host: {error}")))
+}
+
+/// Fails with the one command that installs whatever the cases lack.
+fn name_missing_packages() {
+    let dirs = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    let lacks = |tool: &str| !dirs.iter().any(|dir| Path::new(dir).join(tool).exists());
+    let mut missing: Vec<&str> = TOOLS
+        .iter()
+        .filter(|(_, tool)| lacks(tool))
+        .map(|(package, _)| *package)
+        .collect();
+    missing.dedup();
+    assert!(
+        missing.is_empty(),
+        "the tests need Debian packages that are not here: apt-get install {}",
+        missing.join(" ")
+    );
 }
 
 /// Makes a host in which `isconf init` has been run, with the branch `generic` of `example.org`.
