@@ -1,7 +1,10 @@
 //! What the other cases rely on: a throwaway host is a machine of its own on every kind of root,
 //! cannot touch the real one, and leaves nothing behind.
 
-use std::time::Duration;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use isconf::tour::{Host, HostError, HostSpec, RootKind, Volume};
 use nix::sys::signal::Signal;
@@ -255,4 +258,52 @@ fn nothing_of_a_host_is_left_behind() {
     );
     drop(host);
     assert!(!std::path::Path::new(&format!("/proc/{init}")).exists());
+}
+
+/// Tells the test below that it is the maker that gets killed.
+const MAKER: &str = "ISCONF_TEST_MAKER";
+
+#[test]
+fn a_host_ends_with_its_maker_and_the_next_one_removes_its_files() {
+    if std::env::var_os(MAKER).is_some() {
+        let host = plain(HostSpec::new("orphan").root(RootKind::Ext4)).unwrap();
+        println!("\ninit {} maker {}", host.init(), std::process::id());
+        // Blocks until killed: the other end of the pipe stays open.
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+        unreachable!("killed before");
+    }
+    let Some(first) = plain(HostSpec::new("first")) else {
+        return;
+    };
+    drop(first);
+    let mut maker = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("cases::host::a_host_ends_with_its_maker_and_the_next_one_removes_its_files")
+        .env(MAKER, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(maker.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let line = lines
+        .into_iter()
+        .find(|line| line.starts_with("init "))
+        .unwrap();
+    let init = line.split(' ').nth(1).unwrap();
+    maker.kill().unwrap();
+    maker.wait().unwrap();
+    let gone = |path: &str| {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Path::new(path).exists() {
+            assert!(Instant::now() < deadline, "{path} is still there");
+            std::thread::yield_now();
+        }
+    };
+    gone(&format!("/proc/{init}"));
+    let _next = plain(HostSpec::new("next"));
+    for place in [Path::new("/dev/shm"), &std::env::temp_dir()] {
+        gone(&format!("{}/isconf-host-{}-0", place.display(), maker.id()));
+    }
 }
