@@ -39,7 +39,11 @@ pub enum HostError {
         source: io::Error,
     },
     /// A set-up script ended before the host was ready.
-    #[error("host {host}: {phase} failed: {said}")]
+    #[error(
+        "host {host}: {phase} failed: {}\n(needs CAP_SYS_ADMIN, namespaces, and loop devices unless \
+         the root is a tmpfs)",
+        said.trim()
+    )]
     SetUp {
         /// The host's name.
         host: String,

@@ -307,3 +307,17 @@ fn a_host_ends_with_its_maker_and_the_next_one_removes_its_files() {
         gone(&format!("{}/isconf-host-{}-0", place.display(), maker.id()));
     }
 }
+
+#[test]
+fn an_overlay_over_the_live_root_can_be_mounted_in_a_host() {
+    let mount = "mkdir -p /var/is/scratch/up /var/is/scratch/work /mnt/new && mount -t overlay \
+        -o lowerdir=/,upperdir=/var/is/scratch/up,workdir=/var/is/scratch/work,index=on,\
+redirect_dir=on,metacopy=on,volatile overlay /mnt/new && mv /mnt/new/home /mnt/new/moved && \
+        test -d /home/alice && test ! -e /mnt/new/home && umount /mnt/new";
+    for kind in support::ROOTS {
+        let Some(host) = plain(HostSpec::new("over").root(kind)) else {
+            return;
+        };
+        host.sh(mount).unwrap();
+    }
+}

@@ -16,7 +16,7 @@ pub mod papers;
 
 use std::path::Path;
 
-use isconf::tour::{Host, HostSpec, Output, RootKind};
+use isconf::tour::{Host, HostSpec, Manifest, Output, RootKind};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_isconf");
@@ -92,6 +92,38 @@ pub fn initialised(name: &str) -> Option<Host> {
     let output = isconf(&host, "init example.org generic");
     assert_eq!(output.code(), 0, "isconf init: {output}");
     Some(host)
+}
+
+/// Makes an origin and a target, both initialised, with a common key.
+pub fn domain() -> Option<(Host, Host)> {
+    let (origin, target) = (initialised("origin")?, initialised("target")?);
+    for host in [&origin, &target] {
+        host.sh("umask 077; echo a-key-for-tests >/var/is/conf/hmac_keys")
+            .unwrap();
+    }
+    Some((origin, target))
+}
+
+/// Brings the target's journal up to the origin's, as a bundle that is carried by hand.
+#[track_caller]
+pub fn replicate(origin: &Host, target: &Host) {
+    const BUNDLE: &str = "/tmp/carried.bundle";
+    origin.sh(format!("rm -f {BUNDLE}")).unwrap();
+    expect(origin, &format!("bundle export {BUNDLE}"), 0);
+    target.write(BUNDLE, origin.read(BUNDLE).unwrap()).unwrap();
+    expect(target, &format!("bundle import {BUNDLE}"), 0);
+    target.sh(format!("rm {BUNDLE}")).unwrap();
+}
+
+/// Demands that a host is as listed before; `except` are subtrees that may differ.
+#[track_caller]
+pub fn unchanged(host: &Host, before: &Manifest, except: &[&str]) {
+    let differences = before.differences(&host.manifest_except("/", except).unwrap());
+    assert!(
+        differences.is_empty(),
+        "not as before:\n{}",
+        differences.join("\n")
+    );
 }
 
 /// Runs `isconf` with words as a shell would split them.
