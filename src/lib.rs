@@ -20,3 +20,4 @@ pub mod audit;
 pub mod daemon;
 pub mod ui;
 pub mod cli;
+pub mod tour;

@@ -10,7 +10,6 @@
 pub mod change;
 pub mod layout;
 pub mod capture;
-pub mod sys;
 pub mod fs;
 pub mod commit;
 pub mod child;
