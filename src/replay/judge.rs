@@ -2,7 +2,6 @@
 //! Upholds: a commit happens only after success, and only of what the scratchpad really had.
 
 use isconf_sandbox::capture::{Finding, FindingReason};
-use isconf_sandbox::child::Exit;
 
 use crate::model::report::{Ending, Verdict};
 
@@ -32,17 +31,10 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
     if evidence.findings.iter().any(changed) { Verdict::Conflict } else { Verdict::Approved }
 }
 
-/// The status that `exec` and `try` pass through for a command that ended so.
-pub fn passed_through(ending: Ending) -> Option<Exit> {
-    match ending {
-        Ending::Exited(exit) => Some(exit),
-        Ending::CouldNotStart(_) | Ending::NoCommand => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use isconf_sandbox::change::RelPath;
+    use isconf_sandbox::child::Exit;
 
     use super::*;
 

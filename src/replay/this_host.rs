@@ -4,8 +4,11 @@
 
 use std::path::Path;
 
+use isconf_sandbox::change::{NormalRules, PathPattern};
 use isconf_sandbox::session;
 
+use super::trial::Bench;
+use super::work::Terminal;
 use crate::config::Settings;
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError, Wip};
@@ -82,6 +85,19 @@ impl ThisHost {
     /// What every scratchpad of this host has in common.
     pub fn scratch_settings(&self) -> session::Settings {
         session::Settings::new(self.home.as_path())
+    }
+
+    /// Paths that do not count when hosts are compared, and in an audit: the built-in list and
+    /// that of `IS_IGNORE`.
+    pub fn ignore(&self) -> Vec<PathPattern> {
+        let own = self.settings.ignore.value.iter().filter_map(|glob| glob.as_str().parse().ok());
+        NormalRules::default_ignore().into_iter().chain(own).collect()
+    }
+
+    /// How entries are replayed here.
+    pub fn bench<'a>(&'a self, ignore: &'a [PathPattern], keeps_contents: bool) -> Bench<'a> {
+        let terminal = Terminal::OutputOnly;
+        Bench { store: &self.store, ignore, terminal, keeps_contents }
     }
 
     /// The live root.
