@@ -65,8 +65,9 @@ enum Progress {
     ToDo,
 }
 
-/// Does all steps in order. After an error some steps are done and the rest is not.
-pub fn apply(sites: &mut Sites, steps: &Steps, pass: Pass) -> Result<(), StepError> {
+/// Does all steps in order; gives how many moves there were to do. After an error some steps are
+/// done and the rest is not.
+pub fn apply(sites: &mut Sites, steps: &Steps, pass: Pass) -> Result<usize, StepError> {
     let mut work = Work {
         later: continuations(&steps.moves),
         sites,
@@ -74,9 +75,10 @@ pub fn apply(sites: &mut Sites, steps: &Steps, pass: Pass) -> Result<(), StepErr
     };
     work.unlock(&steps.settings)?;
     crash_point("commit.apply.unlocked");
+    let mut moved = 0;
     for (index, step) in steps.moves.iter().enumerate() {
         crash_point("commit.apply.before_move");
-        work.do_move(&steps.moves, index, step)?;
+        moved += usize::from(work.do_move(&steps.moves, index, step)?);
         crash_point("commit.apply.after_move");
     }
     for rewrite in &steps.rewrites {
@@ -90,7 +92,7 @@ pub fn apply(sites: &mut Sites, steps: &Steps, pass: Pass) -> Result<(), StepErr
         crash_point("commit.apply.after_setting");
     }
     crash_point("commit.apply.done");
-    Ok(())
+    Ok(moved)
 }
 
 /// For each move to the scratch directory that a later move goes on with: that one's index.
@@ -183,9 +185,10 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn do_move(&mut self, all: &[Move], index: usize, step: &Move) -> Result<(), StepError> {
+    /// Gives whether there was anything to do.
+    fn do_move(&mut self, all: &[Move], index: usize, step: &Move) -> Result<bool, StepError> {
         if self.pass == Pass::Again && matches!(self.progress(all, index)?, Progress::Done) {
-            return Ok(());
+            return Ok(false);
         }
         match step {
             Move::Rename { from, to, object } => self.rename(from, to, *object),
@@ -212,7 +215,8 @@ impl Work<'_> {
                     })
                     .map_err(error)
             }
-        }
+        }?;
+        Ok(true)
     }
 
     /// Tells by inode numbers whether a move is done.

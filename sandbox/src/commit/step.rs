@@ -249,14 +249,4 @@ impl Steps {
             settings: self.settings.into_iter().rev().map(setting).collect(),
         }
     }
-
-    /// The number of steps.
-    pub fn len(&self) -> usize {
-        self.moves.len() + self.rewrites.len() + self.settings.len()
-    }
-
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }

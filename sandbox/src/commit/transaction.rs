@@ -56,12 +56,13 @@ pub(super) fn carry_out(
     }
 }
 
-/// Does the steps and makes them durable.
-pub(super) fn forward(sites: &mut Sites, intent: &Intent, pass: Pass) -> Result<(), Failure> {
+/// Does the steps and makes them durable; gives how many moves there were to do.
+pub(super) fn forward(sites: &mut Sites, intent: &Intent, pass: Pass) -> Result<usize, Failure> {
     sites.forget_directories();
-    apply::apply(sites, &intent.steps, pass)?;
+    let moved = apply::apply(sites, &intent.steps, pass)?;
+    // Without it the receipt could be durable while the change is not.
     sync::after(sites, &intent.steps)?;
-    Ok(())
+    Ok(moved)
 }
 
 /// Decides, durably, that the transaction is taken back, and takes it back.

@@ -113,6 +113,10 @@ impl Stage {
         self.base.join("native")
     }
 
+    pub fn home(&self) -> PathBuf {
+        self.base.join("home")
+    }
+
     fn upper(&self) -> PathBuf {
         self.layout.volumes[0].upper()
     }
