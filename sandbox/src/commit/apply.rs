@@ -154,6 +154,14 @@ impl Work<'_> {
         Ok(self.stat(loc)?.is_some_and(|stat| stat.ino() == ino))
     }
 
+    fn is_in(&mut self, loc: &Loc, holder: u64) -> Result<bool, StepError> {
+        let parent = Loc {
+            path: loc.path.parent().unwrap_or_default(),
+            ..loc.clone()
+        };
+        self.holds(&parent, holder)
+    }
+
     fn foreign(&mut self, loc: &Loc) -> Result<Progress, StepError> {
         let found = self.stat(loc)?.map(|stat| stat.ino());
         let path = self.sites.name(loc);
@@ -245,12 +253,20 @@ impl Work<'_> {
                 old,
                 new,
             } => {
-                if self.holds(live, old.ino)? && self.holds(scratch, new.ino)? {
-                    Ok(Progress::ToDo)
-                } else if self.holds(live, new.ino)? {
+                // The scratch side is asked first: a live path may lead elsewhere by now.
+                if self.holds(scratch, old.ino)? {
+                    Ok(Progress::Done)
+                } else if self.holds(scratch, new.ino)? {
+                    match self.holds(live, old.ino)? {
+                        true => Ok(Progress::ToDo),
+                        false => self.foreign(live),
+                    }
+                } else if let Some(next) = self.later.get(&index).copied()
+                    && matches!(self.gone_on(all, next)?, Progress::Done)
+                {
                     Ok(Progress::Done)
                 } else {
-                    self.foreign(live)
+                    self.foreign(scratch)
                 }
             }
             Move::Link { name, ino, .. } => match self.stat(name)? {
@@ -258,13 +274,22 @@ impl Work<'_> {
                 Some(stat) if stat.ino() == *ino => Ok(Progress::Done),
                 Some(_) => self.foreign(name),
             },
-            Move::Unlink { name, ino, .. } | Move::Release { name, ino, .. } => {
-                Ok(match self.stat(name)? {
-                    Some(stat) if stat.ino() == *ino => Progress::ToDo,
-                    // Never made, or taken away already.
-                    _ => Progress::Done,
+            // Never made, or taken away already: the same path may be another old name by now,
+            // which its directory tells.
+            Move::Unlink {
+                name, ino, holder, ..
+            } => {
+                let there = self.holds(name, *ino)? && self.is_in(name, *holder)?;
+                Ok(if there {
+                    Progress::ToDo
+                } else {
+                    Progress::Done
                 })
             }
+            Move::Release { name, ino, .. } => Ok(match self.holds(name, *ino)? {
+                true => Progress::ToDo,
+                false => Progress::Done,
+            }),
             Move::Recall { name, ino, .. } => {
                 if self.holds(name, *ino)? {
                     return Ok(Progress::Done);
@@ -283,7 +308,7 @@ impl Work<'_> {
             Move::Rename { from, to, object } => {
                 self.holds(to, object.ino)? && !self.holds(from, object.ino)?
             }
-            Move::Exchange { live, new, .. } => self.holds(live, new.ino)?,
+            Move::Exchange { scratch, old, .. } => self.holds(scratch, old.ino)?,
             // Released: neither the scratch name nor, then, the old live one has it.
             Move::Release { name, .. } => self.stat(name)?.is_none() && self.departed(all, name)?,
             _ => false,

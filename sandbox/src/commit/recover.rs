@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::apply::Pass;
 use super::crash_point;
 use super::intent::Direction;
 use super::kept::finish_forgetting;
@@ -34,11 +33,11 @@ pub struct Recovered {
 /// What became of an interrupted transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// So many steps were still to do, and are done.
+    /// So many moves were still to do, and are done.
     Redone(usize),
     /// All was done but the record.
     NothingToDo,
-    /// It had failed and was being taken back; now it is.
+    /// It had failed, or could not be completed, and everything was taken back.
     TakenBack,
 }
 
@@ -172,13 +171,13 @@ fn complete(
         transaction::take_back(&mut sites, records, &intent).map_err(stuck)?;
         (Outcome::TakenBack, None)
     } else {
-        let steps = transaction::forward(&mut sites, &intent, Pass::Again).map_err(stuck)?;
+        let redone = transaction::redo(&mut sites, records, &intent).map_err(stuck)?;
         crash_point("commit.recover.applied");
-        let outcome = match steps {
-            0 => Outcome::NothingToDo,
-            steps => Outcome::Redone(steps),
-        };
-        (outcome, Some(Landed::new(intent, directory)))
+        match redone {
+            None => (Outcome::TakenBack, None),
+            Some(0) => (Outcome::NothingToDo, Some(Landed::new(intent, directory))),
+            Some(moves) => (Outcome::Redone(moves), Some(Landed::new(intent, directory))),
+        }
     };
     Ok(Recovered {
         tx: tx.clone(),

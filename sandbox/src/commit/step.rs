@@ -73,6 +73,8 @@ pub enum Move {
         name: Loc,
         /// Its inode number.
         ino: u64,
+        /// The inode number of the directory that the new name is in.
+        holder: u64,
     },
     /// Takes that name away again.
     Unlink {
@@ -82,6 +84,8 @@ pub enum Move {
         name: Loc,
         /// Its inode number.
         ino: u64,
+        /// The inode number of the directory that the name is in.
+        holder: u64,
     },
     /// Drops the undo area's name of an object that keeps names in the live tree, so that its
     /// number of names is right.
@@ -198,19 +202,23 @@ impl Move {
                 existing,
                 name,
                 ino,
+                holder,
             } => Self::Unlink {
                 existing,
                 name,
                 ino,
+                holder,
             },
             Self::Unlink {
                 existing,
                 name,
                 ino,
+                holder,
             } => Self::Link {
                 existing,
                 name,
                 ino,
+                holder,
             },
             Self::Release { name, ino, handle } => Self::Recall { name, ino, handle },
             Self::Recall { name, ino, handle } => Self::Release { name, ino, handle },

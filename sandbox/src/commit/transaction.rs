@@ -65,6 +65,23 @@ pub(super) fn forward(sites: &mut Sites, intent: &Intent, pass: Pass) -> Result<
     Ok(moved)
 }
 
+/// Completes an interrupted transaction; gives how many moves there were to do, or `None` when it
+/// could not be completed (no space, say) and was taken back instead. What is neither as before nor
+/// as after is an error, and nothing is touched from there on.
+pub(super) fn redo(
+    sites: &mut Sites,
+    records: &Records,
+    intent: &Intent,
+) -> Result<Option<usize>, Failure> {
+    match forward(sites, intent, Pass::Again) {
+        Ok(moves) => Ok(Some(moves)),
+        Err(Failure::Step(StepError::Failed { .. } | StepError::Displaced { .. })) => {
+            give_up(sites, records, intent).map(|()| None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
 /// Decides, durably, that the transaction is taken back, and takes it back.
 fn give_up(sites: &mut Sites, records: &Records, intent: &Intent) -> Result<(), Failure> {
     let direction = intent.direction;

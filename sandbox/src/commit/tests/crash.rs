@@ -28,8 +28,8 @@ fn everything(s: &mut Stage) {
     s.write("keep/x", b"both names", true);
     s.rename("keep/y", "keep/z");
     s.write("keep/y", b"another y", false);
-    s.link("top", "empty/top2");
     s.chmod("top", 0o600);
+    s.link("top", "empty/top2");
 }
 
 /// What the child does, and then dies in.

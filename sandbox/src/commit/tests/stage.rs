@@ -393,7 +393,10 @@ impl Stage {
         std::fs::write(new.to_path_under(&self.upper()), b"stub").unwrap();
         let old = self.old(&data);
         let ino = self.identity(&old).unwrap().ino;
-        let after = node_of(self.live(), &old);
+        let after = match self.changes.get(&data) {
+            Some((change, _)) => change.after.clone(),
+            None => node_of(self.live(), &old),
+        };
         let source = Source::LiveData {
             path: new.clone(),
             data: old,
