@@ -47,7 +47,7 @@ pub enum StepError {
         /// What was expected.
         expected: Object,
         /// What was found; `None` for nothing.
-        found: Option<LiveIdentity>,
+        found: Option<Box<LiveIdentity>>,
     },
     /// While doing it again: neither the state before nor the state after.
     #[error("{path} is neither as before nor as after the transaction")]
@@ -396,7 +396,7 @@ impl Work<'_> {
         StepError::Displaced {
             path: self.sites.live_path(loc.volume, &loc.path),
             expected,
-            found: found.map(|stat| stat.identity),
+            found: found.map(|stat| Box::new(stat.identity)),
         }
     }
 

@@ -13,16 +13,16 @@ use super::sync::{self, SyncError};
 pub enum TransactionError {
     /// A step could not be done; all others were taken back.
     #[error("{0}; everything was taken back")]
-    TakenBack(#[source] Failure),
+    TakenBack(#[source] Box<Failure>),
     /// A step could not be done, and then one could not be taken back. The record stays; recovery
     /// is needed.
     #[error("{failure}; and taking it back failed: {back}")]
     NotTakenBack {
         /// What failed first.
-        failure: Failure,
+        failure: Box<Failure>,
         /// What failed while taking it back.
         #[source]
-        back: Failure,
+        back: Box<Failure>,
     },
 }
 
@@ -51,8 +51,11 @@ pub(super) fn carry_out(
         return Ok(());
     };
     match give_up(sites, records, intent) {
-        Ok(()) => Err(TransactionError::TakenBack(failure)),
-        Err(back) => Err(TransactionError::NotTakenBack { failure, back }),
+        Ok(()) => Err(TransactionError::TakenBack(Box::new(failure))),
+        Err(back) => Err(TransactionError::NotTakenBack {
+            failure: Box::new(failure),
+            back: Box::new(back),
+        }),
     }
 }
 

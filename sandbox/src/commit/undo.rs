@@ -54,7 +54,10 @@ pub fn undo(home: &Path, root: &Path, tx: &TxId, payload: &[u8]) -> Result<Lande
     }
     let directory: PathBuf = home.join(HOME_SCRATCH_DIR).join(tx.as_str());
     let records = match Records::open(&directory) {
-        Err(RecordError::Io { errno, .. }) if errno == Errno::ENOENT => {
+        Err(RecordError::Io {
+            errno: Errno::ENOENT,
+            ..
+        }) => {
             return Err(UndoError::NotDone(tx.clone()));
         }
         other => other?,

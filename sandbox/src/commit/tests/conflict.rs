@@ -112,7 +112,8 @@ fn a_directory_in_which_others_work_is_no_conflict() {
 
 #[test]
 fn undo_refuses_what_changed_since() {
-    let meddlers: [(&str, fn(&std::path::Path)); 4] = [
+    type Meddler = (&'static str, fn(&std::path::Path));
+    let meddlers: [Meddler; 4] = [
         ("/a/one", |live| {
             std::fs::write(live.join("a/one"), b"hello").unwrap()
         }),

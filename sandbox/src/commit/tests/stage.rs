@@ -181,6 +181,7 @@ impl Stage {
         );
     }
 
+    #[allow(clippy::too_many_arguments, reason = "each is one field of a change")]
     fn put(
         &mut self,
         new: &RelPath,
