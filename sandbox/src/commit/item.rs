@@ -58,8 +58,6 @@ pub(super) struct Item<'a> {
     pub live: Option<LiveIdentity>,
     /// Where the new state lies.
     pub source: Origin,
-    /// For a file with several names in the set: the path of the first of them.
-    pub first_name: Option<RelPath>,
 }
 
 /// [`Source`] with paths that count from the mount point, which are those of the upper layer too.
@@ -133,14 +131,12 @@ fn item<'a>(mount: &RelPath, change: &'a Change, provenance: &Provenance) -> Opt
             ino: *ino,
         },
     };
-    let first = change.after.as_ref().and_then(|n| n.link_of.as_ref());
     Some(Item {
         change,
         path: change.path.strip_prefix(mount)?,
         from: provenance.live_path.strip_prefix(mount)?,
         live: provenance.live,
         source,
-        first_name: first.and_then(|path| path.strip_prefix(mount)),
     })
 }
 

@@ -277,10 +277,23 @@ impl<'a> Planner<'a> {
                 existing: self.live(first),
                 name: self.live(&item.path),
                 ino,
+                holder: self.directory_of(&item.path),
             };
             self.plan.steps.moves.push(step);
             self.touch_new_parent(&item.path);
         }
+    }
+
+    /// The inode number of the directory that will hold a path.
+    fn directory_of(&self, path: &RelPath) -> u64 {
+        let parent = path.parent().unwrap_or_default();
+        if let Some(item) = self.shape.item_at(&parent)
+            && let Origin::Upper { ino, .. } = item.source
+        {
+            return ino;
+        }
+        let old = self.shape.old_directory(&parent);
+        old.and_then(|old| self.facts.at(&old)).map_or(0, Stat::ino)
     }
 
     fn live_inode_at(&self, path: &RelPath) -> u64 {

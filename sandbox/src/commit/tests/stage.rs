@@ -113,6 +113,10 @@ impl Stage {
         self.base.join("native")
     }
 
+    pub fn home(&self) -> PathBuf {
+        self.base.join("home")
+    }
+
     fn upper(&self) -> PathBuf {
         self.layout.volumes[0].upper()
     }
@@ -177,6 +181,7 @@ impl Stage {
         );
     }
 
+    #[allow(clippy::too_many_arguments, reason = "each is one field of a change")]
     fn put(
         &mut self,
         new: &RelPath,
@@ -389,7 +394,10 @@ impl Stage {
         std::fs::write(new.to_path_under(&self.upper()), b"stub").unwrap();
         let old = self.old(&data);
         let ino = self.identity(&old).unwrap().ino;
-        let after = node_of(self.live(), &old);
+        let after = match self.changes.get(&data) {
+            Some((change, _)) => change.after.clone(),
+            None => node_of(self.live(), &old),
+        };
         let source = Source::LiveData {
             path: new.clone(),
             data: old,
