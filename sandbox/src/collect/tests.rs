@@ -666,17 +666,20 @@ fn a_tree_of_an_earlier_entry_is_renamed_as_a_whole() {
     );
 }
 
-/// Random commands over few names, in three steps.
+/// Random commands over few names, in three steps; `COLLECT_SEED` and `COLLECT_ROUNDS` choose
+/// others.
 #[test]
 fn random_steps_are_what_they_are_natively() {
-    let mut seed = 7u64;
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let mut seed: u64 = number("COLLECT_SEED").unwrap_or(7);
+    let rounds = number("COLLECT_ROUNDS").unwrap_or(20) as usize;
     let mut random = move |below: u64| {
         seed = seed
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) % below
     };
-    for round in 0..25 {
+    for round in 0..rounds {
         let mut name = || {
             let names = ["a", "b", "c"];
             let depth = 1 + random(3);
@@ -697,9 +700,7 @@ fn random_steps_are_what_they_are_natively() {
                     3 => format!("rm -rf {p}"),
                     4..=6 => format!("mv -T {p} {q}"),
                     7 => format!("test -f {p} && ln -T {p} {q}"),
-                    8 => format!("test -e {p} && chmod 7{round:02} {p}")
-                        .replace('8', "1")
-                        .replace('9', "2"),
+                    8 => format!("test -e {p} && chmod 7{:02o} {p}", round % 64),
                     9 => format!("echo {n} > {p}"),
                     _ => format!("cp -a {p} {q}"),
                 });
