@@ -1,1 +1,23 @@
-//! isconf.
+//! isconf: deterministic configuration of Unix machines by replaying one ordered journal.
+//!
+//! ```text
+//! journal ─> replay ─> (sandbox: scratchpad, change set, commit) ─> history
+//!    │                                                                 │
+//!    └─ chain, store: what they are kept in          audit: is it still so
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod model;
+pub mod durable;
+pub mod config;
+pub mod identity;
+pub mod store;
+pub mod chain;
+pub mod journal;
+pub mod history;
+pub mod lock;
+pub mod audit;
+pub mod daemon;
+pub mod ui;
+pub mod cli;
+pub mod tour;

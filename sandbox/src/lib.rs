@@ -10,6 +10,8 @@
 pub mod change;
 pub mod layout;
 pub mod capture;
+pub mod fs;
+pub mod commit;
 pub mod child;
 pub mod upper;
 pub mod collect;

@@ -2,3 +2,4 @@
 //! crate offers. Not for decisions. Upholds: every unsafe block says why it is sound.
 
 pub mod inspect;
+pub mod files;

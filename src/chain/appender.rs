@@ -1,0 +1,167 @@
+//! Adds records to a chain: all of them or none. Upholds: after a crash at any moment the chain has
+//! all records of an append, or none, or (without a head file) an incomplete last one that is
+//! recognised.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+
+use isconf_sandbox::change::Digest;
+
+use super::error::{ChainError, Fault};
+use super::file::{length_of, read_head};
+use super::record::{Frame, MAX_RECORD_BYTES, check_last};
+use super::{Chain, Head, RecordRef};
+use crate::durable::{self, FileError, crash_point};
+
+/// How many bytes are collected before they are written; an append of a few entries is one write.
+const BUFFER_BYTES: usize = 1024 * 1024;
+
+/// An append under way. Dropped unfinished, nothing was added.
+#[derive(Debug)]
+#[must_use = "an append counts only when it is finished"]
+pub struct Appender<'a> {
+    chain: &'a mut Chain,
+    file: File,
+    records: Vec<RecordRef>,
+    buffer: Vec<u8>,
+    /// What is written already.
+    written_to: u64,
+    is_finished: bool,
+}
+
+impl<'a> Appender<'a> {
+    /// Begins at the end of the chain. The caller holds the host lock; should the file have changed
+    /// all the same since it was verified, that is [`ChainError::Moved`]. The bytes of a crashed
+    /// append are cut off.
+    pub fn begin(chain: &'a mut Chain) -> Result<Self, ChainError> {
+        let path = &chain.place.file;
+        let file = OpenOptions::new()
+            .write(true)
+            .open(path)
+            .map_err(FileError::of("open", path))?;
+        let length = length_of(&file, path)?;
+        let kind = chain.header.kind();
+        let is_as_read = if kind.has_head() {
+            let head = read_head(&chain.place, kind)?;
+            length >= chain.length && head.unwrap_or(chain.head()) == chain.head()
+        } else {
+            length == chain.length
+        };
+        if !is_as_read {
+            let path = path.clone();
+            return Err(ChainError::Moved { path });
+        }
+        crash_point(kind.crash_points()[0]);
+        if length > chain.length {
+            file.set_len(chain.length)
+                .map_err(FileError::of("truncate", path))?;
+        }
+        Ok(Self {
+            written_to: chain.length,
+            chain,
+            file,
+            records: Vec::new(),
+            buffer: Vec::new(),
+            is_finished: false,
+        })
+    }
+
+    /// The sequence number that the next record must have.
+    pub fn next_seq(&self) -> u64 {
+        self.next_frame().seq
+    }
+
+    /// The digest that the next record must name as the one before.
+    pub fn last_id(&self) -> Digest {
+        self.next_frame().prev
+    }
+
+    /// The first lines of the next record.
+    pub(super) fn next_frame(&self) -> Frame {
+        let before = self.chain.head();
+        Frame {
+            seq: before.seq + self.records.len() as u64 + 1,
+            prev: self.records.last().map_or(before.id, |record| record.id),
+        }
+    }
+
+    /// Takes a whole record with its seal, as another host or [`Chain::append`] made it. Checks that
+    /// it follows and that its seal is whole.
+    pub fn push(&mut self, record: &[u8]) -> Result<(), ChainError> {
+        let kind = self.chain.header.kind();
+        let next = self.next_frame();
+        let offset = self.written_to + self.buffer.len() as u64;
+        let check = || {
+            if record.len() as u64 > MAX_RECORD_BYTES {
+                let limit = MAX_RECORD_BYTES;
+                return Err(Fault::TooLong { limit });
+            }
+            // A second start inside would make two records of one when it is read again.
+            if record.windows(3).any(|bytes| bytes == b"\n[[") {
+                let found = super::error::shortened(record);
+                return Err(Fault::NotARecord { found });
+            }
+            Frame::parse(kind, record)?.check_follows(next.seq - 1, next.prev)?;
+            check_last(kind, record, offset)
+        };
+        check().map_err(|fault| self.chain.broken(next.seq, fault))?;
+        self.records.push(RecordRef {
+            offset,
+            length: record.len() as u64,
+            id: Digest::of(record),
+        });
+        self.buffer.extend_from_slice(record);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Makes the append durable and acknowledged.
+    pub fn finish(mut self) -> Result<(), ChainError> {
+        self.flush()?;
+        let [_, written, synced, acknowledged] = self.chain.header.kind().crash_points();
+        crash_point(written);
+        // The records must be durable before anybody is told that they are: the head, the lock's
+        // release or the end of an intent say so. The length is part of what fdatasync(2) writes.
+        self.file
+            .sync_data()
+            .map_err(FileError::of("sync", &self.chain.place.file))?;
+        crash_point(synced);
+        if self.chain.header.kind().has_head() {
+            let next = self.next_frame();
+            let head = Head {
+                seq: next.seq - 1,
+                id: next.prev,
+                length: self.written_to,
+            };
+            durable::replace(&self.chain.place.head, head.to_text().as_bytes())?;
+        }
+        crash_point(acknowledged);
+        self.is_finished = true;
+        let records = std::mem::take(&mut self.records);
+        self.chain.grow(records, self.written_to);
+        Ok(())
+    }
+
+    /// Writes what is collected.
+    fn flush(&mut self) -> Result<(), FileError> {
+        self.file
+            .write_all_at(&self.buffer, self.written_to)
+            .map_err(FileError::of("write", &self.chain.place.file))?;
+        self.written_to += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Appender<'_> {
+    /// Takes back what was written. With a head file that is not needed, since the bytes are not
+    /// acknowledged, and would be wrong should the head have been replaced before an error. If it
+    /// fails, an incomplete record is reported when the chain is opened, as after a crash.
+    fn drop(&mut self) {
+        if !self.is_finished && !self.chain.header.kind().has_head() {
+            let _left_as_after_a_crash = self.file.set_len(self.chain.length);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! File changes that survive a power cut, and the named points at which a test may stop the
+//! process. Not for the live tree (that is the sandbox's file layer): this serves isconf's own
+//! files below `IS_HOME`. Upholds: write aside, make durable, put in place by one atomic step,
+//! make the directory durable.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file operation that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} {}", path.display())]
+pub struct FileError {
+    /// What was tried, as a verb: `read`, `rename`.
+    pub operation: &'static str,
+    /// On which file.
+    pub path: PathBuf,
+    /// Why it failed.
+    #[source]
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Makes the closure that `map_err` wants.
+    pub fn of(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self {
+            operation,
+            path,
+            source,
+        }
+    }
+}
+
+/// The mode of the files below `IS_HOME`: they hold commands, contents and keys of root.
+pub const PRIVATE_FILE_MODE: u32 = 0o600;
+
+/// The mode of the directories below `IS_HOME`.
+pub const PRIVATE_DIRECTORY_MODE: u32 = 0o700;
+
+/// Puts `bytes` in place of the file at `path`: after a crash the file has either its old content
+/// or the new one. The directory must exist. Costs two syncs.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let aside = path_aside(path);
+    let mut file = create_private(&aside)?;
+    file.write_all(bytes)
+        .map_err(FileError::of("write", &aside))?;
+    // The content must be durable before the name points at it: without this sync the rename could
+    // reach the disk first, and a power cut would leave an empty file under the real name.
+    file.sync_all().map_err(FileError::of("sync", &aside))?;
+    drop(file);
+    fs::rename(&aside, path).map_err(FileError::of("rename", &aside))?;
+    sync_directory_of(path)
+}
+
+/// Makes the file at `path` empty of any content and writable by its owner alone; a leftover of a
+/// crashed writer under that name is overwritten, a link is not followed.
+pub fn create_private(path: &Path) -> Result<File, FileError> {
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(FileError::of("remove", path)(e)),
+    }
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(PRIVATE_FILE_MODE)
+        .open(path)
+        .map_err(FileError::of("create", path))
+}
+
+/// Makes the directory and its missing parents, each root-only and durable.
+pub fn create_directories(path: &Path) -> Result<(), FileError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        create_directories(parent)?;
+    }
+    match DirBuilder::new().mode(PRIVATE_DIRECTORY_MODE).create(path) {
+        Ok(()) => {}
+        // Somebody else made it meanwhile.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        Err(e) => return Err(FileError::of("create", path)(e)),
+    }
+    // What is put into the new directory would be lost together with its own name.
+    sync_directory_of(path)
+}
+
+/// Removes the file at `path`, durably; one that is not there is fine. Returns whether it was there.
+pub fn remove(path: &Path) -> Result<bool, FileError> {
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(FileError::of("remove", path)(e)),
+    }
+    // Without this sync the file could be back after a power cut.
+    sync_directory_of(path)?;
+    Ok(true)
+}
+
+/// Makes the names in the directory that holds `path` durable.
+pub fn sync_directory_of(path: &Path) -> Result<(), FileError> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
+    sync_directory(directory)
+}
+
+/// Makes the names in `directory` durable.
+pub fn sync_directory(directory: &Path) -> Result<(), FileError> {
+    File::open(directory)
+        .and_then(|d| d.sync_all())
+        .map_err(FileError::of("sync", directory))
+}
+
+/// Reads a small file, at most `limit` bytes of it; `None` when it does not exist. A longer file
+/// is an error of kind `FileTooLarge`.
+pub fn read_small(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(FileError::of("open", path)(e)),
+    };
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(FileError::of("read", path))?;
+    if bytes.len() as u64 > limit {
+        return Err(FileError::of("read", path)(
+            io::ErrorKind::FileTooLarge.into(),
+        ));
+    }
+    Ok(Some(bytes))
+}
+
+/// The name under which new content is written before it is put in place. One name is enough:
+/// only the holder of the host lock writes these files.
+fn path_aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
+}
+
+/// The environment variable that names the crash point at which to stop.
+const CRASH_AT: &str = "ISCONF_CRASH_AT";
+
+/// Stops the process, as a power cut would, when `ISCONF_CRASH_AT` is `name`. Every durable step
+/// has its point; the crash suite visits each.
+pub fn crash_point(name: &str) {
+    if std::env::var_os(CRASH_AT).is_some_and(|wanted| wanted == name) {
+        // SIGKILL and not exit: no destructor may run. It cannot fail for one's own process.
+        let _never_returns =
+            nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn replace_leaves_a_private_file_and_nothing_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, PRIVATE_FILE_MODE);
+    }
+
+    #[test]
+    fn read_small_refuses_what_is_too_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        assert!(read_small(&path, 3).unwrap().is_none());
+        replace(&path, b"1234").unwrap();
+        assert!(read_small(&path, 3).is_err());
+        assert_eq!(read_small(&path, 4).unwrap().unwrap(), b"1234");
+    }
+
+    #[test]
+    fn directories_are_private_and_removal_says_what_it_did() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        create_directories(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, PRIVATE_DIRECTORY_MODE);
+        assert!(!remove(&path.join("f")).unwrap());
+        replace(&path.join("f"), b"").unwrap();
+        assert!(remove(&path.join("f")).unwrap());
+    }
+}

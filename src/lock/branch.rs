@@ -1,0 +1,316 @@
+//! The branch lock as a file: who may append to the branch, why, since when, and on what journal.
+//! Not for granting it among hosts. Upholds: the lock is a person's, has no timeout, and its fence
+//! number refuses the old holder after it was broken.
+
+use std::path::{Path, PathBuf};
+
+use isconf_sandbox::change::Digest;
+use serde::Deserialize;
+
+use super::HostLock;
+use crate::chain::RecordText;
+use crate::durable::{self, FileError};
+use crate::model::{Author, EntryId, EntryRef, LockMessage, Moment};
+
+/// The longest lock file, in bytes.
+const MAX_LOCK_BYTES: u64 = 64 * 1024;
+
+/// The line that names the file's format and version.
+const FIRST_LINE: &str = "# isconf lock 1\n";
+
+/// A branch's lock as it stands. The default is that of a missing or empty file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BranchLock {
+    /// The number of the last holder; grows with every taking, also across unlocks.
+    pub fence: u64,
+    /// Who has it.
+    pub held: Option<Held>,
+}
+
+/// A branch lock that somebody has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Who.
+    pub author: Author,
+    /// Why.
+    pub message: LockMessage,
+    /// Since when.
+    pub since: Moment,
+    /// Which taking this is.
+    pub fence: u64,
+    /// The end of the journal when the lock was taken.
+    pub journal: EntryRef,
+}
+
+/// What somebody who wants the lock says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Who.
+    pub author: Author,
+    /// Why.
+    pub message: LockMessage,
+    /// Now.
+    pub since: Moment,
+    /// The end of the journal now.
+    pub journal: EntryRef,
+}
+
+/// Why the branch lock could not be taken, used or read.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The system refused an operation.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file is not a lock of this version.
+    #[error("{} is not a lock file of this version of isconf", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was wrong, where a parser said so.
+        #[source]
+        source: Option<Box<toml::de::Error>>,
+    },
+    /// Somebody else has it.
+    #[error("locked by: {}: {} (lock time {})", .0.author, .0.message, .0.since)]
+    HeldByOther(Box<Held>),
+    /// Nobody has it.
+    #[error("not locked")]
+    NotLocked,
+    /// It was broken and taken again since.
+    #[error("the lock with number {expected} was replaced by number {found}")]
+    Fenced {
+        /// The number that the caller has.
+        expected: u64,
+        /// The number of the file.
+        found: u64,
+    },
+}
+
+/// The file as TOML.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    fence: u64,
+    held: bool,
+    author: Option<Author>,
+    message: Option<String>,
+    since: Option<Moment>,
+    journal_seq: Option<u64>,
+    journal_id: Option<Digest>,
+}
+
+impl BranchLock {
+    /// Reads the lock; a missing or empty file is an unlocked branch.
+    pub fn load(path: &Path) -> Result<Self, LockError> {
+        let bytes = durable::read_small(path, MAX_LOCK_BYTES)?.unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        let malformed = |source| LockError::Malformed {
+            path: path.to_path_buf(),
+            source,
+        };
+        let text = str::from_utf8(&bytes)
+            .ok()
+            .filter(|text| text.starts_with(FIRST_LINE))
+            .ok_or_else(|| malformed(None))?;
+        let row: Row = toml::from_str(text).map_err(|e| malformed(Some(Box::new(e))))?;
+        let lock = Self::from_row(row).ok_or_else(|| malformed(None))?;
+        if lock.to_text() == text {
+            Ok(lock)
+        } else {
+            Err(malformed(None))
+        }
+    }
+
+    /// Takes the lock. Its holder may take it again, which replaces message and time and keeps the
+    /// fence and the journal's end.
+    pub fn take(host: &HostLock, path: &Path, claim: Claim) -> Result<Held, LockError> {
+        let before = Self::load(path)?;
+        let held = match before.held {
+            Some(held) if held.author != claim.author => {
+                return Err(LockError::HeldByOther(Box::new(held)));
+            }
+            Some(held) => Held {
+                message: claim.message,
+                since: claim.since,
+                ..held
+            },
+            None => Held {
+                author: claim.author,
+                message: claim.message,
+                since: claim.since,
+                fence: before.fence + 1,
+                journal: claim.journal,
+            },
+        };
+        let lock = Self {
+            fence: held.fence,
+            held: Some(held.clone()),
+        };
+        lock.store(host, path)?;
+        Ok(held)
+    }
+
+    /// The lock's holder, if that is `author`.
+    pub fn check(&self, author: &Author) -> Result<&Held, LockError> {
+        match &self.held {
+            None => Err(LockError::NotLocked),
+            Some(held) if held.author == *author => Ok(held),
+            Some(held) => Err(LockError::HeldByOther(Box::new(held.clone()))),
+        }
+    }
+
+    /// Gives up the lock with number `fence`; an unlocked branch stays so.
+    pub fn release(host: &HostLock, path: &Path, fence: u64) -> Result<(), LockError> {
+        let lock = Self::load(path)?;
+        match lock.held {
+            None => Ok(()),
+            Some(held) if held.fence != fence => Err(LockError::Fenced {
+                expected: fence,
+                found: held.fence,
+            }),
+            Some(_) => Self { fence, held: None }.store(host, path),
+        }
+    }
+
+    /// Frees the branch whoever has it; returns who had it, to be told.
+    pub fn break_open(host: &HostLock, path: &Path) -> Result<Option<Held>, LockError> {
+        let Self { fence, held } = Self::load(path)?;
+        if held.is_some() {
+            Self { fence, held: None }.store(host, path)?;
+        }
+        Ok(held)
+    }
+
+    /// Replaces the file.
+    fn store(&self, _host: &HostLock, path: &Path) -> Result<(), LockError> {
+        durable::replace(path, self.to_text().as_bytes())?;
+        Ok(())
+    }
+
+    /// The file's content.
+    fn to_text(&self) -> String {
+        let mut text = RecordText::new();
+        text.plain("fence", self.fence)
+            .plain("held", self.held.is_some());
+        if let Some(held) = &self.held {
+            text.string("author", &held.author)
+                .string("message", &held.message)
+                .string("since", &held.since)
+                .plain("journal_seq", held.journal.seq)
+                .string("journal_id", &held.journal.id);
+        }
+        format!("{FIRST_LINE}{}", text.as_str())
+    }
+
+    /// Takes the fields that were read: all of a holder's, or none.
+    fn from_row(row: Row) -> Option<Self> {
+        let fence = row.fence;
+        if !row.held {
+            return Some(Self { fence, held: None });
+        }
+        let held = Held {
+            author: row.author?,
+            message: LockMessage::new(&row.message?).ok()?,
+            since: row.since?,
+            fence,
+            journal: EntryRef {
+                seq: row.journal_seq?,
+                id: EntryId(row.journal_id?),
+            },
+        };
+        Some(Self {
+            fence,
+            held: Some(held),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::{Holder, Wait};
+    use std::fs;
+
+    fn host_lock(dir: &Path) -> HostLock {
+        let holder = Holder {
+            pid: 1,
+            verb: "test".to_owned(),
+            since: Moment::EPOCH,
+        };
+        HostLock::take(&dir.join(".lock"), &holder, Wait::No, &mut |_| ()).unwrap()
+    }
+
+    fn claim(author: &str, message: &str) -> Claim {
+        Claim {
+            author: Author::new(author).unwrap(),
+            message: LockMessage::new(message).unwrap(),
+            since: Moment::EPOCH,
+            journal: EntryRef {
+                seq: 3,
+                id: EntryId(Digest::of(b"3")),
+            },
+        }
+    }
+
+    #[test]
+    fn one_person_has_it_until_released_and_the_fence_grows() {
+        let dir = tempfile::tempdir().unwrap();
+        let (host, path) = (host_lock(dir.path()), dir.path().join("lock"));
+        assert_eq!(BranchLock::load(&path).unwrap(), BranchLock::default());
+        let held = BranchLock::take(&host, &path, claim("a@h1", "one")).unwrap();
+        assert_eq!(held.fence, 1);
+        let other = BranchLock::take(&host, &path, claim("b@h1", "two")).unwrap_err();
+        assert!(
+            other
+                .to_string()
+                .starts_with("locked by: a@h1: one (lock time 1970")
+        );
+        let again = BranchLock::take(&host, &path, claim("a@h1", "say \"why\"\\")).unwrap();
+        assert_eq!((again.fence, again.message.as_str()), (1, "say \"why\"\\"));
+        let lock = BranchLock::load(&path).unwrap();
+        assert_eq!(lock.check(&again.author).unwrap(), &again);
+        assert!(matches!(
+            lock.check(&claim("b@h1", "x").author),
+            Err(LockError::HeldByOther(_))
+        ));
+        BranchLock::release(&host, &path, 1).unwrap();
+        let lock = BranchLock::load(&path).unwrap();
+        assert!(matches!(
+            lock.check(&again.author),
+            Err(LockError::NotLocked)
+        ));
+        let held = BranchLock::take(&host, &path, claim("b@h1", "two")).unwrap();
+        assert_eq!(held.fence, 2);
+    }
+
+    #[test]
+    fn a_broken_lock_fences_its_old_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let (host, path) = (host_lock(dir.path()), dir.path().join("lock"));
+        assert_eq!(BranchLock::break_open(&host, &path).unwrap(), None);
+        let held = BranchLock::take(&host, &path, claim("a@h1", "one")).unwrap();
+        assert_eq!(BranchLock::break_open(&host, &path).unwrap(), Some(held));
+        BranchLock::take(&host, &path, claim("b@h1", "two")).unwrap();
+        let late = BranchLock::release(&host, &path, 1).unwrap_err();
+        let expected = (1, 2);
+        assert!(matches!(late, LockError::Fenced { expected: e, found: f } if (e, f) == expected));
+    }
+
+    #[test]
+    fn empty_is_unlocked_and_damage_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let (host, path) = (host_lock(dir.path()), dir.path().join("lock"));
+        fs::write(&path, b"").unwrap();
+        assert_eq!(BranchLock::load(&path).unwrap(), BranchLock::default());
+        BranchLock::take(&host, &path, claim("a@h1", "one")).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for end in 1..whole.len() {
+            fs::write(&path, &whole[..end]).unwrap();
+            assert!(BranchLock::load(&path).is_err(), "at {end}");
+        }
+        fs::write(&path, b"root@h1: the original's format").unwrap();
+        assert!(BranchLock::load(&path).is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! Where isconf's own files lie. Paths only; nothing is opened. Upholds: every path below
+//! `IS_HOME` is made here, and from checked names only.
+//!
+//! ```text
+//! IS_HOME/
+//!   conf/{domain,branch,history,hmac_keys,host.key,.pid,.ctl,.lock}
+//!   fs/cache/DOMAIN/volume/BRANCH/{journal,head,lock}
+//!   fs/cache/DOMAIN/blob/ab/<sha256>
+//!   fs/private/DOMAIN/volume/BRANCH/journal.wip
+//!   scratch/
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use isconf_sandbox::layout::HOME_SCRATCH_DIR;
+
+use super::{BranchName, DomainName};
+
+/// The directory named by `IS_HOME` (`/var/is` when nothing names another).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// Takes the directory; it need not exist yet.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self(directory.into())
+    }
+
+    /// The directory itself.
+    pub fn as_path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The host's own settings and state.
+    pub fn conf(&self) -> PathBuf {
+        self.0.join("conf")
+    }
+
+    /// The file with the domain's name.
+    pub fn domain_file(&self) -> PathBuf {
+        self.conf().join("domain")
+    }
+
+    /// The file with the branch's name.
+    pub fn branch_file(&self) -> PathBuf {
+        self.conf().join("branch")
+    }
+
+    /// This host's chain of receipts.
+    pub fn history(&self) -> PathBuf {
+        self.conf().join("history")
+    }
+
+    /// The domain's keys, where `IS_HMAC_KEYS` names no other file.
+    pub fn hmac_keys(&self) -> PathBuf {
+        self.conf().join("hmac_keys")
+    }
+
+    /// The host's Ed25519 key.
+    pub fn host_key(&self) -> PathBuf {
+        self.conf().join("host.key")
+    }
+
+    /// The daemon's process id.
+    pub fn pid_file(&self) -> PathBuf {
+        self.conf().join(".pid")
+    }
+
+    /// The daemon's Unix socket.
+    pub fn control_socket(&self) -> PathBuf {
+        self.conf().join(".ctl")
+    }
+
+    /// The host-wide lock file.
+    pub fn host_lock(&self) -> PathBuf {
+        self.conf().join(".lock")
+    }
+
+    /// The scratch directories of the volume that holds this directory.
+    pub fn scratch(&self) -> PathBuf {
+        self.0.join(HOME_SCRATCH_DIR)
+    }
+
+    /// What a domain's hosts share.
+    pub fn cache(&self, domain: &DomainName) -> PathBuf {
+        self.0.join("fs/cache").join(domain.as_str())
+    }
+
+    /// The branches of a domain, one directory each.
+    pub fn branches(&self, domain: &DomainName) -> PathBuf {
+        self.cache(domain).join("volume")
+    }
+
+    /// The directory of a branch's journal.
+    pub fn branch(&self, domain: &DomainName, branch: &BranchName) -> PathBuf {
+        self.branches(domain).join(branch.as_str())
+    }
+
+    /// A branch's journal.
+    pub fn journal(&self, domain: &DomainName, branch: &BranchName) -> PathBuf {
+        self.branch(domain, branch).join("journal")
+    }
+
+    /// A branch's lock file.
+    pub fn branch_lock(&self, domain: &DomainName, branch: &BranchName) -> PathBuf {
+        self.branch(domain, branch).join("lock")
+    }
+
+    /// The content-addressed store.
+    pub fn blobs(&self, domain: &DomainName) -> PathBuf {
+        self.cache(domain).join("blob")
+    }
+
+    /// The directory of a branch's entries that are not checked in.
+    pub fn private(&self, domain: &DomainName, branch: &BranchName) -> PathBuf {
+        let domain_private = self.0.join("fs/private").join(domain.as_str());
+        domain_private.join("volume").join(branch.as_str())
+    }
+
+    /// A branch's entries that are not checked in.
+    pub fn wip(&self, domain: &DomainName, branch: &BranchName) -> PathBuf {
+        self.private(domain, branch).join("journal.wip")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_those_of_the_layout() {
+        let home = Home::new("/var/is");
+        let domain = DomainName::new("example.com").unwrap();
+        let branch = BranchName::generic();
+        let journal = home.journal(&domain, &branch);
+        let expected = "/var/is/fs/cache/example.com/volume/generic/journal";
+        assert_eq!(journal, Path::new(expected));
+        let wip = home.wip(&domain, &branch);
+        let expected = "/var/is/fs/private/example.com/volume/generic/journal.wip";
+        assert_eq!(wip, Path::new(expected));
+        assert_eq!(home.control_socket(), Path::new("/var/is/conf/.ctl"));
+    }
+}

@@ -1,0 +1,39 @@
+//! The words of the project as types: data and nothing else. No files, no clocks, no network, no
+//! decisions. Upholds: ids, names and paths are types of their own, checked when they are made.
+//!
+//! ```text
+//! names ─> Home (paths)
+//! Bytes, Moment, Hex ─> Exec | Snap | Reboot ─┬─> Draft (wip) ─> Entry (journal)
+//!                                   Outcome ──┘
+//!                                                 Receipt (history)
+//! ```
+
+mod names;
+mod bytes;
+mod hex;
+mod moment;
+mod lock_message;
+mod home;
+mod outcome;
+mod entry;
+mod receipt;
+mod scratch_name;
+pub mod report;
+pub mod run;
+pub mod drift;
+
+pub use bytes::{Bytes, InvalidBytes};
+pub use entry::{
+    Draft, DraftId, Entry, EntryId, EntryKind, EntryRef, Exec, InvalidExec, Network, Snap,
+};
+pub use hex::{Hex, InvalidHex, PublicKey, Signature};
+pub use home::Home;
+pub use lock_message::{EmptyMessage, LockMessage, MAX_MESSAGE_BYTES};
+pub use moment::{InvalidMoment, Moment};
+pub use names::{
+    Author, BranchName, DomainName, HostName, InvalidName, MAX_HOST_BYTES, MAX_NAME_BYTES,
+    MAX_USER_BYTES,
+};
+pub use outcome::{ChangeDigests, EffectSummary, Outcome};
+pub use receipt::{Deed, Receipt, ReceiptBody};
+pub use scratch_name::{InvalidScratchName, ScratchName};
