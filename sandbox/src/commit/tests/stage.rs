@@ -204,6 +204,7 @@ impl Stage {
                     source,
                     live,
                     live_path: old.clone(),
+                    replaced: None,
                 },
             ),
         );
@@ -421,6 +422,7 @@ impl Stage {
         }
         Capture {
             set: ChangeSet::new(changes).unwrap(),
+            shown: ChangeSet::default(),
             provenance,
             since: self.since,
             findings: Vec::new(),
