@@ -59,6 +59,16 @@ impl Item {
             .is_some_and(|node| node.kind != Kind::Directory)
     }
 
+    /// Whether this is the object that was at `live_path`, perhaps changed.
+    pub(super) fn shows_live(&self) -> bool {
+        match &self.role {
+            Role::Gone | Role::Whole { origin: None } => false,
+            Role::Merged | Role::Whole { origin: Some(_) } => true,
+            Role::LiveData { ino, .. } => self.live.is_some_and(|live| live.ino == *ino),
+            Role::Elsewhere(_) => false,
+        }
+    }
+
     /// Whether live would be different with this: a copy that is as before is none.
     pub(super) fn is_change(&self) -> bool {
         let (before, after) = match (&self.before, &self.after) {

@@ -15,6 +15,7 @@ mod item;
 mod walk;
 mod hidden;
 mod settle;
+mod view;
 mod step;
 mod collector;
 

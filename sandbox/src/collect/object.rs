@@ -21,6 +21,9 @@ use crate::upper::is_volatile_name;
 /// How much of a file is in memory at a time while it is hashed.
 const CHUNK_BYTES: usize = 256 * 1024;
 
+/// Extended attributes: names and values.
+pub(super) type RawAttributes = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What could not be done to an object.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Failed {
@@ -37,7 +40,7 @@ pub(super) struct Object {
     pub(super) stat: FileStat,
     pub(super) kind: Kind,
     pub(super) flags: u32,
-    pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) attributes: RawAttributes,
     file: Option<File>,
 }
 
@@ -144,7 +147,7 @@ impl Reader {
         CString::new(self.path.clone()).map_err(|_| failed("name")(Errno::EINVAL))
     }
 
-    fn attributes(&mut self, place: &Place<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+    fn attributes(&mut self, place: &Place<'_>) -> Result<RawAttributes, Errno> {
         let length = match place.list(&mut self.names) {
             Err(Errno::EOPNOTSUPP) => 0,
             other => other?,

@@ -57,6 +57,26 @@ pub(super) fn settle(items: &mut Items) {
         }
     }
     share_copies(items, &names);
+    mark_displaced(items);
+}
+
+/// Marks what was made anew where something was that went elsewhere with its directory.
+fn mark_displaced(items: &mut Items) {
+    let sources: HashSet<RelPath> = items
+        .values()
+        .filter_map(|item| item.moved_from.clone())
+        .collect();
+    if sources.is_empty() {
+        return;
+    }
+    for item in items.values_mut() {
+        let anew = matches!(item.role, Role::Whole { origin: None }) && item.before.is_some();
+        let mut above = item.live_path.parent().filter(|_| anew);
+        while let Some(at) = above {
+            item.displaced |= sources.contains(&at);
+            above = at.parent();
+        }
+    }
 }
 
 /// Names of one upper inode: when one of them is an unchanged copy of a live file, the others are

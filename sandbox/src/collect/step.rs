@@ -8,8 +8,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::CollectError;
-use super::item::{Item, Role, UpperInode, same_state};
+use super::item::{Item, UpperInode, same_state};
 use super::settle::{Items, Row, link_names, row};
+use super::view::{Shown, View};
 use crate::capture::{Provenance, Source};
 use crate::change::{Change, Content, Kind, Node, RelPath};
 use crate::layout::Layout;
@@ -20,23 +21,14 @@ pub(super) type ReadLive<'a> =
 
 /// Two looks, one after the other.
 pub(super) struct Step<'a> {
-    previous: &'a Items,
-    current: &'a Items,
-    /// What was renamed before this step: from where in live, to where.
-    renamed: Vec<(&'a RelPath, &'a RelPath)>,
+    previous: View<'a>,
+    current: View<'a>,
     /// Where the inodes of the upper layers were.
     inodes: HashMap<(usize, u64), Vec<&'a RelPath>>,
     /// Where the objects of the new view were in the old one; only those whose place says so.
     origins: HashMap<&'a RelPath, RelPath>,
     /// The renames of this step: from where, to where.
     moves: BTreeMap<RelPath, &'a RelPath>,
-}
-
-/// What a view shows at a path.
-enum Shown<'a> {
-    Nothing,
-    Item(&'a Item),
-    Live(usize, RelPath),
 }
 
 /// The changes from `previous` to `current`, in path order.
@@ -47,12 +39,8 @@ pub(super) fn rows(
     read_live: &mut ReadLive<'_>,
 ) -> Result<Vec<Row>, CollectError> {
     let mut step = Step {
-        previous,
-        current,
-        renamed: previous
-            .iter()
-            .filter_map(|(path, item)| Some((item.moved_from.as_ref()?, path)))
-            .collect(),
+        previous: View::new(previous),
+        current: View::new(current),
         inodes: inodes(previous),
         origins: HashMap::new(),
         moves: BTreeMap::new(),
@@ -66,7 +54,7 @@ pub(super) fn rows(
             rows.insert(path.clone(), found);
         }
     }
-    for found in step.vanished() {
+    for found in step.vanished(read_live)? {
         rows.entry(found.0.path.clone()).or_insert(found);
     }
     let mut rows: Vec<Row> = rows.into_values().collect();
@@ -119,7 +107,7 @@ impl<'a> Step<'a> {
             return Some(default.clone());
         }
         let gone = |name: &&&RelPath| {
-            let now = self.current.get(**name);
+            let now = self.current.items.get(**name);
             !now.is_some_and(|n| n.after.is_some() && n.upper.ino == item.upper.ino)
         };
         let from = names
@@ -127,7 +115,7 @@ impl<'a> Step<'a> {
             .filter(|name| **name != path)
             .find(|name| gone(name) && !self.moves.contains_key(**name))?;
         // The bytes of a file that was renamed are those it had; else it was replaced.
-        let old = self.previous.get(*from)?.after.as_ref()?;
+        let old = self.previous.items.get(*from)?.after.as_ref()?;
         let same = item.after.as_ref().is_some_and(|new| match &old.kind {
             Kind::Directory => new.kind == Kind::Directory,
             Kind::File { .. } => same_content(old, new),
@@ -138,48 +126,8 @@ impl<'a> Step<'a> {
 
     fn origin_by_live(&self, item: &Item) -> Option<RelPath> {
         let from = item.moved_from.as_ref()?;
-        let from = self.shown_at(item.volume, from)?;
+        let from = self.previous.shown_at(item.volume, from)?;
         (!self.moves.contains_key(&from)).then_some(from)
-    }
-
-    /// What the old view showed at `path`.
-    fn shown(&self, path: &RelPath) -> Shown<'a> {
-        let mut above = Some(path.clone());
-        while let Some(at) = above {
-            let Some(item) = self.previous.get(&at) else {
-                above = at.parent();
-                continue;
-            };
-            if at == *path {
-                return Shown::Item(item);
-            }
-            let rest = path.strip_prefix(&at).unwrap_or_default();
-            return match (&item.role, item.live_path.join(&rest)) {
-                (Role::Merged, Ok(live)) => Shown::Live(item.volume, live),
-                _ => Shown::Nothing,
-            };
-        }
-        Shown::Nothing
-    }
-
-    /// Where the old view showed the live object at `live`.
-    fn shown_at(&self, volume: usize, live: &RelPath) -> Option<RelPath> {
-        let mut best: Option<(usize, RelPath)> = None;
-        for (from, path) in &self.renamed {
-            if let Some(rest) = live.strip_prefix(from)
-                && best.as_ref().is_none_or(|(n, _)| *n < from.depth())
-                && let Ok(to) = path.join(&rest)
-            {
-                best = Some((from.depth(), to));
-            }
-        }
-        let place = best.map_or_else(|| live.clone(), |(_, to)| to);
-        let shows = match self.shown(&place) {
-            Shown::Item(item) => item.after.is_some() && item.live_path == *live,
-            Shown::Live(at, path) => at == volume && path == *live,
-            Shown::Nothing => false,
-        };
-        shows.then_some(place)
     }
 
     /// The change of the object at `path` of the new view, if it is one.
@@ -193,7 +141,10 @@ impl<'a> Step<'a> {
         let origin = self.origins.get(path).unwrap_or(path);
         let moved_to = self.moves.get(origin);
         let moved = moved_to.is_some_and(|to| *to == path);
-        let (mut before, old_inode) = match self.shown(origin) {
+        // What was here went elsewhere, by itself or with its directory: this is another, however
+        // equal.
+        let displaced = !moved && (moved_to.is_some() || self.now_at(origin) != *path);
+        let (mut before, old_inode) = match self.previous.shown(origin) {
             Shown::Nothing => (None, None),
             Shown::Item(old) => (old.after.clone(), Some(old.upper)),
             Shown::Live(_, live) if live == item.live_path => (item.before.clone(), None),
@@ -210,7 +161,7 @@ impl<'a> Step<'a> {
         let differs = match (&before, &change.after) {
             (None, None) => false,
             (Some(old), Some(new)) => {
-                moved_to.is_some() || !same_state(old, new) || relinked(old_inode, item)
+                moved || displaced || !same_state(old, new) || relinked(old_inode, item)
             }
             (None, Some(_)) | (Some(_), None) => true,
         };
@@ -219,25 +170,37 @@ impl<'a> Step<'a> {
     }
 
     /// What the old view showed and the new one has no item for.
-    fn vanished(&self) -> Vec<Row> {
+    fn vanished(&self, read_live: &mut ReadLive<'_>) -> Result<Vec<Row>, CollectError> {
         let mut gone: Vec<Row> = Vec::new();
-        for (path, item) in self.previous {
+        for (path, item) in self.previous.items {
             let now = self.now_at(path);
-            let there = self.current.get(&now).is_some_and(|i| i.after.is_some());
+            let there = match self.current.shown(&now) {
+                Shown::Nothing => false,
+                Shown::Item(item) => item.after.is_some(),
+                Shown::Live(volume, live) => read_live(volume, &live)?.is_some(),
+            };
             if let (Some(node), false) = (&item.after, there) {
                 gone.push(vanished(now, item, node.clone()));
             }
         }
         // Below a directory that an earlier entry renamed: unchanged until now, so without item.
-        for item in self.current.values().filter(|item| item.after.is_none()) {
-            if let Some(place) = self.shown_at(item.volume, &item.live_path)
-                && !self.previous.contains_key(&place)
-                && let Some(node) = &item.before
+        for (path, item) in self.current.items {
+            let Some(live) = self.current.hidden_by(path, item) else {
+                continue;
+            };
+            let Some(place) = self.previous.shown_at(item.volume, &live) else {
+                continue;
+            };
+            if self.previous.items.contains_key(&place)
+                || self.current.shown_at(item.volume, &live).is_some()
             {
-                gone.push(vanished(self.now_at(&place), item, node.clone()));
+                continue;
+            }
+            if let Some(node) = read_live(item.volume, &live)? {
+                gone.push(vanished(self.now_at(&place), item, node));
             }
         }
-        gone
+        Ok(gone)
     }
 
     /// Where something of the old view would be in the new one, had it gone along.

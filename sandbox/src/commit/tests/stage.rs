@@ -209,6 +209,7 @@ impl Stage {
                     source,
                     live,
                     live_path: old.clone(),
+                    replaced: None,
                 },
             ),
         );
@@ -429,6 +430,7 @@ impl Stage {
         }
         Capture {
             set: ChangeSet::new(changes).unwrap(),
+            shown: ChangeSet::default(),
             provenance,
             since: self.since,
             findings: Vec::new(),
