@@ -15,3 +15,4 @@ pub mod chain;
 pub mod journal;
 pub mod history;
 pub mod lock;
+pub mod check_in;
