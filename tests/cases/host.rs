@@ -200,12 +200,12 @@ fn a_background_command_can_be_crashed_and_signalled() {
 #[test]
 fn a_reboot_keeps_the_volumes_and_ends_the_processes() {
     for kind in [RootKind::Ext4, RootKind::Tmpfs] {
-        let Some(mut host) = plain(HostSpec::new("reboot").root(kind)) else {
+        let Some(host) = plain(HostSpec::new("reboot").root(kind)) else {
             return;
         };
         host.sh("touch /run/gone /etc/stays; sleep 1000 >/dev/null 2>&1 &")
             .unwrap();
-        host.reboot().unwrap();
+        let host = host.reboot().unwrap();
         assert!(host.exists("/etc/stays") && !host.exists("/run/gone"));
         assert_eq!(host.sh("set -- /proc/[0-9]*; echo $#").unwrap().trim(), "2");
     }
