@@ -20,6 +20,7 @@ mod receipt;
 pub mod report;
 pub mod run;
 pub mod drift;
+pub mod progress;
 
 pub use bytes::{Bytes, InvalidBytes};
 pub use entry::{
