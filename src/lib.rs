@@ -9,6 +9,7 @@
 
 pub mod model;
 pub mod durable;
+pub mod config;
 pub mod identity;
 pub mod store;
 pub mod chain;
@@ -16,4 +17,7 @@ pub mod journal;
 pub mod history;
 pub mod lock;
 pub mod audit;
+pub mod daemon;
 pub mod ui;
+pub mod cli;
+pub mod tour;

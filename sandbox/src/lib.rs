@@ -10,7 +10,9 @@
 pub mod change;
 pub mod layout;
 pub mod capture;
-pub mod sys;
 pub mod fs;
 pub mod commit;
 pub mod child;
+pub mod upper;
+pub mod collect;
+mod sys;

@@ -17,6 +17,7 @@ mod home;
 mod outcome;
 mod entry;
 mod receipt;
+mod scratch_name;
 pub mod report;
 pub mod run;
 pub mod drift;
@@ -36,3 +37,4 @@ pub use names::{
 };
 pub use outcome::{ChangeDigests, EffectSummary, Outcome};
 pub use receipt::{Deed, Receipt, ReceiptBody};
+pub use scratch_name::{InvalidScratchName, ScratchName};
