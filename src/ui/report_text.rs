@@ -48,6 +48,19 @@ pub struct View<'a> {
     pub diff_limits: DiffLimits,
 }
 
+impl<'a> View<'a> {
+    /// The usual limits.
+    pub fn new(style: Style, detail: Detail, secrets: &'a dyn Secrets) -> Self {
+        Self {
+            style,
+            detail,
+            path_limit: DEFAULT_PATH_LIMIT,
+            secrets,
+            diff_limits: DiffLimits::default(),
+        }
+    }
+}
+
 /// One report. With `contents`, unified diffs stand below the paths whose content changed.
 pub fn report_text(
     report: &Report,

@@ -10,8 +10,8 @@ use isconf_sandbox::change::{
 use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome, Exit, Phases};
 
 use super::attributes::Detail;
-use super::diff::{ContentSource, DiffLimits, Secrets};
-use super::report_text::{DEFAULT_PATH_LIMIT, View};
+use super::diff::{ContentSource, Secrets};
+use super::report_text::View;
 use super::style::Style;
 use crate::model::report::{
     Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Refusal, Report,
@@ -387,11 +387,5 @@ impl ContentSource for SampleContents {
 }
 
 pub(super) fn view(detail: Detail) -> View<'static> {
-    View {
-        style: Style::Plain,
-        detail,
-        path_limit: DEFAULT_PATH_LIMIT,
-        secrets: &EtcSecret,
-        diff_limits: DiffLimits::default(),
-    }
+    View::new(Style::Plain, detail, &EtcSecret)
 }

@@ -121,6 +121,14 @@ impl Dir {
     }
 }
 
+/// Takes a descriptor that was opened as a directory; one opened with `O_PATH` can be neither listed
+/// nor synced.
+impl From<OwnedFd> for Dir {
+    fn from(directory: OwnedFd) -> Self {
+        Self(directory)
+    }
+}
+
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
