@@ -18,11 +18,11 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::time::{ClockId, clock_gettime};
 
+use crate::capture::Capture;
 use crate::change::{InvalidPath, RelPath, Timestamp};
 use crate::child::{
     self, Effect, Exit, Foreground, HeldSignals, Init, InitError, Isolation, Phases, Request, Tally,
 };
-use crate::capture::Capture;
 use crate::collect::{CollectError, Collector};
 use crate::layout::{Layout, TxId};
 use crate::mounts::{

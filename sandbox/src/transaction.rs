@@ -34,7 +34,7 @@ const VOLUMES: &str = "volumes";
 const KEEP: &str = "keep";
 
 /// Markers that take a transaction out of sweep's hands.
-const MARKERS: [&str; 3] = [KEEP, "intent", "done"];
+const MARKERS: [&str; 5] = [KEEP, "intent", "done", "undo-intent", "undone"];
 
 /// The transaction's directory could not be made or written.
 #[derive(Debug, thiserror::Error)]

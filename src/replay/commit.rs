@@ -83,12 +83,18 @@ pub fn refuse(report: &mut Report, error: CommitError) {
             report.conflicts = conflicts
                 .list
                 .into_iter()
-                .map(|c| Conflict { path: c.path, seen: c.expected, found: c.found })
+                .map(|c| Conflict {
+                    path: c.path,
+                    seen: c.expected,
+                    found: c.found,
+                })
                 .collect();
         }
         other => {
-            report.verdict =
-                Verdict::Refused(vec![Refusal { path: None, reason: chain(&other) }]);
+            report.verdict = Verdict::Refused(vec![Refusal {
+                path: None,
+                reason: chain(&other),
+            }]);
         }
     }
 }

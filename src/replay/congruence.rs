@@ -39,12 +39,20 @@ pub fn congruence(
         secs: began.secs + ran.as_secs() as i64 + 60,
         nanos: 0,
     };
-    let origin_rules = NormalRules { run: (began, until), ignore: rules.ignore.clone() };
+    let origin_rules = NormalRules {
+        run: (began, until),
+        ignore: rules.ignore.clone(),
+    };
     let found = differences_of_runs((&origin, &origin_rules), (here, rules));
     let divergence = |path: isconf_sandbox::change::RelPath| Divergence {
         origin: origin.get(&path).cloned(),
         here: here.get(&path).cloned(),
         path,
     };
-    Congruence::Differs(found.into_iter().map(|difference| divergence(difference.path)).collect())
+    Congruence::Differs(
+        found
+            .into_iter()
+            .map(|difference| divergence(difference.path))
+            .collect(),
+    )
 }

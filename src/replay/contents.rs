@@ -89,7 +89,11 @@ fn within(bytes: Option<&Vec<u8>>, limit: u64) -> Option<Vec<u8>> {
 }
 
 fn is_small_file(change: &Change, before: bool) -> bool {
-    let node = if before { &change.before } else { &change.after };
+    let node = if before {
+        &change.before
+    } else {
+        &change.after
+    };
     let kind = node.as_ref().map(|node| &node.kind);
     matches!(kind, Some(Kind::File { size, .. }) if *size <= MAX_FILE_BYTES)
 }

@@ -28,7 +28,11 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
         Ending::Exited(_) | Ending::NoCommand => {}
     }
     let changed = |finding: &Finding| finding.reason == FindingReason::LiveChanged;
-    if evidence.findings.iter().any(changed) { Verdict::Conflict } else { Verdict::Approved }
+    if evidence.findings.iter().any(changed) {
+        Verdict::Conflict
+    } else {
+        Verdict::Approved
+    }
 }
 
 #[cfg(test)]
@@ -39,9 +43,16 @@ mod tests {
     use super::*;
 
     fn judged(ending: Ending, interrupted_by: Option<i32>, reasons: &[FindingReason]) -> Verdict {
-        let finding = |reason: &FindingReason| Finding { path: RelPath::root(), reason: *reason };
+        let finding = |reason: &FindingReason| Finding {
+            path: RelPath::root(),
+            reason: *reason,
+        };
         let findings: Vec<_> = reasons.iter().map(finding).collect();
-        judge(Evidence { ending, interrupted_by, findings: &findings })
+        judge(Evidence {
+            ending,
+            interrupted_by,
+            findings: &findings,
+        })
     }
 
     #[test]
@@ -51,7 +62,10 @@ mod tests {
         assert_eq!(judged(ok, None, &[]), Verdict::Approved);
         assert_eq!(judged(ok, None, &[ShowOnly]), Verdict::Approved);
         assert_eq!(judged(Ending::NoCommand, None, &[]), Verdict::Approved);
-        assert_eq!(judged(ok, None, &[ShowOnly, LiveChanged]), Verdict::Conflict);
+        assert_eq!(
+            judged(ok, None, &[ShowOnly, LiveChanged]),
+            Verdict::Conflict
+        );
         assert_eq!(judged(ok, Some(2), &[]), Verdict::Interrupted(2));
         for bad in [
             Ending::Exited(Exit::Status(1)),

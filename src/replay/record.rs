@@ -8,11 +8,12 @@ use isconf_sandbox::child::Exit;
 use isconf_sandbox::commit::crash_point;
 
 use super::commit::{MakeRealError, make_real};
+use super::contents::Contents;
 use super::payload::Payload;
-use super::settle::{SettleError, live_drafts, record_draft};
+use super::settle::record_draft;
 use super::snapshot::{Snapshot, SnapshotError};
 use super::this_host::ThisHost;
-use super::trial::{Bench, Memory, Trial, TrialError, attempt, blank, mount};
+use super::trial::{Bench, Trial, TrialError, attempt, blank, mount};
 use super::work::{Terminal, Work};
 use crate::history::{History, HistoryError};
 use crate::journal::{JournalError, WipDraft};
@@ -48,9 +49,6 @@ pub enum RecordingError {
     /// The history cannot be used.
     #[error(transparent)]
     History(#[from] HistoryError),
-    /// The wip cannot be compared with the history.
-    #[error(transparent)]
-    Settle(#[from] SettleError),
     /// No random bytes for the draft's name.
     #[error("cannot get random bytes")]
     Random(#[source] getrandom::Error),
@@ -70,7 +68,7 @@ pub struct Recorded {
     /// The report.
     pub report: Report,
     /// The bytes for its unified diffs.
-    pub contents: super::contents::Contents,
+    pub contents: Contents,
     /// Why the command could not be started, for people.
     pub not_started: Option<String>,
 }
@@ -95,14 +93,19 @@ pub fn exec(
     let work = Work::Command(exec.clone());
     let terminal = Terminal::Callers;
     let ignore = host.ignore();
-    let bench = Bench { store: &host.store, ignore: &ignore, terminal, keeps_contents };
-    let mut memory = Memory::default();
-    let mut trial =
-        attempt(bench, mount(&host.scratch_settings())?, &work, &mut memory)?;
-    name(host, history, &mut trial.report, &message)?;
+    let bench = Bench {
+        store: &host.store,
+        ignore: &ignore,
+        terminal,
+        keeps_contents,
+    };
+    let mut contents = Contents::new();
+    let mounted = mount(&host.scratch_settings(), None)?;
+    let mut trial = attempt(bench, mounted, &work, &mut contents)?;
+    name(host, &mut trial.report, &message)?;
     let mut recorded = Recorded {
         report: trial.report.clone(),
-        contents: memory.contents,
+        contents,
         not_started: trial.not_started.take(),
     };
     if intention == Intention::Preview || !trial.report.is_approved() {
@@ -110,10 +113,22 @@ pub fn exec(
             Intention::Preview => Fate::Previewed,
             Intention::Record => Fate::Dropped,
         };
-        trial.exited.end().map_err(MakeRealError::End)?.discard().map_err(MakeRealError::Discard)?;
+        trial
+            .exited
+            .end()
+            .map_err(MakeRealError::End)?
+            .discard()
+            .map_err(MakeRealError::Discard)?;
         return Ok(recorded);
     }
-    record(host, history, trial, EntryKind::Exec(exec), started, &mut recorded.report)?;
+    record(
+        host,
+        history,
+        trial,
+        EntryKind::Exec(exec),
+        started,
+        &mut recorded.report,
+    )?;
     Ok(recorded)
 }
 
@@ -128,10 +143,11 @@ fn record(
 ) -> Result<(), RecordingError> {
     // A target shows with this set where it differs, and an audit knows with it what to expect.
     let full = host.store.put_bytes(&trial.capture.set.encode())?;
-    let digests = report.digests.map_or(
-        ChangeDigests { full, normal: full },
-        |digests| ChangeDigests { full, ..digests },
-    );
+    let digests = report
+        .digests
+        .map_or(ChangeDigests { full, normal: full }, |digests| {
+            ChangeDigests { full, ..digests }
+        });
     let outcome = outcome(report, digests);
     let draft = draft(host, report.message.clone(), kind, outcome, started)?;
     let tx = trial.exited.layout().tx.clone();
@@ -145,11 +161,27 @@ fn record(
         congruent: None,
     };
     report.place = match report.place {
-        Place::Wip { number, .. } => Place::Wip { number, draft: draft.id },
+        Place::Wip { number, .. } => Place::Wip {
+            number,
+            draft: draft.id,
+        },
         ref other => other.clone(),
     };
-    let payload = Payload { receipt, draft: Some(WipDraft { draft, tx: Some(tx) }) };
-    make_real(host, history, trial.exited, &trial.capture, &payload, report)?;
+    let payload = Payload {
+        receipt,
+        draft: Some(WipDraft {
+            draft,
+            tx: Some(tx),
+        }),
+    };
+    make_real(
+        host,
+        history,
+        trial.exited,
+        &trial.capture,
+        &payload,
+        report,
+    )?;
     Ok(())
 }
 
@@ -165,13 +197,15 @@ pub fn snap(
     let nodes = snapshot.nodes.iter().cloned().collect();
     let mut report = blank(
         Place::Try { name: None },
-        Description::Snap { paths: snapshot.paths.clone() },
+        Description::Snap {
+            paths: snapshot.paths.clone(),
+        },
     );
-    name(host, history, &mut report, &message)?;
+    name(host, &mut report, &message)?;
     report.fate = Fate::Previewed;
     let mut recorded = Recorded {
         report,
-        contents: super::contents::Contents::new(),
+        contents: Contents::new(),
         not_started: None,
     };
     if intention == Intention::Preview {
@@ -197,7 +231,13 @@ pub fn reboot(host: &ThisHost, history: &mut History) -> Result<(), RecordingErr
     let full = host.store.put_bytes(&empty.encode())?;
     let digests = ChangeDigests { full, normal: full };
     let report = blank(Place::Try { name: None }, Description::Reboot);
-    let draft = draft(host, message, EntryKind::Reboot, outcome(&report, digests), started)?;
+    let draft = draft(
+        host,
+        message,
+        EntryKind::Reboot,
+        outcome(&report, digests),
+        started,
+    )?;
     made_without_change(host, history, draft, started, None)
 }
 
@@ -214,22 +254,27 @@ fn made_without_change(
     record_draft(host, &WipDraft { draft, tx: None })?;
     crash_point("record.draft.durable");
     let (branch, finished) = (host.branch.clone(), host.now());
-    let body =
-        ReceiptBody { deed, branch, changes, tx: None, started, finished, congruent: None };
+    let body = ReceiptBody {
+        deed,
+        branch,
+        changes,
+        tx: None,
+        started,
+        finished,
+        congruent: None,
+    };
     history.append(&host.lock, &body)?;
     crash_point("record.receipt.durable");
     Ok(())
 }
 
 /// Gives the report its place in the wip, its author and its message.
-fn name(
-    host: &ThisHost,
-    history: &History,
-    report: &mut Report,
-    message: &str,
-) -> Result<(), RecordingError> {
-    let number = live_drafts(host, history)?.len() as u64 + 1;
-    report.place = Place::Wip { number, draft: DraftId::from_bytes([0; 16]) };
+fn name(host: &ThisHost, report: &mut Report, message: &str) -> Result<(), RecordingError> {
+    let number = host.wip()?.map_or(0, |wip| wip.len()) + 1;
+    report.place = Place::Wip {
+        number,
+        draft: DraftId::from_bytes([0; 16]),
+    };
     report.author = Some(host.author.clone());
     message.clone_into(&mut report.message);
     Ok(())
@@ -245,7 +290,14 @@ fn draft(
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(RecordingError::Random)?;
     let (id, author) = (DraftId::from_bytes(bytes), host.author.clone());
-    Ok(Draft { id, author, time, message, kind, outcome })
+    Ok(Draft {
+        id,
+        author,
+        time,
+        message,
+        kind,
+        outcome,
+    })
 }
 
 fn outcome(report: &Report, changes: ChangeDigests) -> Outcome {

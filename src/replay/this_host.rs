@@ -9,6 +9,7 @@ use isconf_sandbox::session;
 
 use super::trial::Bench;
 use super::work::Terminal;
+use crate::check_in::Site;
 use crate::config::Settings;
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError, Wip};
@@ -49,7 +50,16 @@ impl ThisHost {
         let author = settings.author()?;
         let branch = settings.branch.value.clone();
         let store = Store::new(home.blobs(&domain));
-        Ok(Self { settings, home, domain, branch, author, store, lock, clock })
+        Ok(Self {
+            settings,
+            home,
+            domain,
+            branch,
+            author,
+            store,
+            lock,
+            clock,
+        })
     }
 
     /// The time.
@@ -65,6 +75,16 @@ impl ThisHost {
     /// The drafts that are not checked in.
     pub fn wip(&self) -> Result<Option<Wip>, JournalError> {
         Wip::open(&self.home, &self.domain, &self.branch)
+    }
+
+    /// The branch that is worked on, and the right to.
+    pub fn site(&self) -> Site<'_> {
+        Site {
+            host: &self.lock,
+            home: &self.home,
+            domain: &self.domain,
+            branch: &self.branch,
+        }
     }
 
     /// Whether there are drafts that are not checked in.
@@ -90,14 +110,27 @@ impl ThisHost {
     /// Paths that do not count when hosts are compared, and in an audit: the built-in list and
     /// that of `IS_IGNORE`.
     pub fn ignore(&self) -> Vec<PathPattern> {
-        let own = self.settings.ignore.value.iter().filter_map(|glob| glob.as_str().parse().ok());
-        NormalRules::default_ignore().into_iter().chain(own).collect()
+        let own = self
+            .settings
+            .ignore
+            .value
+            .iter()
+            .filter_map(|glob| glob.as_str().parse().ok());
+        NormalRules::default_ignore()
+            .into_iter()
+            .chain(own)
+            .collect()
     }
 
     /// How entries are replayed here.
     pub fn bench<'a>(&'a self, ignore: &'a [PathPattern], keeps_contents: bool) -> Bench<'a> {
         let terminal = Terminal::OutputOnly;
-        Bench { store: &self.store, ignore, terminal, keeps_contents }
+        Bench {
+            store: &self.store,
+            ignore,
+            terminal,
+            keeps_contents,
+        }
     }
 
     /// The live root.

@@ -4,14 +4,13 @@
 use isconf_sandbox::capture::Capture;
 use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern, Timestamp};
 use isconf_sandbox::child::Phases;
-use isconf_sandbox::collect::{CollectError, Collector};
+use isconf_sandbox::collect::CollectError;
 use isconf_sandbox::mounts::Uncovered;
 use isconf_sandbox::session::{
     Exited, MountError, Mounted, PrepareError, Prepared, Settings, WaitError,
 };
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
-use std::time::Instant;
 
 use super::contents::Contents;
 use super::judge::{Evidence, judge};
@@ -58,14 +57,6 @@ pub struct Bench<'a> {
     pub keeps_contents: bool,
 }
 
-/// What one scratchpad remembers from entry to entry.
-#[derive(Default)]
-pub struct Memory {
-    collector: Option<Collector>,
-    /// The bytes of changed files.
-    pub contents: Contents,
-}
-
 /// An entry that ran, judged.
 #[derive(Debug)]
 pub struct Trial {
@@ -81,9 +72,9 @@ pub struct Trial {
     pub not_started: Option<String>,
 }
 
-/// Makes a scratchpad.
-pub fn mount(settings: &Settings) -> Result<Mounted, TrialError> {
-    Ok(Prepared::new(settings)?.mount()?)
+/// Makes a scratchpad. `not_before` is the time of this process's last commit, if it made one.
+pub fn mount(settings: &Settings, not_before: Option<Timestamp>) -> Result<Mounted, TrialError> {
+    Ok(Prepared::new(settings, not_before)?.mount()?)
 }
 
 /// Does the work in the scratchpad, reads what changed, and judges it.
@@ -91,19 +82,18 @@ pub fn attempt(
     bench: Bench<'_>,
     mounted: Mounted,
     work: &Work,
-    memory: &mut Memory,
+    contents: &mut Contents,
 ) -> Result<Trial, TrialError> {
     let from = now()?;
     let done = work.perform(mounted, bench.store, bench.terminal)?;
-    let rules = NormalRules { run: (from, now()?), ignore: bench.ignore.to_vec() };
-    let begun = Instant::now();
-    let collector = memory.collector.get_or_insert_with(|| {
-        Collector::new(done.exited.layout().clone(), done.exited.since())
-    });
-    let capture = collector.collect()?;
-    let phases = Phases { collect: begun.elapsed(), ..*done.exited.phases() };
+    let rules = NormalRules {
+        run: (from, now()?),
+        ignore: bench.ignore.to_vec(),
+    };
+    let mut exited = done.exited;
+    let capture = exited.capture()?;
     if bench.keeps_contents {
-        memory.contents.remember(done.exited.layout(), &capture);
+        contents.remember(exited.layout(), &capture);
     }
     let mut report = blank(Place::Try { name: None }, work.description());
     report.digests = Some(ChangeDigests {
@@ -112,23 +102,32 @@ pub fn attempt(
     });
     report.verdict = judge(Evidence {
         ending: done.ending,
-        interrupted_by: done.exited.interrupted_by(),
+        interrupted_by: exited.interrupted_by(),
         findings: &capture.findings,
     });
     report.changes = capture.set.clone();
     report.shown_only = capture.shown.clone();
-    report.effects = done.exited.effects().to_vec();
-    report.uncovered = done.exited.uncovered().iter().map(uncovered_mount).collect();
+    report.effects = exited.effects().to_vec();
+    report.uncovered = exited.uncovered().iter().map(uncovered_mount).collect();
     report.findings = capture.findings.clone();
     report.ending = done.ending;
-    report.phases = phases;
-    Ok(Trial { exited: done.exited, capture, report, rules, not_started: done.not_started })
+    report.phases = *exited.phases();
+    Ok(Trial {
+        exited,
+        capture,
+        report,
+        rules,
+        not_started: done.not_started,
+    })
 }
 
 /// The coarse clock, with which inodes are stamped.
 fn now() -> Result<Timestamp, TrialError> {
     let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map_err(TrialError::Clock)?;
-    Ok(Timestamp { secs: now.tv_sec(), nanos: now.tv_nsec() as u32 })
+    Ok(Timestamp {
+        secs: now.tv_sec(),
+        nanos: now.tv_nsec() as u32,
+    })
 }
 
 /// A report of nothing yet.

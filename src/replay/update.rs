@@ -18,7 +18,7 @@ use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
 use super::this_host::ThisHost;
-use super::trial::{Bench, Memory, Trial, TrialError, attempt, blank, mount};
+use super::trial::{Trial, TrialError, attempt, blank, mount};
 use super::work::Work;
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
@@ -107,7 +107,7 @@ pub fn update(
             ignore: host.ignore(),
             request,
             pad: None,
-            memory: Memory::default(),
+            contents: Contents::new(),
             settled_at: None,
         };
         replay.all(position, &mut run, each)?;
@@ -125,7 +125,7 @@ struct Replay<'a> {
     request: UpdateRequest,
     /// The one scratchpad of a preview, between entries.
     pad: Option<Mounted>,
-    memory: Memory,
+    contents: Contents,
     /// When the last commit was, so that its inodes are not taken for somebody else's change.
     settled_at: Option<Timestamp>,
 }
@@ -141,12 +141,10 @@ impl Replay<'_> {
         for seq in self.journal.pending(position) {
             let entry = self.journal.signed_entry(seq)?;
             let report = self.one(&entry)?;
-            each(&report, &self.memory.contents);
+            each(&report, &self.contents);
             let goes_on = report.is_approved();
             run.outcome = match (&report.verdict, &entry.draft.kind) {
-                (Verdict::Approved, EntryKind::Reboot)
-                    if self.request.mode == RunMode::Commit =>
-                {
+                (Verdict::Approved, EntryKind::Reboot) if self.request.mode == RunMode::Commit => {
                     RunOutcome::Rebooting
                 }
                 (Verdict::Approved, _) => RunOutcome::Complete,
@@ -169,7 +167,10 @@ impl Replay<'_> {
 
     fn one(&mut self, entry: &Entry) -> Result<Report, UpdateError> {
         let work = Work::of_entry(&entry.draft.kind, &self.host.store);
-        let trial = |source| UpdateError::Trial { seq: entry.at.seq, source };
+        let trial = |source| UpdateError::Trial {
+            seq: entry.at.seq,
+            source,
+        };
         let report = match work {
             Ok(Some(work)) => match self.request.mode {
                 RunMode::Preview => self.preview(entry, &work),
@@ -184,10 +185,10 @@ impl Replay<'_> {
     fn preview(&mut self, entry: &Entry, work: &Work) -> Result<Report, TrialError> {
         let pad = match self.pad.take() {
             Some(pad) => pad,
-            None => mount(&self.host.scratch_settings())?,
+            None => mount(&self.host.scratch_settings(), None)?,
         };
         let bench = self.host.bench(&self.ignore, self.request.keeps_contents);
-        let trial = attempt(bench, pad, work, &mut self.memory)?;
+        let trial = attempt(bench, pad, work, &mut self.contents)?;
         let mut report = self.named(entry, trial.report);
         report.congruence = self.congruence(entry, &report.changes, &trial.rules);
         report.fate = Fate::Previewed;
@@ -208,20 +209,31 @@ impl Replay<'_> {
     }
 
     fn commit_once(&mut self, entry: &Entry, work: &Work) -> Result<Report, UpdateError> {
-        let failed = |source| UpdateError::Trial { seq: entry.at.seq, source };
-        let unreal = |source| UpdateError::MakeReal { seq: entry.at.seq, source };
+        let failed = |source| UpdateError::Trial {
+            seq: entry.at.seq,
+            source,
+        };
+        let unreal = |source| UpdateError::MakeReal {
+            seq: entry.at.seq,
+            source,
+        };
         let started = self.host.now();
-        let mut settings = self.host.scratch_settings();
-        settings.not_before = self.settled_at;
-        self.memory = Memory::default();
+        self.contents = Contents::new();
         let bench = self.host.bench(&self.ignore, self.request.keeps_contents);
-        let pad = mount(&settings).map_err(failed)?;
-        let trial = attempt(bench, pad, work, &mut self.memory).map_err(failed)?;
+        let pad = mount(&self.host.scratch_settings(), self.settled_at).map_err(failed)?;
+        let trial = attempt(bench, pad, work, &mut self.contents).map_err(failed)?;
         let mut report = self.named(entry, trial.report.clone());
         report.congruence = self.congruence(entry, &report.changes, &trial.rules);
         if !report.is_approved() {
-            let ended = trial.exited.end().map_err(MakeRealError::End).map_err(unreal)?;
-            ended.discard().map_err(MakeRealError::Discard).map_err(unreal)?;
+            let ended = trial
+                .exited
+                .end()
+                .map_err(MakeRealError::End)
+                .map_err(unreal)?;
+            ended
+                .discard()
+                .map_err(MakeRealError::Discard)
+                .map_err(unreal)?;
             return Ok(report);
         }
         let payload = self.payload(entry, &trial, &report, started)?;
@@ -247,7 +259,9 @@ impl Replay<'_> {
     ) -> Result<Payload, UpdateError> {
         // An audit knows with this set what to expect. Most often it is the origin's own.
         let full = self.host.store.put_bytes(&trial.capture.set.encode())?;
-        let changes = report.digests.map(|digests| ChangeDigests { full, ..digests });
+        let changes = report
+            .digests
+            .map(|digests| ChangeDigests { full, ..digests });
         let receipt = ReceiptBody {
             deed: Deed::Applied(entry.at),
             branch: self.host.branch.clone(),
@@ -261,7 +275,10 @@ impl Replay<'_> {
                 Congruence::Unknown => None,
             },
         };
-        Ok(Payload { receipt, draft: None })
+        Ok(Payload {
+            receipt,
+            draft: None,
+        })
     }
 
     /// A reboot: recorded before the caller reboots, so that it happens exactly once.
@@ -309,7 +326,14 @@ impl Replay<'_> {
         };
         let seq = self.journal.len();
         let unreal = |source| UpdateError::MakeReal { seq, source };
-        let ended = pad.written().end().map_err(MakeRealError::End).map_err(unreal)?;
-        ended.discard().map_err(MakeRealError::Discard).map_err(unreal)
+        let ended = pad
+            .written()
+            .end()
+            .map_err(MakeRealError::End)
+            .map_err(unreal)?;
+        ended
+            .discard()
+            .map_err(MakeRealError::Discard)
+            .map_err(unreal)
     }
 }

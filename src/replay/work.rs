@@ -105,18 +105,26 @@ impl Work {
         let bytes = store
             .get(&snap.manifest, MAX_MANIFEST_BYTES)
             .map_err(|source| WorkError::Content { what, source })?;
-        let nodes = decode_nodes(&bytes)
-            .map_err(|source| WorkError::Manifest { digest: snap.manifest, source })?;
-        Ok(Self::Install { paths: snap.paths.clone(), nodes: nodes.into_iter().collect() })
+        let nodes = decode_nodes(&bytes).map_err(|source| WorkError::Manifest {
+            digest: snap.manifest,
+            source,
+        })?;
+        Ok(Self::Install {
+            paths: snap.paths.clone(),
+            nodes: nodes.into_iter().collect(),
+        })
     }
 
     /// The same for the report.
     pub fn description(&self) -> Description {
         match self {
-            Self::Command(exec) => {
-                Description::Exec { argv: exec.argv.clone(), cwd: exec.cwd.clone() }
-            }
-            Self::Install { paths, .. } => Description::Snap { paths: paths.clone() },
+            Self::Command(exec) => Description::Exec {
+                argv: exec.argv.clone(),
+                cwd: exec.cwd.clone(),
+            },
+            Self::Install { paths, .. } => Description::Snap {
+                paths: paths.clone(),
+            },
             Self::Shell(_) => Description::Shell,
         }
     }
@@ -135,7 +143,11 @@ impl Work {
                 let root = Dir::open_at(root).map_err(WorkError::Root)?;
                 install(&root, nodes, paths, store)?;
                 drop(root);
-                Ok(Done { exited: mounted.written(), ending: Ending::NoCommand, not_started: None })
+                Ok(Done {
+                    exited: mounted.written(),
+                    ending: Ending::NoCommand,
+                    not_started: None,
+                })
             }
         }
     }
@@ -150,22 +162,36 @@ fn run(
     let request = Request {
         argv: exec.argv.iter().map(|arg| arg.to_os_string()).collect(),
         cwd: PathBuf::from(exec.cwd.to_os_string()),
-        env: exec.env.iter().map(|(n, v)| (n.to_os_string(), v.to_os_string())).collect(),
+        env: exec
+            .env
+            .iter()
+            .map(|(n, v)| (n.to_os_string(), v.to_os_string()))
+            .collect(),
         umask: exec.umask,
         stdin: stdin(exec, store, terminal)?,
         stdout: Stream::Inherit,
         stderr: Stream::Inherit,
     };
-    match mounted.start(&request) {
+    match mounted.start(request) {
         Ok(running) => {
             let exited = running.wait()?;
             let ending = exited.exit().map_or(Ending::NoCommand, Ending::Exited);
-            Ok(Done { exited, ending, not_started: None })
+            Ok(Done {
+                exited,
+                ending,
+                not_started: None,
+            })
         }
         Err((mounted, error)) => {
-            let errno = start_errno(&error).ok_or_else(|| WorkError::Start(error.clone()))?;
+            let Some(errno) = start_errno(&error) else {
+                return Err(WorkError::Start(error));
+            };
             let ending = Ending::CouldNotStart(errno as i32);
-            Ok(Done { exited: mounted.written(), ending, not_started: Some(sentence(&error)) })
+            Ok(Done {
+                exited: mounted.written(),
+                ending,
+                not_started: Some(sentence(&error)),
+            })
         }
     }
 }

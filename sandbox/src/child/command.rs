@@ -88,9 +88,9 @@ impl StartError {
         match self {
             Self::NotFound { .. } => Errno::ENOENT,
             Self::Empty | Self::Nul(_) => Errno::EINVAL,
-            Self::Execute { source, .. } | Self::Cwd { source, .. } | Self::Stage { source, .. } => {
-                *source
-            }
+            Self::Execute { source, .. }
+            | Self::Cwd { source, .. }
+            | Self::Stage { source, .. } => *source,
         }
     }
 }

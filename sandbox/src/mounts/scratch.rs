@@ -20,8 +20,8 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, unlinkat};
 
 use super::step::c_string;
-use crate::layout::{Layout, VOLUME_SCRATCH_DIR, Volume};
 use crate::change::{FLAG_APPEND, FLAG_IMMUTABLE};
+use crate::layout::{Layout, VOLUME_SCRATCH_DIR, Volume};
 use crate::sys::files::{set_inode_flags, set_xattr_at};
 use crate::sys::inspect::{XATTR_BYTES, get_xattr_at, inode_flags, list_xattrs_at};
 
