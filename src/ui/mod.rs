@@ -18,6 +18,7 @@ mod verdict_text;
 pub mod diff;
 pub mod report_text;
 pub mod report_json;
+pub mod run_json;
 pub mod drift_text;
 pub mod drift_json;
 pub mod log_text;

@@ -14,20 +14,19 @@
 use std::time::Duration;
 
 use isconf_sandbox::capture::{FindingReason, LiveIdentity};
-use isconf_sandbox::change::{Change, ChangeSet, RelPath};
+use isconf_sandbox::change::{Change, ChangeSet, RelPath, Totals};
 use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome};
 
 use super::attributes::{Detail, Shown, described, differences};
 use super::change_text::{changes_into, label_word, set_is_worth_showing};
-use super::diff::{ContentSource, DiffLimits, Secrets};
+use super::diff::{DiffLimits, Secrets};
 use super::page::{Page, command_line, counted, escaped};
 use super::quantity::{errno_name, exact_time, human_bytes, human_duration, signal_name};
 use super::style::{Role, Style};
 use super::verdict_text::{verdict_sentence, verdict_word};
 use crate::model::Author;
-use crate::model::report::{
-    Conflict, Congruence, Description, Divergence, Place, Report, Totals, Verdict,
-};
+use crate::model::contents::ContentSource;
+use crate::model::report::{Conflict, Congruence, Description, Divergence, Place, Report, Verdict};
 use crate::model::run::{Run, RunMode, RunOutcome};
 
 /// How many paths of one change set are shown before the rest is counted.
@@ -77,7 +76,7 @@ pub fn report_text(
     effects_into(&mut page, &report.effects);
     remarks_into(&mut page, report);
     congruence_into(&mut page, &report.congruence, view);
-    page.line(2, &totals_words(&Totals::of(&report.changes)));
+    page.line(2, &totals_words(&report.changes));
     if let (Detail::Full, Some(digests)) = (view.detail, &report.digests) {
         page.line(2, &format!("change set {}", digests.full));
         page.line(2, &format!("normal form {}", digests.normal));
@@ -89,7 +88,7 @@ pub fn report_text(
 
 /// One report in one line.
 pub fn summary_line(report: &Report, style: Style) -> String {
-    let totals = Totals::of(&report.changes);
+    let totals = report.changes.totals();
     let (role, word) = verdict_word(report);
     let mut page = Page::new(style);
     let numbers = [
@@ -116,7 +115,7 @@ pub fn summary_line(report: &Report, style: Style) -> String {
             place_words(&report.place),
             page.paint(role, word),
             description_words(&report.description),
-            counted(totals.paths(), "path"),
+            counted(report.changes.len() as u64, "path"),
             human_duration(report.duration()),
         ),
     );
@@ -422,10 +421,11 @@ fn divergence_words(divergence: &Divergence, view: &View<'_>) -> String {
 }
 
 /// The numbers of a change set in words.
-pub(super) fn totals_words(totals: &Totals) -> String {
-    if totals.paths() == 0 {
+fn totals_words(set: &ChangeSet) -> String {
+    if set.is_empty() {
         return "no path changed".to_owned();
     }
+    let totals = set.totals();
     let numbers = [
         (totals.added, "added"),
         (totals.modified, "modified"),
@@ -439,12 +439,23 @@ pub(super) fn totals_words(totals: &Totals) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{number} {word}"))
         .collect();
-    format!(
-        "{}: {}; {} written",
-        counted(totals.paths(), "path"),
-        words.join(", "),
-        human_bytes(totals.bytes_written)
-    )
+    let paths = counted(set.len() as u64, "path");
+    let bytes = bytes_words(&totals);
+    format!("{paths}: {}{bytes}", words.join(", "))
+}
+
+/// By how much files grew and shrank.
+fn bytes_words(totals: &Totals) -> String {
+    let (more, less) = (
+        human_bytes(totals.bytes_added),
+        human_bytes(totals.bytes_removed),
+    );
+    match (totals.bytes_added, totals.bytes_removed) {
+        (0, 0) => String::new(),
+        (_, 0) => format!("; {more} more"),
+        (0, _) => format!("; {less} less"),
+        (_, _) => format!("; {more} more, {less} less"),
+    }
 }
 
 fn phases_words(report: &Report) -> String {
