@@ -17,6 +17,7 @@ mod change_text;
 mod verdict_text;
 pub mod diff;
 pub mod report_text;
+pub mod summary_text;
 pub mod report_json;
 pub mod run_json;
 pub mod drift_text;

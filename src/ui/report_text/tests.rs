@@ -5,7 +5,9 @@ use isconf_sandbox::change::ChangeSet;
 use super::super::sample::{
     SampleContents, bare, change, committed, conflicting, directory, endings, file, view,
 };
+use super::super::summary_text::run_closing_text;
 use super::*;
+use crate::model::run::{Run, RunMode, RunOutcome};
 
 fn text(report: &Report, detail: Detail) -> String {
     report_text(report, &view(detail), Some(&SampleContents))
