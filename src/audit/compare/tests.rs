@@ -1,3 +1,5 @@
+//! Audits of throwaway trees.
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::{SystemTime, UNIX_EPOCH};
