@@ -1,11 +1,12 @@
 //! The whole of collect: every volume, then the decisions over all of them.
 
 use super::CollectError;
+use super::leaf::HASHED_BEFORE_BYTES;
 use super::object::Reader;
 use super::settle::{self, Items, Row};
 use super::step;
 use super::tree::Tree;
-use super::walk::{Digests, Found, HASHED_BEFORE_BYTES, Walk};
+use super::walk::{Digests, Found, Walk};
 use crate::capture::{Capture, Provenance, Source};
 use crate::change::{Content, Kind, Node, RelPath, Timestamp};
 use crate::layout::{Layout, Volume};

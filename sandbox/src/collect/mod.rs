@@ -13,6 +13,7 @@ mod tree;
 mod object;
 mod item;
 mod walk;
+mod leaf;
 mod hidden;
 mod settle;
 mod view;

@@ -20,10 +20,6 @@ use crate::change::{
 use crate::sys::inspect;
 use crate::upper::{Attributes, Opaque, Redirect};
 
-/// Files whose length changed are hashed as they were, too, up to this length: for the report. That
-/// they changed is known without.
-pub(super) const HASHED_BEFORE_BYTES: u64 = 64 * 1024 * 1024;
-
 /// The inode flags that a copy-up carries over as flags (`OVL_COPY_FSFLAGS_MASK`, kernel source).
 /// `FLAG_IMMUTABLE` and `FLAG_APPEND` become an attribute. All others are lost by it, so a modified
 /// copy without them still has them.
@@ -74,27 +70,27 @@ pub(super) struct Task {
 
 /// The live directory behind an upper one.
 #[derive(Clone)]
-struct Place {
-    path: RelPath,
+pub(super) struct Place {
+    pub(super) path: RelPath,
     /// Whether it shows through, or is only what was there before.
-    shows: bool,
+    pub(super) shows: bool,
 }
 
 /// One entry of the upper layer. All paths are below the volume but `path`.
-struct Here<'a> {
-    path: RelPath,
-    upper: RelPath,
-    live: Option<Place>,
-    dir: BorrowedFd<'a>,
-    live_dir: Option<BorrowedFd<'a>>,
-    name: &'a CStr,
+pub(super) struct Here<'a> {
+    pub(super) path: RelPath,
+    pub(super) upper: RelPath,
+    pub(super) live: Option<Place>,
+    pub(super) dir: BorrowedFd<'a>,
+    pub(super) live_dir: Option<BorrowedFd<'a>>,
+    pub(super) name: &'a CStr,
 }
 
 /// An entry that is not a directory, with what is known of it.
-struct Leaf {
-    object: Object,
-    attributes: Attributes,
-    live: Option<Object>,
+pub(super) struct Leaf {
+    pub(super) object: Object,
+    pub(super) attributes: Attributes,
+    pub(super) live: Option<Object>,
 }
 
 impl Walk<'_> {
@@ -262,7 +258,13 @@ impl Walk<'_> {
     }
 
     /// Notes that a live directory does not show any more (once: below a hidden one nothing does).
-    fn hide(&mut self, here: &Here<'_>, place: &Place, live: &Object, below: Option<RelPath>) {
+    pub(super) fn hide(
+        &mut self,
+        here: &Here<'_>,
+        place: &Place,
+        live: &Object,
+        below: Option<RelPath>,
+    ) {
         if place.shows && live.is_directory() {
             self.hidden.push(Hidden {
                 path: here.path.clone(),
@@ -365,7 +367,7 @@ impl Walk<'_> {
 
     /// The live object that a redirect names; `None` when that is the object's own place, or
     /// nothing is there.
-    fn lower_of(
+    pub(super) fn lower_of(
         &mut self,
         here: &Here<'_>,
         redirect: &Redirect,
@@ -390,146 +392,9 @@ impl Walk<'_> {
         Ok(self.live_at(&path)?.map(|object| (path, object)))
     }
 
-    fn found_leaf(&mut self, here: &Here<'_>, leaf: Leaf) -> Result<(), CollectError> {
-        if let (Some(place), Some(live)) = (&here.live, &leaf.live) {
-            self.hide(here, place, live, None);
-        }
-        let item = if leaf.attributes.metacopy {
-            self.stub(here, &leaf)?
-        } else {
-            self.whole_leaf(here, &leaf)?
-        };
-        self.insert(here.path.clone(), item);
-        Ok(())
-    }
-
-    /// A file that has attributes only.
-    fn stub(&mut self, here: &Here<'_>, leaf: &Leaf) -> Result<Item, CollectError> {
-        let elsewhere = match &leaf.attributes.redirect {
-            Some(redirect) => self.lower_of(here, redirect)?,
-            None => None,
-        };
-        if let Some((data, live)) = elsewhere {
-            let data = self.absolute(&data)?;
-            let node = live.live_node();
-            let before = leaf.live.as_ref().map(Object::live_node);
-            let copy_of = Some(node.clone());
-            let role = Role::Elsewhere(Box::new(Elsewhere {
-                data,
-                node,
-                live: live.identity(),
-            }));
-            let mut item = self.item(here, leaf, (before, copy_of.as_ref()), role)?;
-            set_holes(&mut item, &live);
-            return Ok(item);
-        }
-        match (&here.live, &leaf.live) {
-            (Some(place), Some(live)) if matches!(live.kind, Kind::File { .. }) => {
-                let role = Role::LiveData {
-                    data: self.absolute(&place.path)?,
-                    ino: live.stat.st_ino,
-                };
-                let before = live.live_node();
-                let mut item =
-                    self.item(here, leaf, (Some(before.clone()), Some(&before)), role)?;
-                set_holes(&mut item, live);
-                Ok(item)
-            }
-            _ => Err(CollectError::LiveDataGone {
-                path: here.path.clone(),
-                data: here.path.clone(),
-            }),
-        }
-    }
-
-    /// A file with all its data, or a link, pipe, socket or device.
-    fn whole_leaf(&mut self, here: &Here<'_>, leaf: &Leaf) -> Result<Item, CollectError> {
-        let origin = self.origin(here, leaf)?;
-        let before = leaf.live.as_ref().map(Object::live_node);
-        let copy_of = origin.and(before.clone());
-        let role = Role::Whole { origin };
-        let mut item = self.item(here, leaf, (before, copy_of.as_ref()), role)?;
-        let Some(Node {
-            kind: Kind::File { size, content, .. },
-            ..
-        }) = &mut item.after
-        else {
-            return Ok(item);
-        };
-        let digest = self.digest(Side::Upper, &here.upper, &leaf.object)?;
-        *content = Content::Read(digest);
-        let new_size = *size;
-        let Some(Node {
-            kind: Kind::File { size, content, .. },
-            ..
-        }) = &mut item.before
-        else {
-            return Ok(item);
-        };
-        let (Some(place), Some(live)) = (&here.live, &leaf.live) else {
-            return Ok(item);
-        };
-        if *size == new_size || *size <= HASHED_BEFORE_BYTES {
-            let before = self.digest(Side::Live, &place.path, live)?;
-            *content = Content::Read(before);
-            if let (true, Some(ino)) = (before == digest, origin) {
-                item.role = Role::LiveData {
-                    data: self.absolute(&place.path)?,
-                    ino,
-                };
-            }
-        }
-        Ok(item)
-    }
-
-    /// The live inode at the same place, if the upper object is a modified copy of it.
-    fn origin(&self, here: &Here<'_>, leaf: &Leaf) -> Result<Option<u64>, CollectError> {
-        let (Some(origin), Some(dir), Some(live)) =
-            (&leaf.attributes.origin, here.live_dir, &leaf.live)
-        else {
-            return Ok(None);
-        };
-        if !here.live.as_ref().is_some_and(|p| p.shows)
-            || std::mem::discriminant(&live.kind) != std::mem::discriminant(&leaf.object.kind)
-        {
-            return Ok(None);
-        }
-        match inspect::file_handle(dir, here.name) {
-            Ok(handle) => Ok(origin.matches(&handle).then_some(live.stat.st_ino)),
-            Err(Errno::ENOENT) => Ok(None),
-            // No handles here: the same name is all there is to go by.
-            Err(Errno::EOPNOTSUPP) => Ok(Some(live.stat.st_ino)),
-            Err(errno) => Err(self.live.failed("get the handle of", &here.upper, errno)),
-        }
-    }
-
-    fn digest(
-        &mut self,
-        side: Side,
-        path: &RelPath,
-        object: &Object,
-    ) -> Result<Digest, CollectError> {
-        let key = (side, self.volume, object.stat.st_ino);
-        let mut identity = object.identity();
-        identity.nlink = 0; // One more name does not change the content.
-        if let Some((known, digest)) = self.digests.get(&key)
-            && *known == identity
-        {
-            return Ok(*digest);
-        }
-        let tree = match side {
-            Side::Upper => &self.upper,
-            Side::Live => &self.live,
-        };
-        let digest = self.reader.digest(object);
-        let digest = digest.map_err(|f| tree.failed(f.operation, path, f.errno))?;
-        self.digests.insert(key, (identity, digest));
-        Ok(digest)
-    }
-
     /// The item for what is here. `states` are the state before, and the live state that the upper
     /// object is a copy of, if it is one.
-    fn item(
+    pub(super) fn item(
         &self,
         here: &Here<'_>,
         leaf: &Leaf,
@@ -572,7 +437,7 @@ impl Walk<'_> {
         }
     }
 
-    fn upper_failed(&self, here: &Here<'_>, failed: Failed) -> CollectError {
+    pub(super) fn upper_failed(&self, here: &Here<'_>, failed: Failed) -> CollectError {
         self.upper
             .failed(failed.operation, &here.upper, failed.errno)
     }
@@ -596,20 +461,4 @@ fn upper_node(object: &Object, attributes: &Attributes, copy_of: Option<&Node>) 
         }
     }
     object.node(xattrs, flags)
-}
-
-/// A stub has no data, so its holes say nothing; the live file's do.
-fn set_holes(item: &mut Item, live: &Object) {
-    if let (
-        Some(Node {
-            kind: Kind::File {
-                hole_bytes: own, ..
-            },
-            ..
-        }),
-        Kind::File { hole_bytes, .. },
-    ) = (&mut item.after, &live.kind)
-    {
-        *own = *hole_bytes;
-    }
 }
