@@ -56,6 +56,8 @@ pub(super) struct Item<'a> {
     pub from: RelPath,
     /// What was live at the old place.
     pub live: Option<LiveIdentity>,
+    /// For what moved: what was live at the new place.
+    pub replaced: Option<LiveIdentity>,
     /// Where the new state lies.
     pub source: Origin,
 }
@@ -136,6 +138,7 @@ fn item<'a>(mount: &RelPath, change: &'a Change, provenance: &Provenance) -> Opt
         path: change.path.strip_prefix(mount)?,
         from: provenance.live_path.strip_prefix(mount)?,
         live: provenance.live,
+        replaced: provenance.replaced,
         source,
     })
 }

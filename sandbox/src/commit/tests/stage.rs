@@ -209,6 +209,7 @@ impl Stage {
                     source,
                     live,
                     live_path: old.clone(),
+                    replaced: None,
                 },
             ),
         );
@@ -430,6 +431,7 @@ impl Stage {
         Capture {
             set: ChangeSet::new(changes).unwrap(),
             provenance,
+            shown: ChangeSet::default(),
             since: self.since,
             findings: Vec::new(),
         }
@@ -461,7 +463,7 @@ fn settle_times(root: &Path) {
 
 /// A time that is later than every ctime so far, and not later than any to come: the ctime of a
 /// file made in a later tick of the kernel's clock.
-fn after_now(base: &Path) -> Timestamp {
+pub fn after_now(base: &Path) -> Timestamp {
     let probe = base.join("probe");
     let ctime = || {
         std::fs::write(&probe, b"").unwrap();
