@@ -17,7 +17,7 @@ use super::intent::{Left, LeftObject, fingerprint};
 use super::item::{Item, Origin, object_of};
 use super::shape::Shape;
 use super::step::{Area, Attributes, Bytes, LOCKS, Loc, Move, Object, Rewrite, Setting, Steps};
-use crate::change::{Kind, RelPath};
+use crate::change::{Kind, RelPath, Timestamp};
 use crate::fs::Stat;
 
 /// What is to be done on one volume: first aside, then live.
@@ -57,6 +57,7 @@ pub(super) fn plan(volume: usize, shape: &Shape<'_>, facts: &Facts) -> VolumePla
     planner.release();
     planner.rewrite();
     planner.set();
+    planner.know_by_number();
     planner.leave();
     planner.plan
 }
@@ -411,6 +412,32 @@ impl<'a> Planner<'a> {
         self.plan.steps.settings = std::mem::take(&mut self.settings).into_values().collect();
     }
 
+    /// What moves and is written or aged as well looks otherwise when it moves back, which is
+    /// before its bytes and times go back: it is told by its inode number alone.
+    fn know_by_number(&mut self) {
+        let steps = &mut self.plan.steps;
+        let aging = steps
+            .settings
+            .iter()
+            .filter(|s| s.mtime(&s.before) != s.mtime(&s.after));
+        let changing: std::collections::BTreeSet<u64> = aging
+            .map(|setting| setting.ino)
+            .chain(steps.rewrites.iter().map(|rewrite| rewrite.ino))
+            .collect();
+        for step in &mut steps.moves {
+            let objects = match step {
+                Move::Rename { object, .. } => vec![object],
+                Move::Exchange { old, new, .. } => vec![old, new],
+                _ => continue,
+            };
+            for object in objects {
+                if changing.contains(&object.ino) {
+                    object.state = None;
+                }
+            }
+        }
+    }
+
     /// Sets what differs between the states before and after of an inode that stays.
     fn set_all(&mut self, item: &Item<'_>, ino: u64) {
         let (Some(before), Some(after)) = (&item.change.before, &item.change.after) else {
@@ -539,6 +566,15 @@ impl<'a> Planner<'a> {
 }
 
 impl Setting {
+    /// The time of modification that one side has, when both sides say.
+    fn mtime(&self, side: &Option<(RelPath, Attributes)>) -> Option<Timestamp> {
+        match (&self.before, &self.after, side) {
+            (Some(_), Some(_), Some((_, Attributes::All(meta)))) => Some(meta.mtime),
+            (Some(_), Some(_), Some((_, Attributes::Mtime(mtime)))) => Some(*mtime),
+            _ => None,
+        }
+    }
+
     /// How much it sets.
     fn rank(&self) -> u8 {
         let rank = |side: &Option<(RelPath, Attributes)>| match side {
