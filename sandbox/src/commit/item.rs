@@ -154,6 +154,18 @@ impl Item<'_> {
         matches!(self.source, Origin::Upper { .. }) && self.becomes_directory()
     }
 
+    /// For a modified copy of a live file: the live inode and the upper one.
+    pub fn copy(&self) -> Option<(u64, u64)> {
+        match self.source {
+            Origin::Upper {
+                copy_of: Some(live),
+                ino,
+                ..
+            } => Some((live, ino)),
+            _ => None,
+        }
+    }
+
     /// Whether a live object keeps its inode and only its place or attributes change.
     pub fn stays_live(&self) -> bool {
         matches!(self.source, Origin::Merged { .. } | Origin::LiveData { .. })

@@ -212,9 +212,8 @@ impl<'a> Planner<'a> {
     }
 
     fn move_in(&mut self, index: usize, item: &Item<'_>) {
-        let old = match &item.source {
-            Origin::LiveData { data, .. } if self.shape.claimed.get(data) == Some(&index) => data,
-            _ => &item.from,
+        let Some(old) = self.shape.moved_from(index) else {
+            return;
         };
         let Some(stat) = self.facts.at(old) else {
             return;
@@ -345,8 +344,9 @@ impl<'a> Planner<'a> {
         let mut done = std::collections::BTreeSet::new();
         for index in &self.shape.in_place {
             let item = &self.shape.items[*index];
+            let old = self.shape.old_item(*index);
             let (Origin::Upper { upper, .. }, Some(stat)) =
-                (&item.source, self.facts.at(&item.from))
+                (&item.source, self.facts.at(&old.from))
             else {
                 continue;
             };
@@ -362,13 +362,13 @@ impl<'a> Planner<'a> {
             let size = stat.identity.size;
             self.plan
                 .preimages
-                .push((item.from.clone(), size, keep.clone()));
+                .push((old.from.clone(), size, keep.clone()));
             self.plan.donors.push(donor.clone());
             self.plan.steps.rewrites.push(Rewrite {
                 volume: self.volume,
                 ino: stat.ino(),
                 before: Bytes {
-                    path: item.from.clone(),
+                    path: old.from.clone(),
                     source: keep,
                     size,
                 },
@@ -378,7 +378,7 @@ impl<'a> Planner<'a> {
                     size: after_size,
                 },
             });
-            self.set_all(item, stat.ino());
+            self.set_all(old, item, stat.ino());
         }
     }
 
@@ -392,12 +392,12 @@ impl<'a> Planner<'a> {
                 Origin::Gone => {}
                 Origin::Merged { .. } => {
                     if let Some(live) = item.live {
-                        self.set_all(item, live.ino);
+                        self.set_all(item, item, live.ino);
                     }
                 }
                 Origin::LiveData { ino, .. } => {
                     if item.live.is_some_and(|live| live.ino == *ino) {
-                        self.set_all(item, *ino);
+                        self.set_all(item, item, *ino);
                     }
                 }
                 Origin::Upper { ino, .. } => {
@@ -439,13 +439,17 @@ impl<'a> Planner<'a> {
     }
 
     /// Sets what differs between the states before and after of an inode that stays.
-    fn set_all(&mut self, item: &Item<'_>, ino: u64) {
-        let (Some(before), Some(after)) = (&item.change.before, &item.change.after) else {
+    fn set_all(&mut self, old_item: &Item<'_>, item: &Item<'_>, ino: u64) {
+        let (Some(before), Some(after)) = (&old_item.change.before, &item.change.after) else {
             return;
         };
         let mut before = before.meta.clone();
         // What the directory really has now: others may have worked in it.
-        if let Some(stat) = self.facts.at(&item.from).filter(|stat| stat.ino() == ino) {
+        if let Some(stat) = self
+            .facts
+            .at(&old_item.from)
+            .filter(|stat| stat.ino() == ino)
+        {
             before.mtime = stat.identity.mtime;
         }
         let mut aged = before.clone();
@@ -459,7 +463,7 @@ impl<'a> Planner<'a> {
         } else {
             (Attributes::All(before), Attributes::All(after.meta.clone()))
         };
-        let old = Some((item.from.clone(), old));
+        let old = Some((old_item.from.clone(), old));
         self.add_setting(ino, old, Some((item.path.clone(), new)));
     }
 
