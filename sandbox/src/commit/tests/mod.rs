@@ -4,6 +4,7 @@ mod manifest;
 mod stage;
 mod crash;
 mod conflict;
+mod real;
 
 use std::path::Path;
 

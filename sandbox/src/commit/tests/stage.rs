@@ -432,6 +432,7 @@ impl Stage {
             set: ChangeSet::new(changes).unwrap(),
             shown: ChangeSet::default(),
             provenance,
+            shown: ChangeSet::default(),
             since: self.since,
             findings: Vec::new(),
         }
@@ -463,7 +464,7 @@ fn settle_times(root: &Path) {
 
 /// A time that is later than every ctime so far, and not later than any to come: the ctime of a
 /// file made in a later tick of the kernel's clock.
-fn after_now(base: &Path) -> Timestamp {
+pub fn after_now(base: &Path) -> Timestamp {
     let probe = base.join("probe");
     let ctime = || {
         std::fs::write(&probe, b"").unwrap();
