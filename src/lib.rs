@@ -16,3 +16,4 @@ pub mod journal;
 pub mod history;
 pub mod lock;
 pub mod check_in;
+pub mod bundle;
