@@ -16,6 +16,8 @@ pub mod chain;
 pub mod journal;
 pub mod history;
 pub mod lock;
+pub mod check_in;
+pub mod bundle;
 pub mod audit;
 pub mod daemon;
 pub mod ui;

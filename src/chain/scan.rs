@@ -86,6 +86,13 @@ impl Scan<'_> {
         if record.is_empty() {
             return Ok(());
         }
+        // One byte of a torn record behind a whole one, too short to be told by `record_length`.
+        let before = &record[..record.len() - 1];
+        if record.ends_with(b"\n[") && check_last(self.kind, before, self.offset).is_ok() {
+            self.take(before)?;
+            let offset = self.offset;
+            return Err(self.broken(Fault::TornTail { offset }));
+        }
         // A torn record may lack any part of its first lines, so its end is looked at first.
         check_last(self.kind, record, self.offset).map_err(|fault| self.broken(fault))?;
         self.take(record)

@@ -1,1 +1,16 @@
-//! placeholder
+//! What is to be done: a branch's entries, and the drafts that are not checked in. Not for doing it
+//! (`replay`) or for what was done (`history`). Upholds: nothing is parsed before the chain was
+//! verified; nothing is appended without the host lock.
+
+mod record;
+mod signature;
+mod entries;
+mod wip;
+
+pub use entries::{Import, Journal, JournalError};
+pub use record::RecordFault;
+pub use signature::{SignatureFault, verify_signature};
+pub use wip::{Wip, WipDraft};
+
+#[cfg(test)]
+pub(crate) mod tests;

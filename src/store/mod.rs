@@ -1,1 +1,11 @@
-//! placeholder
+//! Blobs by their SHA-256. Not for knowing what refers to them. Upholds: a blob is put in place whole
+//! and durable or not at all; it is verified whenever it is read for use; memory does not grow with
+//! its length. The layout is described in docs/formats.md.
+
+mod blobs;
+mod batch;
+mod upkeep;
+
+pub use batch::Batch;
+pub use blobs::{Store, StoreError};
+pub use upkeep::{Removed, Stored};

@@ -1,0 +1,182 @@
+//! Receipts as TOML records, in both directions. Pure. Upholds: one value has one text, and what a
+//! newer isconf wrote is refused by name.
+
+use isconf_sandbox::change::Digest;
+use serde::Deserialize;
+
+use crate::chain::{ChainKind, RecordText};
+use crate::model::{
+    BranchName, ChangeDigests, Deed, DraftId, EntryId, EntryRef, Moment, Receipt, ReceiptBody,
+};
+
+/// Why a record is not a receipt.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptFault {
+    /// Not TOML, or a field is missing or of the wrong type.
+    #[error("not a record")]
+    Toml(#[source] Box<toml::de::Error>),
+    /// Not UTF-8.
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// A field that this version does not know.
+    #[error("unknown field `{0}`: written by a newer isconf")]
+    UnknownField(String),
+    /// An action that this version does not know.
+    #[error("unknown action {0:?}: written by a newer isconf")]
+    UnknownAction(String),
+    /// A value that cannot be.
+    #[error("the value of `{0}` is not possible")]
+    Impossible(&'static str),
+    /// It says the right things in another form than isconf writes.
+    #[error("not in the one form that isconf writes")]
+    NotCanonical,
+}
+
+/// The fields of a receipt.
+const KNOWN_FIELDS: [&str; 15] = [
+    "seq",
+    "prev",
+    "action",
+    "entry_seq",
+    "entry",
+    "draft",
+    "takes_back",
+    "branch",
+    "change_set",
+    "normal",
+    "tx",
+    "started",
+    "finished",
+    "congruent",
+    "check",
+];
+
+/// The body of a receipt's record: all but the first three lines and the seal.
+pub(super) fn receipt_body(body: &ReceiptBody) -> String {
+    let mut text = RecordText::new();
+    text.string("action", body.deed.name());
+    if let Some(at) = body.deed.now_at() {
+        text.plain("entry_seq", at.seq).string("entry", &at.id);
+    }
+    if let Deed::Made(draft) | Deed::Discarded { draft, .. } = &body.deed {
+        text.string("draft", draft);
+    }
+    if let Some(receipt) = body.deed.takes_back() {
+        text.plain("takes_back", receipt);
+    }
+    text.string("branch", &body.branch);
+    if let Some(changes) = &body.changes {
+        text.string("change_set", &changes.full)
+            .string("normal", &changes.normal);
+    }
+    if let Some(tx) = &body.tx {
+        text.string("tx", tx);
+    }
+    text.string("started", &body.started)
+        .string("finished", &body.finished);
+    if let Some(congruent) = body.congruent {
+        text.plain("congruent", congruent);
+    }
+    text.as_str().to_owned()
+}
+
+/// Reads a receipt's record.
+pub(super) fn parse_receipt(record: &[u8]) -> Result<Receipt, ReceiptFault> {
+    let row = Row::parse(record)?;
+    let (seq, prev) = (row.seq, row.prev);
+    let body = row.into_body()?;
+    let mut lines = record.splitn(4, |b| *b == b'\n');
+    let rest = lines.nth(3).unwrap_or_default();
+    let seal = rest.strip_prefix(receipt_body(&body).as_bytes());
+    // The seal is one line; anything more between would be content that was not read.
+    match seal.map(|line| line.iter().filter(|b| **b == b'\n').count()) {
+        Some(1) => Ok(Receipt { seq, prev, body }),
+        Some(_) | None => Err(ReceiptFault::NotCanonical),
+    }
+}
+
+/// A receipt as TOML.
+#[derive(Deserialize)]
+struct Row {
+    seq: u64,
+    prev: Digest,
+    action: String,
+    entry_seq: Option<u64>,
+    entry: Option<Digest>,
+    draft: Option<DraftId>,
+    takes_back: Option<u64>,
+    branch: BranchName,
+    change_set: Option<Digest>,
+    normal: Option<Digest>,
+    tx: Option<String>,
+    started: Moment,
+    finished: Moment,
+    congruent: Option<bool>,
+}
+
+impl Row {
+    /// Reads the one receipt of a record.
+    fn parse(record: &[u8]) -> Result<Self, ReceiptFault> {
+        let text = str::from_utf8(record).map_err(|_| ReceiptFault::NotUtf8)?;
+        let toml = |e| ReceiptFault::Toml(Box::new(e));
+        let mut file: toml::Table = text.parse().map_err(toml)?;
+        let Some(toml::Value::Array(rows)) = file.remove(ChainKind::History.table()) else {
+            return Err(ReceiptFault::NotCanonical);
+        };
+        let Ok([toml::Value::Table(row)]) = <[_; 1]>::try_from(rows) else {
+            return Err(ReceiptFault::NotCanonical);
+        };
+        let is_unknown = |name: &&String| !KNOWN_FIELDS.contains(&name.as_str());
+        if let Some(name) = row.keys().find(is_unknown) {
+            return Err(ReceiptFault::UnknownField(name.clone()));
+        }
+        row.try_into().map_err(toml)
+    }
+
+    /// Checks what the types alone do not. A field that does not belong to the action is noticed
+    /// when the receipt is compared with the text that isconf would have written.
+    fn into_body(self) -> Result<ReceiptBody, ReceiptFault> {
+        let entry = self.entry_seq.zip(self.entry).map(|(seq, id)| EntryRef {
+            seq,
+            id: EntryId(id),
+        });
+        let needed_entry = entry.ok_or(ReceiptFault::Impossible("entry"));
+        let draft = self.draft.ok_or(ReceiptFault::Impossible("draft"));
+        let receipt = self
+            .takes_back
+            .ok_or(ReceiptFault::Impossible("takes_back"));
+        let deed = match self.action.as_str() {
+            "applied" => Deed::Applied(needed_entry?),
+            "rebooted" => Deed::Rebooted(needed_entry?),
+            "made" => Deed::Made(draft?),
+            "checked-in" => Deed::CheckedIn(needed_entry?),
+            "discarded" => Deed::Discarded {
+                draft: draft?,
+                receipt: receipt?,
+            },
+            "undone" => Deed::Undone {
+                receipt: receipt?,
+                now_at: entry,
+            },
+            "out-of-band" => Deed::OutOfBand,
+            _ => return Err(ReceiptFault::UnknownAction(self.action)),
+        };
+        if self
+            .takes_back
+            .is_some_and(|taken| taken == 0 || taken >= self.seq)
+        {
+            return Err(ReceiptFault::Impossible("takes_back"));
+        }
+        let digests = self.change_set.zip(self.normal);
+        let tx = self.tx.map(|tx| tx.parse()).transpose();
+        Ok(ReceiptBody {
+            deed,
+            branch: self.branch,
+            changes: digests.map(|(full, normal)| ChangeDigests { full, normal }),
+            tx: tx.map_err(|_| ReceiptFault::Impossible("tx"))?,
+            started: self.started,
+            finished: self.finished,
+            congruent: self.congruent,
+        })
+    }
+}

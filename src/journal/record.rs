@@ -1,0 +1,432 @@
+//! Entries and drafts as TOML records, in both directions. Pure. Upholds: one value has one text,
+//! and what a newer isconf wrote is refused by name.
+
+use isconf_sandbox::change::{Digest, RelPath};
+use isconf_sandbox::child::Exit;
+use isconf_sandbox::layout::TxId;
+use serde::Deserialize;
+
+use super::wip::WipDraft;
+use crate::chain::{ChainKind, RecordText};
+use crate::model::{
+    Author, Bytes, ChangeDigests, Draft, DraftId, EffectSummary, Entry, EntryId, EntryKind,
+    EntryRef, Exec, InvalidExec, Moment, Network, Outcome, PublicKey, Signature, Snap,
+};
+
+/// Why a record is not an entry or a draft.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordFault {
+    /// Not TOML, or a field is missing or of the wrong type.
+    #[error("not a record")]
+    Toml(#[source] Box<toml::de::Error>),
+    /// Not UTF-8.
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// A field that this version does not know.
+    #[error("unknown field `{0}`: written by a newer isconf")]
+    UnknownField(String),
+    /// A kind, or another value of a fixed list, that this version does not know.
+    #[error("unknown {field} {found:?}: written by a newer isconf")]
+    UnknownValue {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: String,
+    },
+    /// A value that cannot be.
+    #[error("the value of `{0}` is not possible")]
+    Impossible(&'static str),
+    /// A command that cannot be run.
+    #[error("the command cannot be run")]
+    Exec(#[from] InvalidExec),
+    /// It says the right things in another form than isconf writes.
+    #[error("not in the one form that isconf writes")]
+    NotCanonical,
+}
+
+/// The name of the last part of an entry's record.
+const SIGNATURE: &str = "signature";
+/// The name of the last part of a draft's record.
+const SEAL: &str = "seal";
+
+/// The body of an entry's record: all but the first three lines and the signature itself.
+pub(super) fn entry_body(draft: &Draft, key: &PublicKey) -> String {
+    let table = ChainKind::Journal.table();
+    let mut text = RecordText::new();
+    write_draft(&mut text, table, draft);
+    text.section(table, SIGNATURE).string("key", key);
+    text.as_str().to_owned()
+}
+
+/// The body of a draft's record in the wip.
+pub(super) fn wip_body(wip: &WipDraft) -> String {
+    let table = ChainKind::Wip.table();
+    let mut text = RecordText::new();
+    write_draft(&mut text, table, &wip.draft);
+    text.section(table, SEAL);
+    if let Some(tx) = &wip.tx {
+        text.string("tx", tx);
+    }
+    text.as_str().to_owned()
+}
+
+/// Writes what entries and drafts have in common.
+fn write_draft(text: &mut RecordText, table: &str, draft: &Draft) {
+    text.string("draft", &draft.id)
+        .string("author", &draft.author)
+        .string("time", &draft.time)
+        .string("message", &draft.message)
+        .string("kind", draft.kind.name());
+    match &draft.kind {
+        EntryKind::Snap(snap) => write_snap(text.section(table, "snap"), snap),
+        EntryKind::Exec(exec) => write_exec(text.section(table, "exec"), exec),
+        EntryKind::Reboot => {}
+    }
+    write_outcome(text.section(table, "outcome"), &draft.outcome);
+}
+
+/// Writes the part of a snap.
+fn write_snap(text: &mut RecordText, snap: &Snap) {
+    let absolute = |path: &RelPath| Bytes::from(path.to_absolute().into_os_string());
+    text.strings("paths", snap.paths.iter().map(absolute))
+        .string("manifest", &snap.manifest)
+        .plain("count", snap.count)
+        .plain("total_bytes", snap.total_bytes);
+}
+
+/// Writes the part of an exec.
+fn write_exec(text: &mut RecordText, exec: &Exec) {
+    text.strings("argv", &exec.argv)
+        .string("cwd", &exec.cwd)
+        .string("umask", &format!("{:04o}", exec.umask))
+        .pairs("env", &exec.env);
+    if let Some(stdin) = &exec.stdin {
+        text.string("stdin", stdin);
+    }
+    let network = match exec.network {
+        Network::Host => "host",
+        Network::None => "none",
+    };
+    text.string("network", network);
+}
+
+/// Writes how it ended on the origin.
+fn write_outcome(text: &mut RecordText, outcome: &Outcome) {
+    match outcome.exit {
+        Exit::Status(status) => text.plain("status", u64::from(status)),
+        Exit::Signal(signal) => text.plain("signal", i64::from(signal)),
+    };
+    text.string("change_set", &outcome.changes.full)
+        .string("normal", &outcome.changes.normal)
+        .tables("effects", outcome.effects.iter().map(effect_fields))
+        .plain("duration_ms", outcome.duration_ms)
+        .string("version", &outcome.version);
+}
+
+/// One effect's fields.
+fn effect_fields(effect: &EffectSummary) -> RecordText {
+    let mut fields = RecordText::new();
+    fields
+        .string("kind", &effect.kind)
+        .string("operation", &effect.operation)
+        .string("target", &effect.target)
+        .string("outcome", &effect.outcome)
+        .plain("count", u64::from(effect.count));
+    fields
+}
+
+/// Reads an entry's record; its signature is not checked here.
+pub(super) fn parse_entry(record: &[u8]) -> Result<Entry, RecordFault> {
+    let row = Row::parse(ChainKind::Journal, record)?;
+    let Some(SignatureRow { key, sig }) = row.signature else {
+        return Err(RecordFault::Impossible(SIGNATURE));
+    };
+    let entry = Entry {
+        at: EntryRef {
+            seq: row.seq,
+            id: EntryId(Digest::of(record)),
+        },
+        prev: row.prev,
+        draft: row.draft_row.into_draft()?,
+        key,
+        signature: sig,
+    };
+    check_form(record, &entry_body(&entry.draft, &key))?;
+    Ok(entry)
+}
+
+/// Reads a draft's record.
+pub(super) fn parse_wip(record: &[u8]) -> Result<WipDraft, RecordFault> {
+    let row = Row::parse(ChainKind::Wip, record)?;
+    let Some(SealRow { tx, .. }) = row.seal else {
+        return Err(RecordFault::Impossible(SEAL));
+    };
+    let tx: Option<TxId> = tx
+        .map(|tx| tx.parse().map_err(|_| RecordFault::Impossible("tx")))
+        .transpose()?;
+    let draft = row.draft_row.into_draft()?;
+    let wip = WipDraft { draft, tx };
+    check_form(record, &wip_body(&wip))?;
+    Ok(wip)
+}
+
+/// Compares a record with what isconf would have written. The lines before and after the body have
+/// one form by the chain's own check.
+fn check_form(record: &[u8], body: &str) -> Result<(), RecordFault> {
+    let mut lines = record.splitn(4, |b| *b == b'\n');
+    let rest = lines.nth(3).unwrap_or_default();
+    let seal_line = rest.strip_prefix(body.as_bytes());
+    // The seal is one line; anything more between would be content that was not read.
+    match seal_line.map(|line| line.iter().filter(|b| **b == b'\n').count()) {
+        Some(1) => Ok(()),
+        Some(_) | None => Err(RecordFault::NotCanonical),
+    }
+}
+
+/// A record as TOML.
+#[derive(Deserialize)]
+struct Row {
+    seq: u64,
+    prev: Digest,
+    #[serde(flatten)]
+    draft_row: DraftRow,
+    signature: Option<SignatureRow>,
+    seal: Option<SealRow>,
+}
+
+/// What entries and drafts have in common.
+#[derive(Deserialize)]
+struct DraftRow {
+    draft: DraftId,
+    author: Author,
+    time: Moment,
+    message: String,
+    kind: String,
+    snap: Option<SnapRow>,
+    exec: Option<ExecRow>,
+    outcome: OutcomeRow,
+}
+
+/// Who vouches for an entry.
+#[derive(Deserialize)]
+struct SignatureRow {
+    key: PublicKey,
+    sig: Signature,
+}
+
+/// What ends a draft.
+#[derive(Deserialize)]
+struct SealRow {
+    tx: Option<String>,
+}
+
+/// The part of a snap.
+#[derive(Deserialize)]
+struct SnapRow {
+    paths: Vec<Bytes>,
+    manifest: Digest,
+    count: u64,
+    total_bytes: u64,
+}
+
+/// The part of an exec.
+#[derive(Deserialize)]
+struct ExecRow {
+    argv: Vec<Bytes>,
+    cwd: Bytes,
+    umask: String,
+    env: Vec<(Bytes, Bytes)>,
+    stdin: Option<Digest>,
+    network: String,
+}
+
+/// How it ended on the origin.
+#[derive(Deserialize)]
+struct OutcomeRow {
+    status: Option<u8>,
+    signal: Option<i32>,
+    change_set: Digest,
+    normal: Digest,
+    effects: Vec<EffectRow>,
+    duration_ms: u64,
+    version: String,
+}
+
+/// One effect.
+#[derive(Deserialize)]
+struct EffectRow {
+    kind: String,
+    operation: String,
+    target: String,
+    outcome: String,
+    count: u32,
+}
+
+/// The fields of a record by part; the empty name is the record itself.
+const KNOWN_FIELDS: [(&str, &[&str]); 7] = [
+    (
+        "",
+        &[
+            "seq", "prev", "draft", "author", "time", "message", "kind", "snap", "exec", "outcome",
+            SIGNATURE, SEAL,
+        ],
+    ),
+    ("snap", &["paths", "manifest", "count", "total_bytes"]),
+    ("exec", &["argv", "cwd", "umask", "env", "stdin", "network"]),
+    (
+        "outcome",
+        &[
+            "status",
+            "signal",
+            "change_set",
+            "normal",
+            "effects",
+            "duration_ms",
+            "version",
+        ],
+    ),
+    (
+        "effects",
+        &["kind", "operation", "target", "outcome", "count"],
+    ),
+    (SIGNATURE, &["key", "sig"]),
+    (SEAL, &["tx", "check"]),
+];
+
+/// Finds a field that this version does not know, in the part `part` or below it.
+fn unknown_field(part: &str, table: &toml::Table) -> Option<String> {
+    let (_, known) = KNOWN_FIELDS.iter().find(|(name, _)| *name == part)?;
+    table.iter().find_map(|(name, value)| {
+        if !known.contains(&name.as_str()) {
+            return Some(name.clone());
+        }
+        match value {
+            toml::Value::Table(inner) => unknown_field(name, inner),
+            toml::Value::Array(items) => items
+                .iter()
+                .find_map(|item| unknown_field(name, item.as_table()?)),
+            toml::Value::String(_)
+            | toml::Value::Integer(_)
+            | toml::Value::Float(_)
+            | toml::Value::Boolean(_)
+            | toml::Value::Datetime(_) => None,
+        }
+    })
+}
+
+impl Row {
+    /// Reads one record of the kind's table.
+    fn parse(kind: ChainKind, record: &[u8]) -> Result<Self, RecordFault> {
+        let text = str::from_utf8(record).map_err(|_| RecordFault::NotUtf8)?;
+        let toml = |e| RecordFault::Toml(Box::new(e));
+        let mut file: toml::Table = text.parse().map_err(toml)?;
+        let rows = match file.remove(kind.table()) {
+            Some(toml::Value::Array(rows)) => rows,
+            Some(_) | None => return Err(RecordFault::NotCanonical),
+        };
+        let [toml::Value::Table(row)] =
+            <[_; 1]>::try_from(rows).map_err(|_| RecordFault::NotCanonical)?
+        else {
+            return Err(RecordFault::NotCanonical);
+        };
+        if let Some(field) = unknown_field("", &row) {
+            return Err(RecordFault::UnknownField(field));
+        }
+        row.try_into().map_err(toml)
+    }
+}
+
+impl DraftRow {
+    /// Checks what the types alone do not.
+    fn into_draft(self) -> Result<Draft, RecordFault> {
+        let kind = match (self.kind.as_str(), self.snap, self.exec) {
+            ("snap", Some(snap), None) => EntryKind::Snap(snap.into_snap()?),
+            ("exec", None, Some(exec)) => EntryKind::Exec(exec.into_exec()?),
+            ("reboot", None, None) => EntryKind::Reboot,
+            ("snap" | "exec" | "reboot", _, _) => return Err(RecordFault::Impossible("kind")),
+            _ => {
+                return Err(RecordFault::UnknownValue {
+                    field: "kind",
+                    found: self.kind,
+                });
+            }
+        };
+        Ok(Draft {
+            id: self.draft,
+            author: self.author,
+            time: self.time,
+            message: self.message,
+            kind,
+            outcome: self.outcome.into_outcome()?,
+        })
+    }
+}
+
+impl SnapRow {
+    /// Checks the paths.
+    fn into_snap(self) -> Result<Snap, RecordFault> {
+        let path = |bytes: &Bytes| RelPath::from_absolute(bytes.as_os_str().as_ref());
+        let paths: Result<Vec<_>, _> = self.paths.iter().map(path).collect();
+        Ok(Snap {
+            paths: paths.map_err(|_| RecordFault::Impossible("paths"))?,
+            manifest: self.manifest,
+            count: self.count,
+            total_bytes: self.total_bytes,
+        })
+    }
+}
+
+impl ExecRow {
+    /// Checks the command.
+    fn into_exec(self) -> Result<Exec, RecordFault> {
+        let network = match self.network.as_str() {
+            "host" => Network::Host,
+            "none" => Network::None,
+            _ => {
+                return Err(RecordFault::UnknownValue {
+                    field: "network",
+                    found: self.network,
+                });
+            }
+        };
+        let exec = Exec {
+            argv: self.argv,
+            cwd: self.cwd,
+            umask: u32::from_str_radix(&self.umask, 8)
+                .map_err(|_| RecordFault::Impossible("umask"))?,
+            env: self.env,
+            stdin: self.stdin,
+            network,
+        };
+        exec.check()?;
+        Ok(exec)
+    }
+}
+
+impl OutcomeRow {
+    /// Checks that it ended in one way.
+    fn into_outcome(self) -> Result<Outcome, RecordFault> {
+        let exit = match (self.status, self.signal) {
+            (Some(status), None) => Exit::Status(status),
+            (None, Some(signal)) => Exit::Signal(signal),
+            (Some(_), Some(_)) | (None, None) => return Err(RecordFault::Impossible("status")),
+        };
+        let summary = |row: EffectRow| EffectSummary {
+            kind: row.kind,
+            operation: row.operation,
+            target: row.target,
+            outcome: row.outcome,
+            count: row.count,
+        };
+        Ok(Outcome {
+            exit,
+            changes: ChangeDigests {
+                full: self.change_set,
+                normal: self.normal,
+            },
+            effects: self.effects.into_iter().map(summary).collect(),
+            duration_ms: self.duration_ms,
+            version: self.version,
+        })
+    }
+}
