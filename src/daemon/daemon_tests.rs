@@ -125,10 +125,13 @@ fn what_a_killed_daemon_left_behind_is_not_believed() {
     kill(Pid::from_raw(pid as i32), Signal::SIGKILL).unwrap();
     daemon_lock::wait_for_end(&host.home).unwrap();
     assert!(host.home.control_socket().exists());
-    assert!(matches!(
-        client::status(&host.home, TIMEOUT),
-        Err(client::ClientError::NotRunning)
-    ));
+    // The kernel may close the socket a moment after it frees the lock.
+    let asked = client::status(&host.home, TIMEOUT);
+    let nobody = matches!(
+        asked,
+        Err(client::ClientError::NotRunning | client::ClientError::Closed)
+    );
+    assert!(nobody, "{asked:?}");
     assert_eq!(stop(&host.home).unwrap(), Stopped::Already);
     let next = host.started();
     assert_eq!(client::status(&host.home, TIMEOUT).unwrap().pid, next);
