@@ -17,6 +17,7 @@ pub mod journal;
 pub mod history;
 pub mod lock;
 pub mod check_in;
+pub mod bundle;
 pub mod audit;
 pub mod replay;
 pub mod daemon;
