@@ -29,11 +29,11 @@ use crate::mounts::{
     Inventory, InventoryError, PlanError, PlanSettings, ScratchError, Step, Uncovered,
     make_scratch, plan,
 };
-use crate::transaction::{DirectoryError, Transaction};
+use crate::transaction::Transaction;
 
 pub use crate::child::{MountError, StartError};
 pub use crate::running::{Running, WaitError};
-pub use crate::transaction::{DiscardError, SweepError, sweep};
+pub use crate::transaction::{DirectoryError, DiscardError, SweepError, sweep};
 
 /// What a transaction is made with.
 #[derive(Debug, Clone)]

@@ -122,7 +122,7 @@ pub(super) fn made_by_words(author: Option<&Author>, message: &str) -> Option<St
 }
 
 /// Where an entry stands, in words.
-pub(super) fn place_words(place: &Place) -> String {
+pub fn place_words(place: &Place) -> String {
     match place {
         Place::Journal(at) => format!("entry {}", at.seq),
         Place::Wip { number, .. } => format!("wip {number}"),
@@ -132,7 +132,7 @@ pub(super) fn place_words(place: &Place) -> String {
 }
 
 /// What an entry does, in words.
-pub(super) fn description_words(description: &Description) -> String {
+pub fn description_words(description: &Description) -> String {
     match description {
         Description::Exec { argv, .. } => format!("exec {}", command_line(argv)),
         Description::Snap { paths } => {
@@ -325,7 +325,7 @@ fn divergence_words(divergence: &Divergence, view: &View<'_>) -> String {
 }
 
 /// The numbers of a change set in words.
-fn totals_words(set: &ChangeSet) -> String {
+pub(super) fn totals_words(set: &ChangeSet) -> String {
     if set.is_empty() {
         return "no path changed".to_owned();
     }
