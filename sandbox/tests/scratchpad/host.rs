@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// Runs `$2` as a bash script in a host with its root on `$1`. `dry-run` is in its `PATH`.
 const BUILD: &str = r#"
@@ -25,7 +25,16 @@ printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' > etc/
 printf 'root:x:0:\nnogroup:x:65534:\n' > etc/group
 mount -t proc proc proc
 mount --rbind /sys sys
-mount --rbind /dev dev
+mount -t tmpfs -o mode=0755 tmpfs dev
+for node in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0; do
+    IFS=: read -r name major minor <<< "$node"; mknod -m 666 "dev/$name" c "$major" "$minor"
+done
+# A disk that is not there, for attempts on it.
+mknod dev/disk b 254 4000
+mkdir dev/pts dev/shm
+mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd
+mount -t tmpfs tmpfs dev/shm
 mount -t tmpfs -o mode=0755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
 cp "$3" opt/bin/dry-run
@@ -110,23 +119,16 @@ impl Host {
         );
         text(&output.stdout)
     }
-
-    /// Starts the script with a pipe as standard input.
-    pub fn start(&self, script: &str) -> Child {
-        self.command(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
-    }
 }
 
 /// Whether these tests can run; says so when they cannot. In a pipeline (`CI` is set) that is a
 /// failure.
 pub fn is_root() -> bool {
     let is_root = nix::unistd::geteuid().is_root();
-    assert!(is_root || std::env::var_os("CI").is_none(), "these tests need root");
+    assert!(
+        is_root || std::env::var_os("CI").is_none(),
+        "these tests need root"
+    );
     if !is_root {
         println!("skipped: needs root");
     }
