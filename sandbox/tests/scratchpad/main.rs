@@ -2,6 +2,12 @@
 //! changes, and nothing is left. Each test is a script; `same` checks that two commands print the
 //! same, `clean` that no scratch directory, mount or process is left.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on panics, and a skipped one says so"
+)]
+
 mod host;
 
 use host::{Disk, Host, is_root, on_disk};
