@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use super::expected::{Expected, ExpectedState};
 use super::judge::judge;
 use super::known::Known;
-use super::live::{AttributeReader, Live};
+use super::live::{Live, fingerprint};
 use crate::model::drift::{Audit, Drift, Unreadable};
 
 /// What is to be audited, and how.
@@ -25,8 +25,6 @@ pub struct AuditRequest<'a> {
     pub thorough: bool,
     /// Which paths are left out.
     pub is_ignored: &'a dyn Fn(&RelPath) -> bool,
-    /// Reads what stat(2) does not say.
-    pub attributes: &'a dyn AttributeReader,
     /// The time now.
     pub now: Timestamp,
 }
@@ -59,7 +57,7 @@ pub fn audit(
     known: &mut Known,
     request: &AuditRequest<'_>,
 ) -> Result<Audit, AuditError> {
-    let live = Live::open(request.root, request.attributes).map_err(|source| AuditError::Root {
+    let live = Live::open(request.root).map_err(|source| AuditError::Root {
         root: request.root.to_owned(),
         source,
     })?;
@@ -89,7 +87,7 @@ fn is_wanted(path: &RelPath, limit: &[RelPath]) -> bool {
 }
 
 struct Auditor<'a> {
-    live: Live<'a>,
+    live: Live,
     known: &'a mut Known,
     request: &'a AuditRequest<'a>,
     result: Audit,
@@ -116,12 +114,12 @@ impl Auditor<'_> {
     }
 
     fn compare(&mut self, path: &RelPath, expected: Expected<'_>) -> Result<Finding, Errno> {
-        let Some(observed) = self.live.look(path)? else {
+        let Some(stat) = self.live.look(path)? else {
             return Ok(self.judged(path, expected, None));
         };
-        let fingerprint = observed.fingerprint();
+        let fingerprint = fingerprint(&stat);
         let Some(node) = expected.node else {
-            let found = self.live.read(path, &observed, None)?;
+            let found = self.live.read(path, &stat, None)?;
             return Ok(self.judged(path, expected, Some(found)));
         };
         let same_time = !self.request.times || node.meta.mtime == fingerprint.mtime;
@@ -131,7 +129,7 @@ impl Auditor<'_> {
         {
             return Ok(Finding::Unchanged);
         }
-        let found = self.live.read(path, &observed, size_to_read(node))?;
+        let found = self.live.read(path, &stat, size_to_read(node))?;
         if is_read(&found) {
             self.result.hashed += 1;
         }

@@ -3,7 +3,7 @@
 //! refused, and nothing is allocated by a number that was not checked.
 //!
 //! The file: `isconf audit 1\n`, then one record a path in path order (length of the path as u32,
-//! the path, device, inode, size as u64, mtime and ctime as i64 seconds and u32 nanoseconds, the
+//! the path, major and minor device number as u32, inode and size as u64, mtime and ctime as i64 seconds and u32 nanoseconds, the
 //! digest of the expected state), all numbers big-endian, then the SHA-256 of all before.
 
 use std::collections::BTreeMap;
@@ -136,9 +136,10 @@ impl Known {
         for (path, seen) in &self.paths {
             put_bytes(&mut bytes, path.as_bytes());
             let fingerprint = &seen.fingerprint;
-            for number in [fingerprint.device, fingerprint.ino, fingerprint.size] {
-                bytes.extend_from_slice(&number.to_be_bytes());
-            }
+            bytes.extend_from_slice(&fingerprint.device.0.to_be_bytes());
+            bytes.extend_from_slice(&fingerprint.device.1.to_be_bytes());
+            bytes.extend_from_slice(&fingerprint.ino.to_be_bytes());
+            bytes.extend_from_slice(&fingerprint.size.to_be_bytes());
             put_time(&mut bytes, fingerprint.mtime);
             put_time(&mut bytes, fingerprint.ctime);
             bytes.extend_from_slice(seen.expected.as_bytes());
@@ -163,7 +164,10 @@ impl Known {
             let (path, after) = rest.split_at_checked(length)?;
             rest = after;
             let fingerprint = Fingerprint {
-                device: u64::from_be_bytes(take(&mut rest)?),
+                device: (
+                    u32::from_be_bytes(take(&mut rest)?),
+                    u32::from_be_bytes(take(&mut rest)?),
+                ),
                 ino: u64::from_be_bytes(take(&mut rest)?),
                 size: u64::from_be_bytes(take(&mut rest)?),
                 mtime: take_time(&mut rest)?,

@@ -18,4 +18,4 @@ pub use compare::{AuditError, AuditRequest, audit};
 pub use expected::{Expected, ExpectedState};
 pub use judge::{Judgement, judge};
 pub use known::{Known, KnownError};
-pub use live::{AttributeReader, Fingerprint, live_content};
+pub use live::{Fingerprint, live_content};

@@ -289,6 +289,14 @@ impl Import<'_> {
         Ok(entry)
     }
 
+    /// The last entry that was taken, or that the journal has.
+    pub fn last(&self) -> EntryRef {
+        EntryRef {
+            seq: self.appender.next_seq() - 1,
+            id: EntryId(self.appender.last_id()),
+        }
+    }
+
     /// Makes them part of the journal, all at once.
     pub fn finish(self) -> Result<(), JournalError> {
         Ok(self.appender.finish()?)

@@ -1,6 +1,7 @@
 //! What the journal and the wip promise. The values made here serve the tests of other modules too.
 
 use std::fs;
+use std::path::Path;
 
 use isconf_sandbox::change::{Digest, RelPath};
 use isconf_sandbox::child::Exit;
@@ -19,13 +20,20 @@ pub(crate) struct Host {
     pub(crate) lock: HostLock,
     pub(crate) domain: DomainName,
     pub(crate) branch: BranchName,
-    _directory: tempfile::TempDir,
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl Host {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let home = Home::new(directory.path());
+        let mut host = Self::at(directory.path());
+        host._directory = Some(directory);
+        host
+    }
+
+    /// A host that a test keeps the directory of.
+    pub(crate) fn at(directory: &Path) -> Self {
+        let home = Home::new(directory);
         crate::durable::create_directories(&home.conf()).unwrap();
         let holder = Holder {
             pid: 1,
@@ -38,7 +46,7 @@ impl Host {
             lock,
             domain: DomainName::new("example.com").unwrap(),
             branch: BranchName::generic(),
-            _directory: directory,
+            _directory: None,
         }
     }
 

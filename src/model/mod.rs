@@ -21,6 +21,8 @@ mod scratch_name;
 pub mod report;
 pub mod run;
 pub mod drift;
+pub mod contents;
+pub mod progress;
 
 pub use bytes::{Bytes, InvalidBytes};
 pub use entry::{

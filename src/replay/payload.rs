@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::HistoryError;
-use crate::journal::{JournalError, WipDraft};
+use crate::history::ReceiptFault;
+use crate::journal::{RecordFault, WipDraft};
 use crate::model::ReceiptBody;
 
 /// The version of the form below; another one is refused.
@@ -34,10 +34,10 @@ pub enum InvalidPayload {
     },
     /// The receipt in it is damaged.
     #[error("the receipt in the intent's payload is damaged")]
-    Receipt(#[source] HistoryError),
+    Receipt(#[source] ReceiptFault),
     /// The draft in it is damaged.
     #[error("the draft in the intent's payload is damaged")]
-    Draft(#[source] JournalError),
+    Draft(#[source] RecordFault),
 }
 
 #[derive(Serialize, Deserialize)]

@@ -5,9 +5,9 @@ use isconf_sandbox::commit::{self, RecoverError};
 use isconf_sandbox::layout::TxId;
 use isconf_sandbox::session::{SweepError, sweep};
 
-use super::checkin::{CheckInError, finish_interrupted};
-use super::settle::{SettleError, settle};
+use super::settle::{SettleError, forget_draft, settle};
 use super::this_host::ThisHost;
+use crate::check_in::{self, CheckInError};
 use crate::history::{History, HistoryError};
 use crate::model::{Deed, ReceiptBody};
 
@@ -22,8 +22,8 @@ pub enum Repaired {
     TornReceipt,
     /// A check-in that was interrupted behind its point of no return was finished.
     CheckedIn,
-    /// Bytes behind the journal's acknowledged end, of a check-in that never was.
-    Unacknowledged(u64),
+    /// A commit that could not be completed was taken back.
+    TakenBack(TxId),
 }
 
 /// Why recovery could not be finished. Nothing else is done until it is.
@@ -58,30 +58,52 @@ pub fn recover(host: &ThisHost) -> Result<(Vec<Repaired>, History), RecoveryErro
     }
     let mut history = host.history()?;
     for recovered in pending {
-        let receipt = settle(host, &mut history, recovered.landed)?;
-        repaired.push(Repaired::Finished(receipt));
+        match recovered.landed {
+            Some(landed) => {
+                let receipt = settle(host, &mut history, landed)?;
+                repaired.push(Repaired::Finished(receipt));
+            }
+            None => repaired.push(Repaired::TakenBack(recovered.tx)),
+        }
     }
-    if finish_interrupted(host, &mut history)? {
+    finish_discard(host, &history)?;
+    if check_in::recover(host.site(), host.now())?.is_some() {
         repaired.push(Repaired::CheckedIn);
+        history = host.history()?;
     }
     Ok((repaired, history))
+}
+
+/// Takes a draft off the wip whose receipt says already that it was taken back.
+fn finish_discard(host: &ThisHost, history: &History) -> Result<(), SettleError> {
+    if history.is_empty() {
+        return Ok(());
+    }
+    match history.receipt(history.len())?.body.deed {
+        Deed::Discarded { draft, .. } => Ok(forget_draft(host, draft)?),
+        _ => Ok(()),
+    }
 }
 
 impl Repaired {
     /// What was done, as a sentence for people.
     pub fn sentence(&self) -> String {
         match self {
-            Self::Swept(tx) => format!("removed the scratchpad that an interrupted isconf left behind: {tx}"),
-            Self::TornReceipt => "cut off an incomplete receipt; its commit is recorded anew.".to_owned(),
-            Self::CheckedIn => "finished an interrupted check-in.".to_owned(),
-            Self::Unacknowledged(bytes) => {
-                format!("ignored {bytes} bytes of a check-in that was interrupted before it counted.")
+            Self::Swept(tx) => {
+                format!("removed the scratchpad that an interrupted isconf left behind: {tx}")
             }
+            Self::TornReceipt => {
+                "cut off an incomplete receipt; its commit is recorded anew.".to_owned()
+            }
+            Self::CheckedIn => "finished an interrupted check-in.".to_owned(),
+            Self::TakenBack(tx) => format!("took back a commit that could not be completed: {tx}"),
             Self::Finished(receipt) => match receipt.deed {
                 Deed::Discarded { .. } | Deed::Undone { .. } => {
                     "finished an interrupted undo.".to_owned()
                 }
-                Deed::Applied(at) => format!("finished the interrupted commit of entry {}.", at.seq),
+                Deed::Applied(at) => {
+                    format!("finished the interrupted commit of entry {}.", at.seq)
+                }
                 Deed::Made(_) | Deed::OutOfBand | Deed::CheckedIn(_) | Deed::Rebooted(_) => {
                     "finished an interrupted commit.".to_owned()
                 }

@@ -8,7 +8,7 @@ use super::payload::{InvalidPayload, Payload};
 use super::this_host::ThisHost;
 use crate::history::{History, HistoryError};
 use crate::journal::{JournalError, Wip, WipDraft};
-use crate::model::{Deed, ReceiptBody};
+use crate::model::{Deed, DraftId, ReceiptBody};
 
 /// Why what is live could not be written down. The next start of any verb tries again.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,10 @@ pub fn settle(
         record_draft(host, draft)?;
         crash_point("settle.draft.durable");
     }
+    if let Deed::Discarded { draft, .. } = payload.receipt.deed {
+        forget_draft(host, draft)?;
+        crash_point("settle.draft.forgotten");
+    }
     if !is_recorded(history, &payload.receipt)? {
         history.append(&host.lock, &payload.receipt)?;
     }
@@ -51,12 +55,26 @@ pub fn settle(
 /// Adds the draft to the wip unless it is there.
 pub fn record_draft(host: &ThisHost, draft: &WipDraft) -> Result<(), JournalError> {
     let base = host.journal()?.last();
-    let mut wip =
-        Wip::open_or_create(&host.lock, &host.home, &host.domain, &host.branch, base)?;
-    if wip.drafts()?.iter().any(|known| known.draft.id == draft.draft.id) {
+    let mut wip = Wip::open_or_create(&host.lock, &host.home, &host.domain, &host.branch, base)?;
+    if wip
+        .drafts()?
+        .iter()
+        .any(|known| known.draft.id == draft.draft.id)
+    {
         return Ok(());
     }
     wip.append(&host.lock, draft)
+}
+
+/// Takes the draft off the wip if it is the last one; drafts are taken back from the last on.
+pub fn forget_draft(host: &ThisHost, draft: DraftId) -> Result<(), JournalError> {
+    let Some(mut wip) = host.wip()? else {
+        return Ok(());
+    };
+    match wip.drafts()?.last() {
+        Some(last) if last.draft.id == draft => wip.drop_last(&host.lock),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Whether the last receipt is this one. Only the last can be: the host lock admits one
@@ -66,35 +84,4 @@ fn is_recorded(history: &History, receipt: &ReceiptBody) -> Result<bool, History
         return Ok(false);
     }
     Ok(history.receipt(history.len())?.body == *receipt)
-}
-
-/// The drafts that count: those in the wip that no receipt has taken back.
-pub fn live_drafts(host: &ThisHost, history: &History) -> Result<Vec<WipDraft>, SettleError> {
-    let Some(wip) = host.wip()? else {
-        return Ok(Vec::new());
-    };
-    let mut drafts = wip.drafts()?;
-    if drafts.is_empty() {
-        return Ok(drafts);
-    }
-    let discarded = discarded_lately(history)?;
-    drafts.retain(|known| !discarded.contains(&known.draft.id));
-    Ok(drafts)
-}
-
-/// The drafts that were taken back since the last entry was checked in or applied.
-fn discarded_lately(history: &History) -> Result<Vec<crate::model::DraftId>, HistoryError> {
-    let mut discarded = Vec::new();
-    for seq in (1..=history.len()).rev() {
-        match history.receipt(seq)?.body.deed {
-            Deed::Discarded { draft, .. } => discarded.push(draft),
-            Deed::Made(_) | Deed::OutOfBand => {}
-            Deed::Undone { now_at: None, .. } => {}
-            Deed::Applied(_)
-            | Deed::Rebooted(_)
-            | Deed::CheckedIn(_)
-            | Deed::Undone { now_at: Some(_), .. } => break,
-        }
-    }
-    Ok(discarded)
 }

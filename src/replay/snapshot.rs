@@ -76,16 +76,23 @@ impl Snapshot {
     pub fn size(&self) -> (u64, u64) {
         let below = |path: &RelPath| self.paths.iter().any(|top| path.starts_with(top));
         let wanted = self.nodes.iter().filter(|(path, _)| below(path));
-        wanted.fold((0, 0), |(count, bytes), (_, node)| match (&node.kind, &node.link_of) {
-            (Kind::File { size, .. }, None) => (count + 1, bytes + size),
-            _ => (count + 1, bytes),
+        wanted.fold((0, 0), |(count, bytes), (_, node)| {
+            match (&node.kind, &node.link_of) {
+                (Kind::File { size, .. }, None) => (count + 1, bytes + size),
+                _ => (count + 1, bytes),
+            }
         })
     }
 
     /// The record, once the manifest is stored under `manifest`.
     pub fn into_record(self, manifest: isconf_sandbox::change::Digest) -> Snap {
         let (count, total_bytes) = self.size();
-        Snap { paths: self.paths, manifest, count, total_bytes }
+        Snap {
+            paths: self.paths,
+            manifest,
+            count,
+            total_bytes,
+        }
     }
 }
 
@@ -97,33 +104,55 @@ pub fn check(cwd: &Path, argument: &Path) -> Result<RelPath, SnapshotError> {
     let meta = match std::fs::symlink_metadata(&asked) {
         Ok(meta) => meta,
         Err(e) if is_absent(&e) => return Err(SnapshotError::Missing(asked)),
-        Err(e) => return Err(SnapshotError::System { path: asked, errno: errno_of(&e) }),
+        Err(e) => {
+            return Err(SnapshotError::System {
+                path: asked,
+                errno: errno_of(&e),
+            });
+        }
     };
     let kind = meta.file_type();
     if !(kind.is_file() || kind.is_dir() || kind.is_symlink()) {
-        return Err(SnapshotError::Kind { path: asked, kind: "device, pipe or socket" });
+        return Err(SnapshotError::Kind {
+            path: asked,
+            kind: "device, pipe or socket",
+        });
     }
     let real = match (asked.parent(), asked.file_name()) {
         (Some(parent), Some(name)) => std::fs::canonicalize(parent).map(|p| p.join(name)),
         // `/`, or a path that ends in `..`: there is no last name to keep.
         _ => std::fs::canonicalize(&asked),
     };
-    let real = real.map_err(|e| SnapshotError::System { path: asked, errno: errno_of(&e) })?;
+    let real = real.map_err(|e| SnapshotError::System {
+        path: asked,
+        errno: errno_of(&e),
+    })?;
     RelPath::from_absolute(&real).map_err(|source| SnapshotError::Path { path: real, source })
 }
 
 /// Reads everything at and below `paths` (as [`check`] gave them) of the live root and stores every
 /// file's content. Memory does not grow with the size of files.
 pub fn take(paths: Vec<RelPath>, store: &Store) -> Result<Snapshot, SnapshotError> {
-    let root = Dir::open(Path::new("/"))
-        .map_err(|errno| SnapshotError::System { path: PathBuf::from("/"), errno })?;
-    let mut taker =
-        Taker { store, root, nodes: BTreeMap::new(), names: BTreeMap::new(), left_out: Vec::new() };
+    let root = Dir::open(Path::new("/")).map_err(|errno| SnapshotError::System {
+        path: PathBuf::from("/"),
+        errno,
+    })?;
+    let mut taker = Taker {
+        store,
+        root,
+        nodes: BTreeMap::new(),
+        names: BTreeMap::new(),
+        left_out: Vec::new(),
+    };
     for path in &paths {
         taker.parents(path)?;
         taker.tree(path)?;
     }
-    Ok(Snapshot { paths, nodes: taker.nodes.into_iter().collect(), left_out: taker.left_out })
+    Ok(Snapshot {
+        paths,
+        nodes: taker.nodes.into_iter().collect(),
+        left_out: taker.left_out,
+    })
 }
 
 struct Taker<'a> {
@@ -194,9 +223,9 @@ impl Taker<'_> {
         let (major, minor) = stat.rdev;
         let kind = match stat.kind_bits() {
             nix::libc::S_IFDIR => Kind::Directory,
-            nix::libc::S_IFLNK => {
-                Kind::Symlink { target: place.read_link().map_err(failed(path))? }
-            }
+            nix::libc::S_IFLNK => Kind::Symlink {
+                target: place.read_link().map_err(failed(path))?,
+            },
             nix::libc::S_IFIFO => Kind::Fifo,
             nix::libc::S_IFCHR => Kind::CharDevice { major, minor },
             nix::libc::S_IFBLK => Kind::BlockDevice { major, minor },
@@ -206,9 +235,14 @@ impl Taker<'_> {
         let link_of = several.then(|| self.names.get(&(stat.device, stat.identity.ino)).cloned());
         let link_of = link_of.flatten().filter(|first| first != path);
         if several && link_of.is_none() {
-            self.names.insert((stat.device, stat.identity.ino), path.clone());
+            self.names
+                .insert((stat.device, stat.identity.ino), path.clone());
         }
-        Ok(Node { kind, meta, link_of })
+        Ok(Node {
+            kind,
+            meta,
+            link_of,
+        })
     }
 
     fn content(
@@ -219,24 +253,38 @@ impl Taker<'_> {
     ) -> Result<Kind, SnapshotError> {
         let fd = place.open(OFlag::O_RDONLY).map_err(failed(path))?;
         let mut file = File::from(fd);
-        let store = |source| SnapshotError::Store { path: path.to_absolute(), source };
+        let store = |source| SnapshotError::Store {
+            path: path.to_absolute(),
+            source,
+        };
         let (digest, size) = self.store.put_reader(&mut file).map_err(store)?;
         let again = place.stat().map_err(failed(path))?;
-        if size != stat.identity.size || again.map(|s| s.identity.ctime) != Some(stat.identity.ctime)
+        if size != stat.identity.size
+            || again.map(|s| s.identity.ctime) != Some(stat.identity.ctime)
         {
             return Err(SnapshotError::Changing(path.to_absolute()));
         }
         let hole_bytes = size.saturating_sub(stat.blocks.saturating_mul(512));
-        Ok(Kind::File { size, content: Content::Read(digest), hole_bytes })
+        Ok(Kind::File {
+            size,
+            content: Content::Read(digest),
+            hole_bytes,
+        })
     }
 }
 
 fn failed<'a>(path: &'a RelPath) -> impl FnOnce(Errno) -> SnapshotError + use<'a> {
-    move |errno| SnapshotError::System { path: path.to_absolute(), errno }
+    move |errno| SnapshotError::System {
+        path: path.to_absolute(),
+        errno,
+    }
 }
 
 fn is_absent(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ENOTDIR))
+    matches!(
+        error.raw_os_error(),
+        Some(nix::libc::ENOENT | nix::libc::ENOTDIR)
+    )
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

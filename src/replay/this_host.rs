@@ -4,8 +4,12 @@
 
 use std::path::Path;
 
+use isconf_sandbox::change::{NormalRules, PathPattern};
 use isconf_sandbox::session;
 
+use super::trial::Bench;
+use super::work::Terminal;
+use crate::check_in::Site;
 use crate::config::Settings;
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError, Wip};
@@ -46,7 +50,16 @@ impl ThisHost {
         let author = settings.author()?;
         let branch = settings.branch.value.clone();
         let store = Store::new(home.blobs(&domain));
-        Ok(Self { settings, home, domain, branch, author, store, lock, clock })
+        Ok(Self {
+            settings,
+            home,
+            domain,
+            branch,
+            author,
+            store,
+            lock,
+            clock,
+        })
     }
 
     /// The time.
@@ -62,6 +75,16 @@ impl ThisHost {
     /// The drafts that are not checked in.
     pub fn wip(&self) -> Result<Option<Wip>, JournalError> {
         Wip::open(&self.home, &self.domain, &self.branch)
+    }
+
+    /// The branch that is worked on, and the right to.
+    pub fn site(&self) -> Site<'_> {
+        Site {
+            host: &self.lock,
+            home: &self.home,
+            domain: &self.domain,
+            branch: &self.branch,
+        }
     }
 
     /// Whether there are drafts that are not checked in.
@@ -82,6 +105,32 @@ impl ThisHost {
     /// What every scratchpad of this host has in common.
     pub fn scratch_settings(&self) -> session::Settings {
         session::Settings::new(self.home.as_path())
+    }
+
+    /// Paths that do not count when hosts are compared, and in an audit: the built-in list and
+    /// that of `IS_IGNORE`.
+    pub fn ignore(&self) -> Vec<PathPattern> {
+        let own = self
+            .settings
+            .ignore
+            .value
+            .iter()
+            .filter_map(|glob| glob.as_str().parse().ok());
+        NormalRules::default_ignore()
+            .into_iter()
+            .chain(own)
+            .collect()
+    }
+
+    /// How entries are replayed here.
+    pub fn bench<'a>(&'a self, ignore: &'a [PathPattern], keeps_contents: bool) -> Bench<'a> {
+        let terminal = Terminal::OutputOnly;
+        Bench {
+            store: &self.store,
+            ignore,
+            terminal,
+            keeps_contents,
+        }
     }
 
     /// The live root.

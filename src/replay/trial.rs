@@ -2,17 +2,22 @@
 //! `up`, `up --noop`, `exec` and `try` run and judge an entry by the same code.
 
 use isconf_sandbox::capture::Capture;
-use isconf_sandbox::change::{NormalRules, Timestamp};
+use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern, Timestamp};
+use isconf_sandbox::child::Phases;
 use isconf_sandbox::collect::CollectError;
-use isconf_sandbox::layout::Layout;
-use isconf_sandbox::session::{Exited, MountError, Mounted, PrepareError, Prepared, Settings};
+use isconf_sandbox::mounts::Uncovered;
+use isconf_sandbox::session::{
+    Exited, MountError, Mounted, PrepareError, Prepared, Settings, WaitError,
+};
+use nix::errno::Errno;
+use nix::time::{ClockId, clock_gettime};
 
 use super::contents::Contents;
 use super::judge::{Evidence, judge};
 use super::work::{Terminal, Work, WorkError};
+use crate::model::ChangeDigests;
 use crate::model::report::{
-    ChangeSetDigests, Congruence, Description, Ending, Outcome, Place, Report, UncoveredMount,
-    Verdict,
+    Congruence, Description, Ending, Fate, Place, Report, UncoveredMount, Verdict,
 };
 use crate::store::Store;
 
@@ -28,9 +33,15 @@ pub enum TrialError {
     /// The entry cannot be done in it.
     #[error(transparent)]
     Work(#[from] WorkError),
+    /// The command cannot be waited for.
+    #[error("the command cannot be supervised")]
+    Wait(#[from] WaitError),
     /// What it changed cannot be read.
     #[error("cannot read what changed")]
     Collect(#[from] CollectError),
+    /// The clock cannot be read.
+    #[error("cannot read the clock")]
+    Clock(#[source] Errno),
 }
 
 /// What stays the same for all trials of one verb.
@@ -38,12 +49,12 @@ pub enum TrialError {
 pub struct Bench<'a> {
     /// What an entry needs.
     pub store: &'a Store,
-    /// Which differences between hosts do not count.
-    pub rules: &'a NormalRules,
+    /// Paths that do not count when hosts are compared.
+    pub ignore: &'a [PathPattern],
     /// The command's streams.
     pub terminal: Terminal,
     /// Whether the bytes for unified diffs are to be kept.
-    pub contents: bool,
+    pub keeps_contents: bool,
 }
 
 /// An entry that ran, judged.
@@ -53,64 +64,70 @@ pub struct Trial {
     pub exited: Exited,
     /// What it changed.
     pub capture: Capture,
-    /// The report so far: place, author and outcome are for the caller.
+    /// The report so far: place, author and fate are for the caller.
     pub report: Report,
+    /// How its times of modification are told from those it set.
+    pub rules: NormalRules,
+    /// Why the command could not be started, for people.
+    pub not_started: Option<String>,
 }
 
-/// Makes a scratchpad.
-pub fn mount(
-    settings: &Settings,
-    not_before: Option<Timestamp>,
-) -> Result<(Mounted, Vec<UncoveredMount>), TrialError> {
-    let prepared = Prepared::new(settings, not_before)?;
-    let uncovered = prepared.uncovered().iter().map(uncovered_mount).collect();
-    Ok((prepared.mount()?, uncovered))
+/// Makes a scratchpad. `not_before` is the time of this process's last commit, if it made one.
+pub fn mount(settings: &Settings, not_before: Option<Timestamp>) -> Result<Mounted, TrialError> {
+    Ok(Prepared::new(settings, not_before)?.mount()?)
 }
 
-/// Does the work in the scratchpad, reads what changed, and judges it. `contents` remembers bytes
-/// across the entries of one scratchpad.
+/// Does the work in the scratchpad, reads what changed, and judges it.
 pub fn attempt(
     bench: Bench<'_>,
     mounted: Mounted,
     work: &Work,
     contents: &mut Contents,
 ) -> Result<Trial, TrialError> {
-    let (mut exited, ending) = work.perform(mounted, bench.store, bench.terminal)?;
+    let from = now()?;
+    let done = work.perform(mounted, bench.store, bench.terminal)?;
+    let rules = NormalRules {
+        run: (from, now()?),
+        ignore: bench.ignore.to_vec(),
+    };
+    let mut exited = done.exited;
     let capture = exited.capture()?;
-    if bench.contents {
+    if bench.keeps_contents {
         contents.remember(exited.layout(), &capture);
     }
-    let report = report(bench, work.description(), &exited, &capture, ending);
-    Ok(Trial { exited, capture, report })
-}
-
-fn report(
-    bench: Bench<'_>,
-    description: Description,
-    exited: &Exited,
-    capture: &Capture,
-    ending: Ending,
-) -> Report {
-    let verdict = judge(Evidence {
-        ending,
+    let mut report = blank(Place::Try { name: None }, work.description());
+    report.digests = Some(ChangeDigests {
+        full: capture.set.digest(),
+        normal: capture.set.normal_digest(&rules),
+    });
+    report.verdict = judge(Evidence {
+        ending: done.ending,
         interrupted_by: exited.interrupted_by(),
         findings: &capture.findings,
     });
-    let rules = bench.rules.within(exited.window());
-    Report {
-        digests: Some(ChangeSetDigests {
-            canonical: capture.set.digest(),
-            normal: capture.set.normal_digest(&rules),
-        }),
-        changes: capture.set.clone(),
-        shown_only: capture.shown.clone(),
-        effects: exited.effects().to_vec(),
-        findings: capture.findings.clone(),
-        ending,
-        verdict,
-        phases: *exited.phases(),
-        ..blank(Place::Try { name: None }, description)
-    }
+    report.changes = capture.set.clone();
+    report.shown_only = capture.shown.clone();
+    report.effects = exited.effects().to_vec();
+    report.uncovered = exited.uncovered().iter().map(uncovered_mount).collect();
+    report.findings = capture.findings.clone();
+    report.ending = done.ending;
+    report.phases = *exited.phases();
+    Ok(Trial {
+        exited,
+        capture,
+        report,
+        rules,
+        not_started: done.not_started,
+    })
+}
+
+/// The coarse clock, with which inodes are stamped.
+fn now() -> Result<Timestamp, TrialError> {
+    let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map_err(TrialError::Clock)?;
+    Ok(Timestamp {
+        secs: now.tv_sec(),
+        nanos: now.tv_nsec() as u32,
+    })
 }
 
 /// A report of nothing yet.
@@ -118,37 +135,28 @@ pub fn blank(place: Place, description: Description) -> Report {
     Report {
         place,
         description,
-        author: String::new(),
+        author: None,
         message: String::new(),
-        changes: isconf_sandbox::change::ChangeSet::default(),
+        changes: ChangeSet::default(),
         digests: None,
-        shown_only: isconf_sandbox::change::ChangeSet::default(),
+        shown_only: ChangeSet::default(),
         effects: Vec::new(),
         uncovered: Vec::new(),
         findings: Vec::new(),
         conflicts: Vec::new(),
         ending: Ending::NoCommand,
         verdict: Verdict::Approved,
-        outcome: Outcome::Dropped,
+        fate: Fate::Dropped,
         congruence: Congruence::Unknown,
-        phases: isconf_sandbox::child::Phases::default(),
+        phases: Phases::default(),
         retries: 0,
     }
 }
 
-fn uncovered_mount(uncovered: &isconf_sandbox::mounts::Uncovered) -> UncoveredMount {
+fn uncovered_mount(uncovered: &Uncovered) -> UncoveredMount {
     UncoveredMount {
         mount_point: uncovered.mount_point.clone(),
         fs_type: uncovered.fs_type.clone(),
         treatment: uncovered.to_string(),
     }
-}
-
-/// The absolute path of a change's new content in an upper layer.
-pub fn upper_path(
-    layout: &Layout,
-    volume: usize,
-    path: &isconf_sandbox::change::RelPath,
-) -> Option<std::path::PathBuf> {
-    layout.volumes.get(volume).map(|v| path.to_path_under(&v.upper()))
 }

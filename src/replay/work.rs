@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use isconf_sandbox::change::{Digest, Node, RelPath, decode_nodes};
 use isconf_sandbox::child::{Request, Stream};
 use isconf_sandbox::fs::Dir;
-use isconf_sandbox::session::{Exited, Mounted, RunError, StartError};
+use isconf_sandbox::session::{Exited, Mounted, StartError, WaitError};
+use nix::errno::Errno;
 
 use super::install::{InstallError, install};
 use crate::model::report::{Description, Ending};
@@ -32,6 +33,17 @@ pub enum Work {
     },
     /// Opens an interactive shell.
     Shell(Exec),
+}
+
+/// Work that was done.
+#[derive(Debug)]
+pub struct Done {
+    /// The scratchpad.
+    pub exited: Exited,
+    /// How the command ended.
+    pub ending: Ending,
+    /// Why it could not be started, for people.
+    pub not_started: Option<String>,
 }
 
 /// Where the command's output goes and its input comes from.
@@ -67,12 +79,15 @@ pub enum WorkError {
     /// The snapshot cannot be installed.
     #[error(transparent)]
     Install(#[from] InstallError),
-    /// The scratchpad failed.
-    #[error("the scratchpad failed")]
-    Run(#[source] RunError),
-    /// A descriptor cannot be had.
-    #[error("cannot duplicate standard error")]
-    Streams(#[source] std::io::Error),
+    /// The command's process cannot be made, for a reason that is not the command's.
+    #[error("the command's process cannot be made")]
+    Start(#[source] StartError),
+    /// The command cannot be supervised.
+    #[error("the command cannot be supervised")]
+    Wait(#[from] WaitError),
+    /// The scratchpad's root cannot be opened.
+    #[error("cannot open the scratchpad's root")]
+    Root(#[source] Errno),
 }
 
 impl Work {
@@ -88,18 +103,28 @@ impl Work {
     fn of_snap(snap: &Snap, store: &Store) -> Result<Self, WorkError> {
         let what = "the entry's manifest";
         let bytes = store
-            .read(&snap.manifest, MAX_MANIFEST_BYTES)
+            .get(&snap.manifest, MAX_MANIFEST_BYTES)
             .map_err(|source| WorkError::Content { what, source })?;
-        let nodes = decode_nodes(&bytes)
-            .map_err(|source| WorkError::Manifest { digest: snap.manifest, source })?;
-        Ok(Self::Install { paths: snap.paths.clone(), nodes: nodes.into_iter().collect() })
+        let nodes = decode_nodes(&bytes).map_err(|source| WorkError::Manifest {
+            digest: snap.manifest,
+            source,
+        })?;
+        Ok(Self::Install {
+            paths: snap.paths.clone(),
+            nodes: nodes.into_iter().collect(),
+        })
     }
 
     /// The same for the report.
     pub fn description(&self) -> Description {
         match self {
-            Self::Command(exec) => describe_exec(exec),
-            Self::Install { paths, .. } => Description::Snap { paths: paths.clone() },
+            Self::Command(exec) => Description::Exec {
+                argv: exec.argv.clone(),
+                cwd: exec.cwd.clone(),
+            },
+            Self::Install { paths, .. } => Description::Snap {
+                paths: paths.clone(),
+            },
             Self::Shell(_) => Description::Shell,
         }
     }
@@ -110,31 +135,21 @@ impl Work {
         mounted: Mounted,
         store: &Store,
         terminal: Terminal,
-    ) -> Result<(Exited, Ending), WorkError> {
+    ) -> Result<Done, WorkError> {
         match self {
             Self::Command(exec) | Self::Shell(exec) => run(mounted, exec, store, terminal),
             Self::Install { paths, nodes } => {
-                let root = mounted.root().map_err(WorkError::Run)?;
-                install(&Dir::from_fd(root), nodes, paths, store)?;
-                Ok((mounted.written(), Ending::NoCommand))
+                let root = mounted.root_fd().ok_or(WorkError::Root(Errno::EBADF))?;
+                let root = Dir::open_at(root).map_err(WorkError::Root)?;
+                install(&root, nodes, paths, store)?;
+                drop(root);
+                Ok(Done {
+                    exited: mounted.written(),
+                    ending: Ending::NoCommand,
+                    not_started: None,
+                })
             }
         }
-    }
-}
-
-/// What the report says about an entry of the journal.
-pub fn describe(kind: &EntryKind) -> Description {
-    match kind {
-        EntryKind::Exec(exec) => describe_exec(exec),
-        EntryKind::Snap(snap) => Description::Snap { paths: snap.paths.clone() },
-        EntryKind::Reboot => Description::Reboot,
-    }
-}
-
-fn describe_exec(exec: &Exec) -> Description {
-    Description::Exec {
-        argv: exec.argv.iter().map(|arg| arg.as_slice().to_vec()).collect(),
-        cwd: PathBuf::from(exec.cwd.to_os_string()),
     }
 }
 
@@ -143,11 +158,15 @@ fn run(
     exec: &Exec,
     store: &Store,
     terminal: Terminal,
-) -> Result<(Exited, Ending), WorkError> {
+) -> Result<Done, WorkError> {
     let request = Request {
         argv: exec.argv.iter().map(|arg| arg.to_os_string()).collect(),
         cwd: PathBuf::from(exec.cwd.to_os_string()),
-        env: exec.env.iter().map(|(n, v)| (n.to_os_string(), v.to_os_string())).collect(),
+        env: exec
+            .env
+            .iter()
+            .map(|(n, v)| (n.to_os_string(), v.to_os_string()))
+            .collect(),
         umask: exec.umask,
         stdin: stdin(exec, store, terminal)?,
         stdout: Stream::Inherit,
@@ -155,11 +174,43 @@ fn run(
     };
     match mounted.start(request) {
         Ok(running) => {
-            let exited = running.wait().map_err(WorkError::Run)?;
+            let exited = running.wait()?;
             let ending = exited.exit().map_or(Ending::NoCommand, Ending::Exited);
-            Ok((exited, ending))
+            Ok(Done {
+                exited,
+                ending,
+                not_started: None,
+            })
         }
-        Err(StartError { exited, errno, .. }) => Ok((exited, Ending::CouldNotStart(errno))),
+        Err((mounted, error)) => {
+            let Some(errno) = start_errno(&error) else {
+                return Err(WorkError::Start(error));
+            };
+            let ending = Ending::CouldNotStart(errno as i32);
+            Ok(Done {
+                exited: mounted.written(),
+                ending,
+                not_started: Some(sentence(&error)),
+            })
+        }
+    }
+}
+
+/// The errno of a command that cannot be started; `None` when it is not the command's fault.
+fn start_errno(error: &StartError) -> Option<Errno> {
+    match error {
+        StartError::NotFound { .. } | StartError::Empty => Some(Errno::ENOENT),
+        StartError::Execute { source, .. } | StartError::Cwd { source, .. } => Some(*source),
+        StartError::Nul(_) => Some(Errno::EINVAL),
+        StartError::Stage { .. } => None,
+    }
+}
+
+/// An error with its cause.
+fn sentence(error: &StartError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
     }
 }
 

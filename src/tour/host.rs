@@ -38,7 +38,7 @@ pub struct Host {
     spec: HostSpec,
     inside: Inside,
     // The order of the fields is the order of the end: processes, then mounts, then files.
-    boot: Option<Holder>,
+    boot: Holder,
     volumes: Holder,
     work: WorkDir,
 }
@@ -72,7 +72,7 @@ impl Host {
         Ok(Self {
             spec,
             inside,
-            boot: Some(boot),
+            boot,
             volumes,
             work,
         })
@@ -85,7 +85,7 @@ impl Host {
 
     /// Returns the host's PID 1 as numbered outside.
     pub fn init(&self) -> Pid {
-        self.boot.as_ref().unwrap_or(&self.volumes).pid()
+        self.boot.pid()
     }
 
     /// Prepares a command of literal words.
@@ -164,12 +164,25 @@ impl Host {
     /// a power cut: what was written stays written.
     ///
     /// # Errors
-    /// As [`Host::start`]. The host is unusable then.
-    pub fn reboot(&mut self) -> Result<(), HostError> {
-        self.boot = None;
-        let (boot, inside) = start_boot(&self.spec, &self.work, &self.volumes)?;
-        (self.boot, self.inside) = (Some(boot), inside);
-        Ok(())
+    /// As [`Host::start`]. The host is gone then.
+    pub fn reboot(self) -> Result<Self, HostError> {
+        // On failure these are dropped from the last to the first: mounts before files.
+        let Self {
+            spec,
+            inside: _,
+            work,
+            volumes,
+            boot,
+        } = self;
+        drop(boot);
+        let (boot, inside) = start_boot(&spec, &work, &volumes)?;
+        Ok(Self {
+            spec,
+            inside,
+            boot,
+            volumes,
+            work,
+        })
     }
 }
 
@@ -200,6 +213,15 @@ fn start_boot(
         .collect();
     let boot = Holder::start(&spec.name, "booting", &words)?;
     let inside = Inside::of(boot.pid())?;
+    // The one mistake that must never be made: a command meant for the host on the real root.
+    if inside.is_same_root(&Inside::at(Path::new("/"))?)? {
+        let said = "its root is the root of this machine".to_owned();
+        return Err(HostError::SetUp {
+            host: spec.name.clone(),
+            phase: "booting",
+            said,
+        });
+    }
     Ok((boot, inside))
 }
 

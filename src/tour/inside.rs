@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nix::unistd::Pid;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 
 use super::error::HostError;
 
@@ -30,6 +30,13 @@ impl Inside {
         let root = openat(CWD, path, flags, Mode::empty())
             .map_err(|errno| HostError::file(path, errno))?;
         Ok(Self { root })
+    }
+
+    /// Tells whether two roots are one directory.
+    pub(super) fn is_same_root(&self, other: &Self) -> Result<bool, HostError> {
+        let stat = |root: &OwnedFd| fstat(root).map_err(|errno| HostError::file("/", errno));
+        let (one, two) = (stat(&self.root)?, stat(&other.root)?);
+        Ok((one.st_dev, one.st_ino) == (two.st_dev, two.st_ino))
     }
 
     /// Opens a file below the root; links are followed below the root only.

@@ -1,16 +1,28 @@
 //! A change set for people: one line a path, with a sign. Not for the rest of a report
 //! (`report_text`). Upholds: one path is one line; what is left out is counted.
 
-use isconf_sandbox::change::{Change, ChangeSet, Kind, Label, Node};
+use std::collections::BTreeMap;
+
+use isconf_sandbox::change::{Change, ChangeSet, Kind, Label, Node, RelPath};
 
 use super::attributes::{Detail, Shown, described, differences, remembered};
-use super::diff::{ContentDiff, ContentSource, content_diff};
+use super::diff::{ContentDiff, content_diff};
 use super::page::{Page, counted};
-use super::report_text::View;
+use super::report_text::{View, totals_words};
 use super::style::Role;
+use crate::model::contents::ContentSource;
+use crate::model::report::Totals;
 
 /// Paths up to this many characters are padded so that the facts stand in a column.
 const COLUMN: usize = 40;
+
+/// A change set by itself, without what a report says around it.
+pub fn change_set_text(set: &ChangeSet, view: &View<'_>) -> String {
+    let mut page = Page::new(view.style);
+    changes_into(&mut page, 2, set, view, None);
+    page.line(2, &totals_words(&Totals::of(set)));
+    page.into_text()
+}
 
 /// Adds the changes in path order.
 pub(super) fn changes_into(
@@ -36,9 +48,16 @@ pub(super) fn changes_into(
         .filter(|width| *width <= COLUMN)
         .max()
         .unwrap_or(0);
+    let new_places: BTreeMap<&RelPath, &RelPath> = set
+        .changes()
+        .iter()
+        .filter_map(|change| Some((change.moved_from.as_ref()?, &change.path)))
+        .collect();
     for change in &shown {
-        change_into(page, indent, column, change, view);
-        if let Some(contents) = contents
+        let moved_to = new_places.get(&change.path).copied();
+        change_into(page, (indent, column), change, moved_to, view);
+        if moved_to.is_none()
+            && let Some(contents) = contents
             && let Some(diff) = content_diff(change, contents, &view.diff_limits, view.secrets)
         {
             diff_into(page, indent + 4, &diff);
@@ -93,10 +112,20 @@ pub(super) const fn label_word(label: Label) -> &'static str {
     }
 }
 
-fn change_into(page: &mut Page, indent: usize, column: usize, change: &Change, view: &View<'_>) {
+fn change_into(
+    page: &mut Page,
+    (indent, column): (usize, usize),
+    change: &Change,
+    moved_to: Option<&RelPath>,
+    view: &View<'_>,
+) {
     let (sign, role) = sign(change.label());
     let path = path_words(change);
-    let facts = facts(change, view).join(", ");
+    let facts = match (&change.after, moved_to) {
+        // Nothing was lost: the new place is a line of its own.
+        (None, Some(to)) => format!("moved to {to}"),
+        _ => facts(change, view).join(", "),
+    };
     let padding = " ".repeat(column.saturating_sub(path.chars().count()));
     let marked = page.paint(role, &format!("{sign} {path}"));
     page.line(indent, format!("{marked}{padding}  {facts}").trim_end());

@@ -5,15 +5,7 @@ use isconf_sandbox::change::{Change, Content, Kind, Node, RelPath};
 use similar::TextDiff;
 
 use super::page::escaped;
-
-/// Gives the bytes of changed files.
-pub trait ContentSource {
-    /// The content before the entry of the file that `path` names in the change set; `None` when
-    /// it is not at hand or longer than `limit` bytes.
-    fn before(&self, path: &RelPath, limit: u64) -> Option<Vec<u8>>;
-    /// The content after the entry; `None` when it is not at hand or longer than `limit` bytes.
-    fn after(&self, path: &RelPath, limit: u64) -> Option<Vec<u8>>;
-}
+use crate::model::contents::ContentSource;
 
 /// Says which paths have content that must not be shown.
 pub trait Secrets {
@@ -124,8 +116,8 @@ pub fn content_diff(
         Side::File(_) => read(),
         Side::Absent | Side::Other => Some(Vec::new()),
     };
-    let old = read(&before, &|| contents.before(&change.path, limits.bytes));
-    let new = read(&after, &|| contents.after(&change.path, limits.bytes));
+    let old = read(&before, &|| contents.before(&change.path));
+    let new = read(&after, &|| contents.after(&change.path));
     Some(match (old, new) {
         (Some(old), Some(new)) => {
             let from = change.moved_from.as_ref().unwrap_or(&change.path);

@@ -4,13 +4,14 @@
 use isconf_sandbox::change::Change;
 use serde::Serialize;
 
-use super::diff::{ContentSource, content_diff};
+use super::diff::content_diff;
 use super::drift_text::drift_kind_words;
 use super::object_json::{BytesJson, DiffJson, NodeJson};
 use super::quantity::errno_name;
 use super::report_json::{JSON_VERSION, line};
 use super::report_text::View;
 use crate::model::Author;
+use crate::model::contents::ContentSource;
 use crate::model::drift::{Audit, Drift, Field, Writer, WriterDeed};
 
 /// What an audit found, as one line of JSON with every path. `contents` as for the text.

@@ -5,11 +5,12 @@ use isconf_sandbox::change::{Change, Kind, Node};
 
 use super::attributes::{Detail, Shown, described, differences};
 use super::change_text::diff_into;
-use super::diff::{ContentSource, content_diff};
+use super::diff::content_diff;
 use super::page::{Page, counted};
 use super::quantity::{errno_text, human_duration};
 use super::report_text::{View, made_by_words};
 use super::style::Role;
+use crate::model::contents::ContentSource;
 use crate::model::drift::{Audit, Drift, DriftKind, Field, Writer, WriterDeed};
 
 /// What an audit found. `contents` gives as "before" what is expected and as "after" what is live.

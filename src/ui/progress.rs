@@ -4,25 +4,7 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-/// What a stage tells while it works. The calls are cheap and may be made for every item.
-pub trait Progress {
-    /// A new phase begins, of so many steps if that is known.
-    fn begin(&mut self, phase: &str, steps: Option<u64>);
-    /// So many steps of the phase are done.
-    fn done(&mut self, steps: u64);
-    /// Nothing is going on any more; takes away what was shown.
-    fn end(&mut self);
-}
-
-/// Shows nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Progress for Silent {
-    fn begin(&mut self, _phase: &str, _steps: Option<u64>) {}
-    fn done(&mut self, _steps: u64) {}
-    fn end(&mut self) {}
-}
+use crate::model::progress::Progress;
 
 /// How long something may take before a person wants to know.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -11,15 +11,15 @@ use isconf_sandbox::change::ChangeSet;
 use isconf_sandbox::child::{Effect, EffectOutcome, Exit, Phases};
 use serde::Serialize;
 
-use super::diff::{ContentSource, Secrets, content_diff};
+use super::diff::{Secrets, content_diff};
 use super::object_json::{BytesJson, ChangeJson, time};
 use super::quantity::{errno_name, signal_name};
 use super::report_text::{View, effect_kind_words, file_type_words};
 use crate::model::Author;
+use crate::model::contents::ContentSource;
 use crate::model::report::{
-    Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Report, Totals, Verdict,
+    Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Report, Verdict,
 };
-use crate::model::run::{Run, RunMode, RunOutcome};
 
 /// The version of every JSON document that isconf writes; raised when a reader could be misled.
 pub const JSON_VERSION: u32 = 1;
@@ -34,53 +34,11 @@ pub fn report_json(
     line(&ReportJson::of(report, view, contents))
 }
 
-/// The result of a run as one line of JSON, without the reports, which are lines of their own.
-pub fn run_json(run: &Run) -> Result<String, serde_json::Error> {
-    let (outcome, signal) = match run.outcome {
-        RunOutcome::NothingPending => ("nothing_pending", None),
-        RunOutcome::Complete => ("complete", None),
-        RunOutcome::Stopped => ("stopped", None),
-        RunOutcome::RebootNeeded => ("reboot_needed", None),
-        RunOutcome::Rebooting => ("rebooting", None),
-        RunOutcome::Interrupted(signal) => ("interrupted", Some(signal_name(signal))),
-    };
-    line(&RunJson {
-        version: JSON_VERSION,
-        kind: "run",
-        mode: match run.mode {
-            RunMode::Commit => "commit",
-            RunMode::Preview => "preview",
-        },
-        host: run.host.as_str(),
-        branch: run.branch.as_str(),
-        entries: run.reports.len(),
-        pending: run.pending,
-        outcome,
-        signal,
-        seconds: run.duration.as_secs_f64(),
-    })
-}
-
 /// A document on a line of its own.
 pub(super) fn line(document: &impl Serialize) -> Result<String, serde_json::Error> {
     let mut text = serde_json::to_string(document)?;
     text.push('\n');
     Ok(text)
-}
-
-#[derive(Serialize)]
-struct RunJson<'a> {
-    version: u32,
-    kind: &'static str,
-    mode: &'static str,
-    host: &'a str,
-    branch: &'a str,
-    entries: usize,
-    pending: u64,
-    outcome: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signal: Option<String>,
-    seconds: f64,
 }
 
 #[derive(Serialize)]
@@ -166,14 +124,15 @@ struct DigestsJson {
 
 #[derive(Serialize)]
 struct TotalsJson {
-    paths: u64,
-    added: u64,
-    modified: u64,
-    metadata: u64,
-    rewritten: u64,
-    deleted: u64,
-    moved: u64,
-    bytes_written: u64,
+    paths: usize,
+    added: usize,
+    modified: usize,
+    metadata: usize,
+    rewritten: usize,
+    deleted: usize,
+    moved: usize,
+    bytes_added: u64,
+    bytes_removed: u64,
 }
 
 #[derive(Serialize)]
@@ -264,7 +223,7 @@ impl<'a> ReportJson<'a> {
                 full: digests.full.to_string(),
                 normal: digests.normal.to_string(),
             }),
-            totals: TotalsJson::of(&Totals::of(&report.changes)),
+            totals: TotalsJson::of(&report.changes),
             effects: report.effects.iter().map(EffectJson::of).collect(),
             uncovered: report
                 .uncovered
@@ -396,16 +355,18 @@ impl EndingJson {
 }
 
 impl TotalsJson {
-    const fn of(totals: &Totals) -> Self {
+    fn of(set: &ChangeSet) -> Self {
+        let totals = set.totals();
         Self {
-            paths: totals.paths(),
+            paths: set.len(),
             added: totals.added,
             modified: totals.modified,
             metadata: totals.metadata,
             rewritten: totals.rewritten,
             deleted: totals.deleted,
             moved: totals.moved,
-            bytes_written: totals.bytes_written,
+            bytes_added: totals.bytes_added,
+            bytes_removed: totals.bytes_removed,
         }
     }
 }

@@ -14,21 +14,20 @@
 use std::time::Duration;
 
 use isconf_sandbox::capture::{FindingReason, LiveIdentity};
-use isconf_sandbox::change::{Change, ChangeSet, RelPath};
+use isconf_sandbox::change::{Change, ChangeSet, RelPath, Totals};
 use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome};
 
 use super::attributes::{Detail, Shown, described, differences};
 use super::change_text::{changes_into, label_word, set_is_worth_showing};
-use super::diff::{ContentSource, DiffLimits, Secrets};
+use super::diff::{DiffLimits, Secrets};
 use super::page::{Page, command_line, counted, escaped};
-use super::quantity::{errno_name, exact_time, human_bytes, human_duration, signal_name};
+use super::quantity::{errno_name, exact_time, human_bytes, human_duration};
 use super::style::{Role, Style};
+use super::summary_text::summary_line;
 use super::verdict_text::{verdict_sentence, verdict_word};
 use crate::model::Author;
-use crate::model::report::{
-    Conflict, Congruence, Description, Divergence, Place, Report, Totals, Verdict,
-};
-use crate::model::run::{Run, RunMode, RunOutcome};
+use crate::model::contents::ContentSource;
+use crate::model::report::{Conflict, Congruence, Description, Divergence, Place, Report, Verdict};
 
 /// How many paths of one change set are shown before the rest is counted.
 pub const DEFAULT_PATH_LIMIT: usize = 1000;
@@ -48,6 +47,19 @@ pub struct View<'a> {
     pub diff_limits: DiffLimits,
 }
 
+impl<'a> View<'a> {
+    /// The usual limits.
+    pub fn new(style: Style, detail: Detail, secrets: &'a dyn Secrets) -> Self {
+        Self {
+            style,
+            detail,
+            path_limit: DEFAULT_PATH_LIMIT,
+            secrets,
+            diff_limits: DiffLimits::default(),
+        }
+    }
+}
+
 /// One report. With `contents`, unified diffs stand below the paths whose content changed.
 pub fn report_text(
     report: &Report,
@@ -64,7 +76,7 @@ pub fn report_text(
     effects_into(&mut page, &report.effects);
     remarks_into(&mut page, report);
     congruence_into(&mut page, &report.congruence, view);
-    page.line(2, &totals_words(&Totals::of(&report.changes)));
+    page.line(2, &totals_words(&report.changes));
     if let (Detail::Full, Some(digests)) = (view.detail, &report.digests) {
         page.line(2, &format!("change set {}", digests.full));
         page.line(2, &format!("normal form {}", digests.normal));
@@ -72,102 +84,6 @@ pub fn report_text(
     page.line(2, &page.paint(Role::Faint, &phases_words(report)));
     closing_into(&mut page, report);
     page.into_text()
-}
-
-/// One report in one line.
-pub fn summary_line(report: &Report, style: Style) -> String {
-    let totals = Totals::of(&report.changes);
-    let (role, word) = verdict_word(report);
-    let mut page = Page::new(style);
-    let numbers = [
-        ("+", totals.added),
-        ("~", totals.modified),
-        ("m", totals.metadata),
-        ("-", totals.deleted),
-        (">", totals.moved),
-        ("=", totals.rewritten),
-    ];
-    let signs: String = numbers
-        .iter()
-        .filter(|(_, number)| *number > 0)
-        .map(|(sign, number)| format!(" {sign}{number}"))
-        .collect();
-    let effects = match report.effects.len() {
-        0 => String::new(),
-        number => format!(", {}", counted(number as u64, "effect")),
-    };
-    page.line(
-        0,
-        &format!(
-            "{}: {}: {}: {}{signs}{effects}, {}",
-            place_words(&report.place),
-            page.paint(role, word),
-            description_words(&report.description),
-            counted(totals.paths(), "path"),
-            human_duration(report.duration()),
-        ),
-    );
-    page.into_text()
-}
-
-/// The lines below the reports of a run: how it ended as a whole.
-pub fn run_closing_text(run: &Run, style: Style) -> String {
-    let mut page = Page::new(style);
-    let reports = counted(run.reports.len() as u64, "entry");
-    let time = human_duration(run.duration);
-    let done = match run.mode {
-        RunMode::Commit => format!("{reports} replayed in {time}."),
-        RunMode::Preview => format!("{reports} previewed in {time}; nothing was changed."),
-    };
-    let (role, words) = match run.outcome {
-        RunOutcome::NothingPending => (Role::Added, "Nothing is pending.".to_owned()),
-        RunOutcome::Complete => (Role::Added, done),
-        RunOutcome::Stopped => (
-            Role::Failure,
-            format!(
-                "Stopped at {}; {} still pending.",
-                run.reports.last().map_or_else(
-                    || "the first entry".to_owned(),
-                    |report| place_words(&report.place)
-                ),
-                pending_words(run.pending)
-            ),
-        ),
-        RunOutcome::RebootNeeded => (
-            Role::Doubt,
-            format!(
-                "A reboot is needed; {} still pending.",
-                pending_words(run.pending)
-            ),
-        ),
-        RunOutcome::Rebooting => (
-            Role::Doubt,
-            format!("Rebooting; {} still pending.", pending_words(run.pending)),
-        ),
-        RunOutcome::Interrupted(signal) => (
-            Role::Failure,
-            format!(
-                "Interrupted by {}; {} still pending.",
-                signal_name(signal),
-                pending_words(run.pending)
-            ),
-        ),
-    };
-    page.line(
-        0,
-        &format!(
-            "{} on {}: {}",
-            run.host,
-            run.branch,
-            page.paint(role, &words)
-        ),
-    );
-    page.into_text()
-}
-
-fn pending_words(pending: u64) -> String {
-    let verb = if pending == 1 { "is" } else { "are" };
-    format!("{} {verb}", counted(pending, "entry"))
 }
 
 fn heading_into(page: &mut Page, report: &Report, detail: Detail) {
@@ -409,10 +325,11 @@ fn divergence_words(divergence: &Divergence, view: &View<'_>) -> String {
 }
 
 /// The numbers of a change set in words.
-pub(super) fn totals_words(totals: &Totals) -> String {
-    if totals.paths() == 0 {
+fn totals_words(set: &ChangeSet) -> String {
+    if set.is_empty() {
         return "no path changed".to_owned();
     }
+    let totals = set.totals();
     let numbers = [
         (totals.added, "added"),
         (totals.modified, "modified"),
@@ -426,12 +343,23 @@ pub(super) fn totals_words(totals: &Totals) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{number} {word}"))
         .collect();
-    format!(
-        "{}: {}; {} written",
-        counted(totals.paths(), "path"),
-        words.join(", "),
-        human_bytes(totals.bytes_written)
-    )
+    let paths = counted(set.len() as u64, "path");
+    let bytes = bytes_words(&totals);
+    format!("{paths}: {}{bytes}", words.join(", "))
+}
+
+/// By how much files grew and shrank.
+fn bytes_words(totals: &Totals) -> String {
+    let (more, less) = (
+        human_bytes(totals.bytes_added),
+        human_bytes(totals.bytes_removed),
+    );
+    match (totals.bytes_added, totals.bytes_removed) {
+        (0, 0) => String::new(),
+        (_, 0) => format!("; {more} more"),
+        (0, _) => format!("; {less} less"),
+        (_, _) => format!("; {more} more, {less} less"),
+    }
 }
 
 fn phases_words(report: &Report) -> String {

@@ -10,9 +10,10 @@ use isconf_sandbox::change::{
 use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome, Exit, Phases};
 
 use super::attributes::Detail;
-use super::diff::{ContentSource, DiffLimits, Secrets};
-use super::report_text::{DEFAULT_PATH_LIMIT, View};
+use super::diff::Secrets;
+use super::report_text::View;
 use super::style::Style;
+use crate::model::contents::ContentSource;
 use crate::model::report::{
     Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Refusal, Report,
     UncoveredMount, Verdict,
@@ -146,6 +147,7 @@ pub(super) fn changes() -> ChangeSet {
         ),
         change("new dir/pipe", None, Some(node(Kind::Fifo))),
         change("new dir/sparse", None, Some(sparse)),
+        change("opt/old", Some(directory()), None),
         change("odd\nname", None, Some(symlink(b"a\\b\xff"))),
         Change {
             path: path(b"odd\xff"),
@@ -367,7 +369,7 @@ impl Secrets for EtcSecret {
 pub(super) struct SampleContents;
 
 impl ContentSource for SampleContents {
-    fn before(&self, path: &RelPath, _limit: u64) -> Option<Vec<u8>> {
+    fn before(&self, path: &RelPath) -> Option<Vec<u8>> {
         match path.as_bytes() {
             b"etc/motd" => Some(b"one\ntwo\n".to_vec()),
             b"etc/c.conf" => Some(b"1\n2\n".to_vec()),
@@ -376,7 +378,7 @@ impl ContentSource for SampleContents {
         }
     }
 
-    fn after(&self, path: &RelPath, _limit: u64) -> Option<Vec<u8>> {
+    fn after(&self, path: &RelPath) -> Option<Vec<u8>> {
         match path.as_bytes() {
             b"etc/motd" => Some(b"one\n2\n\x1b[2J\n".to_vec()),
             b"etc/c.conf" => Some(b"1\n3\n".to_vec()),
@@ -387,11 +389,5 @@ impl ContentSource for SampleContents {
 }
 
 pub(super) fn view(detail: Detail) -> View<'static> {
-    View {
-        style: Style::Plain,
-        detail,
-        path_limit: DEFAULT_PATH_LIMIT,
-        secrets: &EtcSecret,
-        diff_limits: DiffLimits::default(),
-    }
+    View::new(Style::Plain, detail, &EtcSecret)
 }

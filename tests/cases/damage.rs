@@ -63,7 +63,7 @@ fn damaged_bundle_is_refused() {
     origin.isconf(["exec", "touch", "/srv/one"]).code(0);
     origin.isconf(["ci"]).code(0);
     origin.isconf(["bundle", "export", "/root/b"]).code(0);
-    let good = origin.host().read("/root/b".as_ref()).expect("the bundle is there");
+    let good = origin.host().read("/root/b").expect("the bundle is there");
     for (at, length) in [(0, good.len()), (good.len() / 2, good.len()), (good.len() - 1, good.len()), (0, good.len() / 2)] {
         let mut bad = good[..length].to_vec();
         if length == good.len() {

@@ -117,9 +117,9 @@ fn a_host_sees_no_file_of_the_real_machine_but_its_programs() {
     assert!(tops.lines().all(|name| known.contains(&name)), "{tops}");
     assert_eq!(host.sh("ls /sys/class/net").unwrap(), "lo\n");
     assert_eq!(
-        host.sh("ls -d /proc/[0-9]* | wc -l").unwrap().trim(),
-        "4",
-        "init, sh, ls, wc"
+        host.sh("set -- /proc/[0-9]*; echo $#").unwrap(),
+        "2\n",
+        "init and sh"
     );
 }
 
@@ -200,12 +200,12 @@ fn a_background_command_can_be_crashed_and_signalled() {
 #[test]
 fn a_reboot_keeps_the_volumes_and_ends_the_processes() {
     for kind in [RootKind::Ext4, RootKind::Tmpfs] {
-        let Some(mut host) = plain(HostSpec::new("reboot").root(kind)) else {
+        let Some(host) = plain(HostSpec::new("reboot").root(kind)) else {
             return;
         };
         host.sh("touch /run/gone /etc/stays; sleep 1000 >/dev/null 2>&1 &")
             .unwrap();
-        host.reboot().unwrap();
+        let host = host.reboot().unwrap();
         assert!(host.exists("/etc/stays") && !host.exists("/run/gone"));
         assert_eq!(host.sh("set -- /proc/[0-9]*; echo $#").unwrap().trim(), "2");
     }

@@ -13,7 +13,7 @@ const DRAWERS: [&str; 8] = [
     "util", "utils", "common", "misc", "helper", "helpers", "shared", "prelude",
 ];
 
-/// The longest a file of the two crates may be.
+/// The longest a file of the two crates may be; files of tests are free.
 const MAX_LINES: usize = 500;
 
 fn read(name: &str) -> String {
@@ -48,6 +48,13 @@ fn no_file_of_the_crates_is_longer_than_the_conventions_allow() {
     let long: Vec<String> = ["src", "sandbox"]
         .into_iter()
         .flat_map(sources)
+        .filter(|file| {
+            !file
+                .file_stem()
+                .unwrap()
+                .to_string_lossy()
+                .ends_with("tests")
+        })
         .map(|file| (fs::read_to_string(&file).unwrap().lines().count(), file))
         .filter(|(lines, _)| *lines > MAX_LINES)
         .map(|(lines, file)| format!("{}: {lines} lines", file.display()))

@@ -4,9 +4,7 @@
 
 use std::ffi::OsStr;
 
-use isconf::tour::host::{Host, HostOptions, Output};
-
-use super::privilege;
+use isconf::tour::{Host, HostSpec, Output};
 
 /// The domain that every test machine belongs to.
 pub const DOMAIN: &str = "example.com";
@@ -31,14 +29,13 @@ impl Machine {
     /// A machine with nothing of isconf on it but the binary; `None` where tests cannot make
     /// machines (not root), which is a failure in the pipeline.
     pub fn bare(name: &str) -> Option<Self> {
-        Self::with(name, &HostOptions::default())
+        Self::with(super::spec(name))
     }
 
-    /// The same with other mounts or another filesystem.
-    pub fn with(name: &str, options: &HostOptions) -> Option<Self> {
-        privilege::machines_can_be_made().then(|| Self {
-            host: Host::start(name, env!("CARGO_BIN_EXE_isconf").as_ref(), options)
-                .expect("a throwaway machine starts"),
+    /// The same on another filesystem or with other mounts; start from [`super::spec`].
+    pub fn with(spec: HostSpec) -> Option<Self> {
+        Some(Self {
+            host: super::start(spec)?,
             env: Vec::new(),
         })
     }
@@ -85,10 +82,15 @@ impl Machine {
 
     /// Runs any command.
     pub fn run(&self, argv: &[std::ffi::OsString]) -> Done {
-        let env: Vec<(&str, &str)> =
-            self.env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        let output = self.host.run(argv, &env).expect("a command can be run on the machine");
-        Done { what: format!("{argv:?}"), output }
+        let vars = self.env.iter();
+        let command = vars.fold(self.host.command(argv), |command, (name, value)| {
+            command.env(name, value)
+        });
+        let output = command.run().expect("a command can be run on the machine");
+        Done {
+            what: format!("{argv:?}"),
+            output,
+        }
     }
 
     /// Runs a shell script.
@@ -98,39 +100,54 @@ impl Machine {
 
     /// Writes a file.
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
-        self.host.write(path.as_ref(), content.as_ref()).expect("a file can be written");
+        self.host
+            .write(path, content)
+            .expect("a file can be written");
     }
 
     /// Reads a file as text.
     pub fn read(&self, path: &str) -> String {
-        let bytes = self.host.read(path.as_ref()).expect("the file can be read");
+        let bytes = self.host.read(path).expect("the file can be read");
         String::from_utf8(bytes).expect("the file is text")
     }
 
     /// Whether something is at `path`.
     pub fn exists(&self, path: &str) -> bool {
-        self.sh(&format!("test -e '{path}' || test -L '{path}'")).output.status == 0
+        self.host.exists(path)
     }
 
     /// The complete listing of everything below the root that can change.
     pub fn manifest(&self) -> String {
-        self.host.manifest("/".as_ref()).expect("the tree can be listed")
+        self.host
+            .manifest("/")
+            .expect("the tree can be listed")
+            .to_string()
     }
 
     /// The listing without isconf's own files.
     pub fn manifest_of_others(&self) -> String {
         let own = |line: &&str| !line.contains("/var/is") && !line.contains("/.isconf");
-        self.manifest().lines().filter(own).collect::<Vec<_>>().join("\n")
+        self.manifest()
+            .lines()
+            .filter(own)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// Takes the journal of this machine to `target` as a file, the way hosts without any network
     /// are kept in step.
     pub fn bundle_to(&self, target: &Self) {
-        self.isconf(["bundle", "export", "/root/journal.bundle"]).code(0);
-        let bytes = self.host.read("/root/journal.bundle".as_ref()).expect("the bundle is there");
+        self.isconf(["bundle", "export", "/root/journal.bundle"])
+            .code(0);
+        let bytes = self
+            .host
+            .read("/root/journal.bundle")
+            .expect("the bundle is there");
         self.sh("rm /root/journal.bundle").code(0);
         target.write("/tmp/journal.bundle", bytes);
-        target.isconf(["bundle", "import", "/tmp/journal.bundle"]).code(0);
+        target
+            .isconf(["bundle", "import", "/tmp/journal.bundle"])
+            .code(0);
         target.sh("rm /tmp/journal.bundle").code(0);
     }
 
@@ -139,9 +156,13 @@ impl Machine {
         &self.host
     }
 
-    /// The machine itself, for rebooting it.
-    pub fn host_mut(&mut self) -> &mut Host {
-        &mut self.host
+    /// The machine after a reboot.
+    #[must_use]
+    pub fn rebooted(self) -> Self {
+        Self {
+            host: self.host.reboot().expect("the machine boots again"),
+            env: self.env,
+        }
     }
 }
 
@@ -149,48 +170,64 @@ impl Done {
     /// Must have ended with this status.
     #[track_caller]
     pub fn code(self, expected: i32) -> Self {
-        assert_eq!(self.output.status, expected, "status of {}", self.shown());
+        assert_eq!(self.status(), expected, "status of {}", self.shown());
         self
     }
 
     /// Must not have ended with 0.
     #[track_caller]
     pub fn fails(self) -> Self {
-        assert_ne!(self.output.status, 0, "status of {}", self.shown());
+        assert_ne!(self.status(), 0, "status of {}", self.shown());
         self
     }
 
     /// Must have said this on standard error.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
-        assert!(self.err().contains(text), "standard error lacks {text:?}: {}", self.shown());
+        assert!(
+            self.err().contains(text),
+            "standard error lacks {text:?}: {}",
+            self.shown()
+        );
         self
     }
 
     /// Must not have said this on standard error.
     #[track_caller]
     pub fn does_not_say(self, text: &str) -> Self {
-        assert!(!self.err().contains(text), "standard error has {text:?}: {}", self.shown());
+        assert!(
+            !self.err().contains(text),
+            "standard error has {text:?}: {}",
+            self.shown()
+        );
         self
     }
 
     /// Must have printed this on standard output.
     #[track_caller]
     pub fn prints(self, text: &str) -> Self {
-        assert!(self.out().contains(text), "standard output lacks {text:?}: {}", self.shown());
+        assert!(
+            self.out().contains(text),
+            "standard output lacks {text:?}: {}",
+            self.shown()
+        );
         self
     }
 
     /// Must not have printed this on standard output.
     #[track_caller]
     pub fn does_not_print(self, text: &str) -> Self {
-        assert!(!self.out().contains(text), "standard output has {text:?}: {}", self.shown());
+        assert!(
+            !self.out().contains(text),
+            "standard output has {text:?}: {}",
+            self.shown()
+        );
         self
     }
 
-    /// The exit status.
+    /// The exit status; 128 + the signal for a command that was killed.
     pub fn status(&self) -> i32 {
-        self.output.status
+        self.output.code()
     }
 
     /// Standard output as text.
@@ -207,7 +244,7 @@ impl Done {
         format!(
             "{}\nstatus {}\n--- stdout\n{}\n--- stderr\n{}",
             self.what,
-            self.output.status,
+            self.status(),
             self.out(),
             self.err()
         )

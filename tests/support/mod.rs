@@ -3,8 +3,8 @@
 //! in the pipeline.
 //!
 //! ```ignore
-//! let Some(host) = support::host("origin") else { return };
-//! let output = host.run(["isconf", "-V"]).unwrap();
+//! let Some(host) = Machine::ready("origin") else { return };
+//! host.isconf(["lock", "why"]).code(0).says("locked");
 //! ```
 
 #![allow(
@@ -12,11 +12,12 @@
     reason = "a vocabulary for the cases, which need not use all of it"
 )]
 
+pub mod machine;
 pub mod papers;
 
 use std::path::Path;
 
-use isconf::tour::{Host, HostSpec, Manifest, Output, RootKind};
+use isconf::tour::{Host, HostSpec, RootKind};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_isconf");
@@ -84,59 +85,4 @@ fn name_missing_packages() {
         "the tests need Debian packages that are not here: apt-get install {}",
         missing.join(" ")
     );
-}
-
-/// Makes a host in which `isconf init` has been run, with the branch `generic` of `example.org`.
-pub fn initialised(name: &str) -> Option<Host> {
-    let host = host(name)?;
-    let output = isconf(&host, "init example.org generic");
-    assert_eq!(output.code(), 0, "isconf init: {output}");
-    Some(host)
-}
-
-/// Makes an origin and a target, both initialised, with a common key.
-pub fn domain() -> Option<(Host, Host)> {
-    let (origin, target) = (initialised("origin")?, initialised("target")?);
-    for host in [&origin, &target] {
-        host.sh("umask 077; echo a-key-for-tests >/var/is/conf/hmac_keys")
-            .unwrap();
-    }
-    Some((origin, target))
-}
-
-/// Brings the target's journal up to the origin's, as a bundle that is carried by hand.
-#[track_caller]
-pub fn replicate(origin: &Host, target: &Host) {
-    const BUNDLE: &str = "/tmp/carried.bundle";
-    origin.sh(format!("rm -f {BUNDLE}")).unwrap();
-    expect(origin, &format!("bundle export {BUNDLE}"), 0);
-    target.write(BUNDLE, origin.read(BUNDLE).unwrap()).unwrap();
-    expect(target, &format!("bundle import {BUNDLE}"), 0);
-    target.sh(format!("rm {BUNDLE}")).unwrap();
-}
-
-/// Demands that a host is as listed before; `except` are subtrees that may differ.
-#[track_caller]
-pub fn unchanged(host: &Host, before: &Manifest, except: &[&str]) {
-    let differences = before.differences(&host.manifest_except("/", except).unwrap());
-    assert!(
-        differences.is_empty(),
-        "not as before:\n{}",
-        differences.join("\n")
-    );
-}
-
-/// Runs `isconf` with words as a shell would split them.
-pub fn isconf(host: &Host, words: &str) -> Output {
-    host.shell(format!("isconf {words}"))
-        .run()
-        .unwrap_or_else(|error| panic!("isconf {words}: {error}"))
-}
-
-/// Runs `isconf` and demands this exit status; returns what it wrote.
-#[track_caller]
-pub fn expect(host: &Host, words: &str, code: i32) -> Output {
-    let output = isconf(host, words);
-    assert_eq!(output.code(), code, "isconf {words}: {output}");
-    output
 }

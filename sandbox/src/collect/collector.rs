@@ -25,6 +25,15 @@ pub fn collect(layout: &Layout, since: Timestamp) -> Result<Capture, CollectErro
     Collector::new(layout.clone(), since).collect()
 }
 
+/// Shows where it reads; what it remembers is large and of no use to people.
+impl std::fmt::Debug for Collector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collector")
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Collector {
     /// Makes a collector for the scratchpad at `layout`, which was made at `since`.
     pub fn new(layout: Layout, since: Timestamp) -> Self {

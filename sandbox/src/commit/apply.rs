@@ -47,7 +47,7 @@ pub enum StepError {
         /// What was expected.
         expected: Object,
         /// What was found; `None` for nothing.
-        found: Option<LiveIdentity>,
+        found: Option<Box<LiveIdentity>>,
     },
     /// While doing it again: neither the state before nor the state after.
     #[error("{path} is neither as before nor as after the transaction")]
@@ -65,8 +65,9 @@ enum Progress {
     ToDo,
 }
 
-/// Does all steps in order. After an error some steps are done and the rest is not.
-pub fn apply(sites: &mut Sites, steps: &Steps, pass: Pass) -> Result<(), StepError> {
+/// Does all steps in order; gives how many moves there were to do. After an error some steps are
+/// done and the rest is not.
+pub fn apply(sites: &mut Sites, steps: &Steps, pass: Pass) -> Result<usize, StepError> {
     let mut work = Work {
         later: continuations(&steps.moves),
         sites,
@@ -74,9 +75,10 @@ pub fn apply(sites: &mut Sites, steps: &Steps, pass: Pass) -> Result<(), StepErr
     };
     work.unlock(&steps.settings)?;
     crash_point("commit.apply.unlocked");
+    let mut moved = 0;
     for (index, step) in steps.moves.iter().enumerate() {
         crash_point("commit.apply.before_move");
-        work.do_move(&steps.moves, index, step)?;
+        moved += usize::from(work.do_move(&steps.moves, index, step)?);
         crash_point("commit.apply.after_move");
     }
     for rewrite in &steps.rewrites {
@@ -90,7 +92,7 @@ pub fn apply(sites: &mut Sites, steps: &Steps, pass: Pass) -> Result<(), StepErr
         crash_point("commit.apply.after_setting");
     }
     crash_point("commit.apply.done");
-    Ok(())
+    Ok(moved)
 }
 
 /// For each move to the scratch directory that a later move goes on with: that one's index.
@@ -152,6 +154,14 @@ impl Work<'_> {
         Ok(self.stat(loc)?.is_some_and(|stat| stat.ino() == ino))
     }
 
+    fn is_in(&mut self, loc: &Loc, holder: u64) -> Result<bool, StepError> {
+        let parent = Loc {
+            path: loc.path.parent().unwrap_or_default(),
+            ..loc.clone()
+        };
+        self.holds(&parent, holder)
+    }
+
     fn foreign(&mut self, loc: &Loc) -> Result<Progress, StepError> {
         let found = self.stat(loc)?.map(|stat| stat.ino());
         let path = self.sites.name(loc);
@@ -183,9 +193,10 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn do_move(&mut self, all: &[Move], index: usize, step: &Move) -> Result<(), StepError> {
+    /// Gives whether there was anything to do.
+    fn do_move(&mut self, all: &[Move], index: usize, step: &Move) -> Result<bool, StepError> {
         if self.pass == Pass::Again && matches!(self.progress(all, index)?, Progress::Done) {
-            return Ok(());
+            return Ok(false);
         }
         match step {
             Move::Rename { from, to, object } => self.rename(from, to, *object),
@@ -212,7 +223,8 @@ impl Work<'_> {
                     })
                     .map_err(error)
             }
-        }
+        }?;
+        Ok(true)
     }
 
     /// Tells by inode numbers whether a move is done.
@@ -241,12 +253,20 @@ impl Work<'_> {
                 old,
                 new,
             } => {
-                if self.holds(live, old.ino)? && self.holds(scratch, new.ino)? {
-                    Ok(Progress::ToDo)
-                } else if self.holds(live, new.ino)? {
+                // The scratch side is asked first: a live path may lead elsewhere by now.
+                if self.holds(scratch, old.ino)? {
+                    Ok(Progress::Done)
+                } else if self.holds(scratch, new.ino)? {
+                    match self.holds(live, old.ino)? {
+                        true => Ok(Progress::ToDo),
+                        false => self.foreign(live),
+                    }
+                } else if let Some(next) = self.later.get(&index).copied()
+                    && matches!(self.gone_on(all, next)?, Progress::Done)
+                {
                     Ok(Progress::Done)
                 } else {
-                    self.foreign(live)
+                    self.foreign(scratch)
                 }
             }
             Move::Link { name, ino, .. } => match self.stat(name)? {
@@ -254,13 +274,22 @@ impl Work<'_> {
                 Some(stat) if stat.ino() == *ino => Ok(Progress::Done),
                 Some(_) => self.foreign(name),
             },
-            Move::Unlink { name, ino, .. } | Move::Release { name, ino, .. } => {
-                Ok(match self.stat(name)? {
-                    Some(stat) if stat.ino() == *ino => Progress::ToDo,
-                    // Never made, or taken away already.
-                    _ => Progress::Done,
+            // Never made, or taken away already: the same path may be another old name by now,
+            // which its directory tells.
+            Move::Unlink {
+                name, ino, holder, ..
+            } => {
+                let there = self.holds(name, *ino)? && self.is_in(name, *holder)?;
+                Ok(if there {
+                    Progress::ToDo
+                } else {
+                    Progress::Done
                 })
             }
+            Move::Release { name, ino, .. } => Ok(match self.holds(name, *ino)? {
+                true => Progress::ToDo,
+                false => Progress::Done,
+            }),
             Move::Recall { name, ino, .. } => {
                 if self.holds(name, *ino)? {
                     return Ok(Progress::Done);
@@ -279,7 +308,7 @@ impl Work<'_> {
             Move::Rename { from, to, object } => {
                 self.holds(to, object.ino)? && !self.holds(from, object.ino)?
             }
-            Move::Exchange { live, new, .. } => self.holds(live, new.ino)?,
+            Move::Exchange { scratch, old, .. } => self.holds(scratch, old.ino)?,
             // Released: neither the scratch name nor, then, the old live one has it.
             Move::Release { name, .. } => self.stat(name)?.is_none() && self.departed(all, name)?,
             _ => false,
@@ -367,7 +396,7 @@ impl Work<'_> {
         StepError::Displaced {
             path: self.sites.live_path(loc.volume, &loc.path),
             expected,
-            found: found.map(|stat| stat.identity),
+            found: found.map(|stat| Box::new(stat.identity)),
         }
     }
 

@@ -35,7 +35,6 @@ pub const ALL: &[&str] = &[
     "commit.rollback.removed",
     "commit.recover.begun",
     "commit.recover.applied",
-    "commit.recover.synced",
     "commit.undo.checked",
     "commit.forget.renamed",
     "commit.forget.volume_removed",

@@ -1,6 +1,7 @@
 //! Looking at the live tree: what planning and the search for conflicts have to know. Changes
 //! nothing, decides nothing.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -65,9 +66,9 @@ pub(super) fn gather(
             paths.push(data.clone());
         }
         for path in paths {
-            if !facts.live.contains_key(&path) {
-                let stat = look(sites, volume, &path)?;
-                facts.live.insert(path, stat);
+            if let Entry::Vacant(unknown) = facts.live.entry(path) {
+                let stat = look(sites, volume, unknown.key())?;
+                unknown.insert(stat);
             }
         }
         if let Some(stat) = facts.at(&item.from).copied() {

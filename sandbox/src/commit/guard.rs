@@ -102,18 +102,32 @@ pub(super) fn compare(
             report(&item.from, kind, item.live, found);
         }
         // The new place of what moves; when it is an old place too, it is looked at as that.
-        if item.path != item.from
-            && !olds.contains(&item.path)
-            && let Some(stat) = facts.at(&item.path)
-            && stat.identity.ctime >= since
-        {
-            report(&item.path, ConflictKind::Appeared, None, Some(stat));
+        if item.change.moved_from.is_some() && !olds.contains(&item.path) {
+            let found = facts.at(&item.path);
+            if let Some(kind) = differs(item.replaced.as_ref(), found, since) {
+                report(&item.path, kind, item.replaced, found);
+            }
         }
     }
 }
 
 fn difference(item: &Item<'_>, found: Option<&Stat>, since: Timestamp) -> Option<ConflictKind> {
-    let (expected, found) = match (&item.live, found) {
+    differs(item.live.as_ref(), found, since).or_else(|| {
+        let found = found.filter(|stat| stat.is_directory())?;
+        let changed = item
+            .live
+            .is_some_and(|live| live.mode != found.identity.mode)
+            || differs_in_owner(item, found);
+        changed.then_some(ConflictKind::Changed)
+    })
+}
+
+fn differs(
+    expected: Option<&LiveIdentity>,
+    found: Option<&Stat>,
+    since: Timestamp,
+) -> Option<ConflictKind> {
+    let (expected, found) = match (expected, found) {
         (None, None) => return None,
         (None, Some(_)) => return Some(ConflictKind::Appeared),
         (Some(_), None) => return Some(ConflictKind::Vanished),
@@ -124,15 +138,12 @@ fn difference(item: &Item<'_>, found: Option<&Stat>, since: Timestamp) -> Option
     if now.ino != expected.ino || type_of(now.mode) != type_of(expected.mode) {
         return Some(ConflictKind::Replaced);
     }
-    let changed = if found.is_directory() {
-        // Others may add and remove names meanwhile; that what is below is still so is looked at
-        // path by path, and by the walk where all of it goes.
-        now.mode != expected.mode || differs_in_owner(item, found)
-    } else {
-        now.ctime >= since
+    // In a directory others may add and remove names meanwhile; that what is below is still so is
+    // looked at path by path, and by the walk where all of it goes.
+    let changed = !found.is_directory()
+        && (now.ctime >= since
             || (now.ctime, now.mtime, now.size, now.mode)
-                != (expected.ctime, expected.mtime, expected.size, expected.mode)
-    };
+                != (expected.ctime, expected.mtime, expected.size, expected.mode));
     changed.then_some(ConflictKind::Changed)
 }
 

@@ -264,23 +264,25 @@ fn take_handle(r: &mut Reader<'_>) -> Result<FileHandle, Damage> {
 }
 
 fn put_move(w: &mut Writer, step: &Move) {
-    let mut linking = |tag: u8, existing: &Loc, name: &Loc, ino: u64| {
+    let mut linking = |tag: u8, existing: &Loc, name: &Loc, inodes: [u64; 2]| {
         w.u8(tag);
         put_loc(w, existing);
         put_loc(w, name);
-        w.u64(ino);
+        inodes.into_iter().for_each(|ino| w.u64(ino));
     };
     match step {
         Move::Link {
             existing,
             name,
             ino,
-        } => linking(2, existing, name, *ino),
+            holder,
+        } => linking(2, existing, name, [*ino, *holder]),
         Move::Unlink {
             existing,
             name,
             ino,
-        } => linking(3, existing, name, *ino),
+            holder,
+        } => linking(3, existing, name, [*ino, *holder]),
         Move::Rename { from, to, object } => {
             w.u8(0);
             put_loc(w, from);
@@ -329,11 +331,13 @@ fn take_move(r: &mut Reader<'_>) -> Result<Move, Damage> {
             existing: take_loc(r)?,
             name: take_loc(r)?,
             ino: r.u64()?,
+            holder: r.u64()?,
         },
         3 => Move::Unlink {
             existing: take_loc(r)?,
             name: take_loc(r)?,
             ino: r.u64()?,
+            holder: r.u64()?,
         },
         4 => Move::Release {
             name: take_loc(r)?,

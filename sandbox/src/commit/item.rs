@@ -56,10 +56,10 @@ pub(super) struct Item<'a> {
     pub from: RelPath,
     /// What was live at the old place.
     pub live: Option<LiveIdentity>,
+    /// For what moved: what was live at the new place.
+    pub replaced: Option<LiveIdentity>,
     /// Where the new state lies.
     pub source: Origin,
-    /// For a file with several names in the set: the path of the first of them.
-    pub first_name: Option<RelPath>,
 }
 
 /// [`Source`] with paths that count from the mount point, which are those of the upper layer too.
@@ -133,14 +133,13 @@ fn item<'a>(mount: &RelPath, change: &'a Change, provenance: &Provenance) -> Opt
             ino: *ino,
         },
     };
-    let first = change.after.as_ref().and_then(|n| n.link_of.as_ref());
     Some(Item {
         change,
         path: change.path.strip_prefix(mount)?,
         from: provenance.live_path.strip_prefix(mount)?,
         live: provenance.live,
+        replaced: provenance.replaced,
         source,
-        first_name: first.and_then(|path| path.strip_prefix(mount)),
     })
 }
 
@@ -153,6 +152,18 @@ impl Item<'_> {
     /// Whether the upper layer's directory hides what was live there.
     pub fn is_own_tree(&self) -> bool {
         matches!(self.source, Origin::Upper { .. }) && self.becomes_directory()
+    }
+
+    /// For a modified copy of a live file: the live inode and the upper one.
+    pub fn copy(&self) -> Option<(u64, u64)> {
+        match self.source {
+            Origin::Upper {
+                copy_of: Some(live),
+                ino,
+                ..
+            } => Some((live, ino)),
+            _ => None,
+        }
     }
 
     /// Whether a live object keeps its inode and only its place or attributes change.

@@ -27,6 +27,10 @@ mod sync;
 mod apply;
 mod transaction;
 mod landed;
+mod recover;
+mod undo;
+mod kept;
+mod package_locks;
 #[cfg(test)]
 mod tests;
 
@@ -39,13 +43,17 @@ pub use facts::LookError;
 pub use guard::{Conflict, ConflictKind, Conflicts, MAX_CONFLICTS};
 pub use intent::{Direction, MAX_PAYLOAD_BYTES};
 pub use item::Refusal;
+pub use kept::{ForgetError, Kept, forget, kept};
 pub use landed::Landed;
+pub use package_locks::{PackageLockError, PackageLocks, package_locks};
 pub use prepare::PrepareError;
 pub use record::RecordError;
+pub use recover::{Outcome, RecoverError, Recovered, recover};
 pub use sites::OpenError;
 pub use step::Object;
 pub use sync::SyncError;
-pub use transaction::TransactionError;
+pub use transaction::{Failure, TransactionError};
+pub use undo::{UndoError, undo};
 
 use self::intent::Intent;
 use self::item::{Item, Origin};
@@ -70,6 +78,9 @@ pub enum CommitError {
     /// A volume could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The package manager is at work.
+    #[error(transparent)]
+    PackageLock(#[from] PackageLockError),
     /// The live side could not be looked at.
     #[error(transparent)]
     Look(#[from] LookError),
@@ -93,6 +104,7 @@ pub fn commit(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Land
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(Refusal::Payload(payload.len()).into());
     }
+    let _locks = package_locks(&layout.root, &capture.set)?;
     let volumes = item::items(layout, capture)?;
     let mut sites = Sites::open(&layout.root, Site::of(layout))?;
     let ready = make_ready(layout, capture, &volumes, &mut sites)?;

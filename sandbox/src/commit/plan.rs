@@ -17,7 +17,7 @@ use super::intent::{Left, LeftObject, fingerprint};
 use super::item::{Item, Origin, object_of};
 use super::shape::Shape;
 use super::step::{Area, Attributes, Bytes, LOCKS, Loc, Move, Object, Rewrite, Setting, Steps};
-use crate::change::{Kind, RelPath};
+use crate::change::{Kind, RelPath, Timestamp};
 use crate::fs::Stat;
 
 /// What is to be done on one volume: first aside, then live.
@@ -57,6 +57,7 @@ pub(super) fn plan(volume: usize, shape: &Shape<'_>, facts: &Facts) -> VolumePla
     planner.release();
     planner.rewrite();
     planner.set();
+    planner.know_by_number();
     planner.leave();
     planner.plan
 }
@@ -211,9 +212,8 @@ impl<'a> Planner<'a> {
     }
 
     fn move_in(&mut self, index: usize, item: &Item<'_>) {
-        let old = match &item.source {
-            Origin::LiveData { data, .. } if self.shape.claimed.get(data) == Some(&index) => data,
-            _ => &item.from,
+        let Some(old) = self.shape.moved_from(index) else {
+            return;
         };
         let Some(stat) = self.facts.at(old) else {
             return;
@@ -277,10 +277,23 @@ impl<'a> Planner<'a> {
                 existing: self.live(first),
                 name: self.live(&item.path),
                 ino,
+                holder: self.directory_of(&item.path),
             };
             self.plan.steps.moves.push(step);
             self.touch_new_parent(&item.path);
         }
+    }
+
+    /// The inode number of the directory that will hold a path.
+    fn directory_of(&self, path: &RelPath) -> u64 {
+        let parent = path.parent().unwrap_or_default();
+        if let Some(item) = self.shape.item_at(&parent)
+            && let Origin::Upper { ino, .. } = item.source
+        {
+            return ino;
+        }
+        let old = self.shape.old_directory(&parent);
+        old.and_then(|old| self.facts.at(&old)).map_or(0, Stat::ino)
     }
 
     fn live_inode_at(&self, path: &RelPath) -> u64 {
@@ -331,8 +344,9 @@ impl<'a> Planner<'a> {
         let mut done = std::collections::BTreeSet::new();
         for index in &self.shape.in_place {
             let item = &self.shape.items[*index];
+            let old = self.shape.old_item(*index);
             let (Origin::Upper { upper, .. }, Some(stat)) =
-                (&item.source, self.facts.at(&item.from))
+                (&item.source, self.facts.at(&old.from))
             else {
                 continue;
             };
@@ -348,13 +362,13 @@ impl<'a> Planner<'a> {
             let size = stat.identity.size;
             self.plan
                 .preimages
-                .push((item.from.clone(), size, keep.clone()));
+                .push((old.from.clone(), size, keep.clone()));
             self.plan.donors.push(donor.clone());
             self.plan.steps.rewrites.push(Rewrite {
                 volume: self.volume,
                 ino: stat.ino(),
                 before: Bytes {
-                    path: item.from.clone(),
+                    path: old.from.clone(),
                     source: keep,
                     size,
                 },
@@ -364,7 +378,7 @@ impl<'a> Planner<'a> {
                     size: after_size,
                 },
             });
-            self.set_all(item, stat.ino());
+            self.set_all(old, item, stat.ino());
         }
     }
 
@@ -378,12 +392,12 @@ impl<'a> Planner<'a> {
                 Origin::Gone => {}
                 Origin::Merged { .. } => {
                     if let Some(live) = item.live {
-                        self.set_all(item, live.ino);
+                        self.set_all(item, item, live.ino);
                     }
                 }
                 Origin::LiveData { ino, .. } => {
                     if item.live.is_some_and(|live| live.ino == *ino) {
-                        self.set_all(item, *ino);
+                        self.set_all(item, item, *ino);
                     }
                 }
                 Origin::Upper { ino, .. } => {
@@ -398,14 +412,44 @@ impl<'a> Planner<'a> {
         self.plan.steps.settings = std::mem::take(&mut self.settings).into_values().collect();
     }
 
+    /// What moves and is written or aged as well looks otherwise when it moves back, which is
+    /// before its bytes and times go back: it is told by its inode number alone.
+    fn know_by_number(&mut self) {
+        let steps = &mut self.plan.steps;
+        let aging = steps
+            .settings
+            .iter()
+            .filter(|s| s.mtime(&s.before) != s.mtime(&s.after));
+        let changing: std::collections::BTreeSet<u64> = aging
+            .map(|setting| setting.ino)
+            .chain(steps.rewrites.iter().map(|rewrite| rewrite.ino))
+            .collect();
+        for step in &mut steps.moves {
+            let objects = match step {
+                Move::Rename { object, .. } => vec![object],
+                Move::Exchange { old, new, .. } => vec![old, new],
+                _ => continue,
+            };
+            for object in objects {
+                if changing.contains(&object.ino) {
+                    object.state = None;
+                }
+            }
+        }
+    }
+
     /// Sets what differs between the states before and after of an inode that stays.
-    fn set_all(&mut self, item: &Item<'_>, ino: u64) {
-        let (Some(before), Some(after)) = (&item.change.before, &item.change.after) else {
+    fn set_all(&mut self, old_item: &Item<'_>, item: &Item<'_>, ino: u64) {
+        let (Some(before), Some(after)) = (&old_item.change.before, &item.change.after) else {
             return;
         };
         let mut before = before.meta.clone();
         // What the directory really has now: others may have worked in it.
-        if let Some(stat) = self.facts.at(&item.from).filter(|stat| stat.ino() == ino) {
+        if let Some(stat) = self
+            .facts
+            .at(&old_item.from)
+            .filter(|stat| stat.ino() == ino)
+        {
             before.mtime = stat.identity.mtime;
         }
         let mut aged = before.clone();
@@ -419,7 +463,7 @@ impl<'a> Planner<'a> {
         } else {
             (Attributes::All(before), Attributes::All(after.meta.clone()))
         };
-        let old = Some((item.from.clone(), old));
+        let old = Some((old_item.from.clone(), old));
         self.add_setting(ino, old, Some((item.path.clone(), new)));
     }
 
@@ -526,6 +570,15 @@ impl<'a> Planner<'a> {
 }
 
 impl Setting {
+    /// The time of modification that one side has, when both sides say.
+    fn mtime(&self, side: &Option<(RelPath, Attributes)>) -> Option<Timestamp> {
+        match (&self.before, &self.after, side) {
+            (Some(_), Some(_), Some((_, Attributes::All(meta)))) => Some(meta.mtime),
+            (Some(_), Some(_), Some((_, Attributes::Mtime(mtime)))) => Some(*mtime),
+            _ => None,
+        }
+    }
+
     /// How much it sets.
     fn rank(&self) -> u8 {
         let rank = |side: &Option<(RelPath, Attributes)>| match side {

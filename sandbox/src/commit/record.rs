@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use super::bytes::Damage;
 use super::crash_point;
 use super::intent::{Direction, Intent, MAX_INTENT_BYTES};
-use crate::fs::{Dir, write_durably};
+use crate::fs::{Dir, remove_tree, write_durably};
 
 /// A state of a transaction, named as its file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -177,6 +177,16 @@ impl Records {
             .map_err(self.error(from))?;
         renamed();
         self.dir.sync().map_err(self.error(to))
+    }
+
+    /// Removes everything in the transaction's directory but one record.
+    pub(super) fn clear_but(&self, state: State) -> Result<(), RecordError> {
+        for name in self.dir.names().map_err(self.error(state))? {
+            if name != state.file().as_bytes() {
+                remove_tree(self.dir.at(&name)).map_err(self.error(state))?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the record of a transaction that was taken back.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::facts::Facts;
 use super::item::{Item, Origin, Refusal};
 use crate::change::RelPath;
+use crate::fs::Stat;
 
 /// The old tree and its future.
 #[derive(Debug)]
@@ -14,14 +15,16 @@ pub(super) struct Shape<'a> {
     by_path: BTreeMap<&'a RelPath, usize>,
     /// Old path of each live object that moves, with the item that takes it.
     pub claimed: BTreeMap<RelPath, usize>,
-    /// The items that take one.
-    movers: BTreeSet<usize>,
+    /// The items that take one, with the old path.
+    movers: BTreeMap<usize, RelPath>,
     /// Old paths whose objects go out of the live tree.
     pub removed: BTreeSet<RelPath>,
     /// Items that are exchanged with the object at this old path (which is in `removed`).
     pub displacing: BTreeMap<usize, RelPath>,
     /// Items whose live inode stays and gets new bytes.
     pub in_place: BTreeSet<usize>,
+    /// Items in place whose inode is known from another item, under a name that goes.
+    stand_ins: BTreeMap<usize, usize>,
     /// Items that are one more name of a live inode, which has this item or old path.
     pub links: BTreeMap<usize, RelPath>,
 }
@@ -38,7 +41,8 @@ impl<'a> Shape<'a> {
             items,
             by_path: by_path.collect(),
             claimed: BTreeMap::new(),
-            movers: BTreeSet::new(),
+            movers: BTreeMap::new(),
+            stand_ins: BTreeMap::new(),
             removed: BTreeSet::new(),
             displacing: BTreeMap::new(),
             in_place: BTreeSet::new(),
@@ -66,18 +70,14 @@ impl<'a> Shape<'a> {
                 *names.entry(live.ino).or_default() += 1;
             }
         }
+        let old_stats = self.items.iter().filter_map(|item| facts.at(&item.from));
+        let by_inode: BTreeMap<u64, &Stat> = old_stats.map(|stat| (stat.ino(), stat)).collect();
         let mut inodes = BTreeSet::new();
         for item in self.items {
-            let Origin::Upper {
-                copy_of: Some(ino), ..
-            } = item.source
-            else {
+            let Some((ino, _)) = item.copy() else {
                 continue;
             };
-            let Some(stat) = facts
-                .at(&item.from)
-                .filter(|s| s.ino() == ino && s.is_file())
-            else {
+            let Some(stat) = by_inode.get(&ino).filter(|stat| stat.is_file()) else {
                 continue;
             };
             let outside = stat.identity.nlink > names.get(&ino).copied().unwrap_or(0);
@@ -85,15 +85,39 @@ impl<'a> Shape<'a> {
                 inodes.insert(ino);
             }
         }
+        let mut strays = Vec::new();
         for (index, item) in self.items.iter().enumerate() {
-            if let Origin::Upper {
-                copy_of: Some(ino), ..
-            } = item.source
-                && inodes.contains(&ino)
-                && facts.at(&item.from).is_some_and(|stat| stat.ino() == ino)
-            {
+            let Some((ino, _)) = item.copy().filter(|(ino, _)| inodes.contains(ino)) else {
+                continue;
+            };
+            if facts.at(&item.from).is_some_and(|stat| stat.ino() == ino) {
                 self.in_place.insert(index);
+            } else {
+                strays.push(index);
             }
+        }
+        strays.into_iter().for_each(|index| self.adopt(index));
+    }
+
+    /// A modified copy under a new name, of an inode of which another name goes and others stay:
+    /// the name moves, and the inode is written in place.
+    fn adopt(&mut self, stray: usize) {
+        let Some((ino, upper)) = self.items[stray].copy() else {
+            return;
+        };
+        let same = |index: &usize| self.items[*index].copy() == Some((ino, upper));
+        if self.in_place.iter().any(same) {
+            return;
+        }
+        let leaving = self.items.iter().enumerate().find(|(_, item)| {
+            item.source == Origin::Gone
+                && item.live.is_some_and(|live| live.ino == ino)
+                && !self.claimed.contains_key(&item.from)
+        });
+        if let Some((index, item)) = leaving {
+            self.in_place.insert(stray);
+            self.stand_ins.insert(stray, index);
+            self.claim(item.from.clone(), stray);
         }
     }
 
@@ -115,7 +139,7 @@ impl<'a> Shape<'a> {
             if let Origin::LiveData { data, .. } = &item.source
                 && gone.contains(data)
                 && !self.claimed.contains_key(data)
-                && !self.movers.contains(&index)
+                && !self.movers.contains_key(&index)
             {
                 self.claim(data.clone(), index);
             }
@@ -124,20 +148,30 @@ impl<'a> Shape<'a> {
 
     fn claim(&mut self, old: RelPath, index: usize) {
         if let std::collections::btree_map::Entry::Vacant(free) = self.claimed.entry(old) {
+            self.movers.insert(index, free.key().clone());
             free.insert(index);
-            self.movers.insert(index);
         }
     }
 
     /// Whether the item takes a live object from another place.
     pub fn is_mover(&self, index: usize) -> bool {
-        self.movers.contains(&index)
+        self.movers.contains_key(&index)
+    }
+
+    /// The old place of the live object that the item takes.
+    pub fn moved_from(&self, index: usize) -> Option<&RelPath> {
+        self.movers.get(&index)
+    }
+
+    /// The item that knows the state before of the live inode that this one keeps.
+    pub fn old_item(&self, index: usize) -> &'a Item<'a> {
+        &self.items[self.stand_ins.get(&index).copied().unwrap_or(index)]
     }
 
     /// Whether an object comes to the item's path in a step of its own.
     fn arrives(&self, index: usize) -> bool {
         let item = &self.items[index];
-        self.movers.contains(&index)
+        self.movers.contains_key(&index)
             || self.links.contains_key(&index)
             || match &item.source {
                 Origin::Gone | Origin::Merged { .. } => false,
@@ -216,7 +250,7 @@ impl<'a> Shape<'a> {
             let Origin::LiveData { data, .. } = &item.source else {
                 continue;
             };
-            if self.movers.contains(&index) {
+            if self.movers.contains_key(&index) {
                 continue;
             }
             match self.final_place(data) {

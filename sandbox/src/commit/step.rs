@@ -73,6 +73,8 @@ pub enum Move {
         name: Loc,
         /// Its inode number.
         ino: u64,
+        /// The inode number of the directory that the new name is in.
+        holder: u64,
     },
     /// Takes that name away again.
     Unlink {
@@ -82,6 +84,8 @@ pub enum Move {
         name: Loc,
         /// Its inode number.
         ino: u64,
+        /// The inode number of the directory that the name is in.
+        holder: u64,
     },
     /// Drops the undo area's name of an object that keeps names in the live tree, so that its
     /// number of names is right.
@@ -198,19 +202,23 @@ impl Move {
                 existing,
                 name,
                 ino,
+                holder,
             } => Self::Unlink {
                 existing,
                 name,
                 ino,
+                holder,
             },
             Self::Unlink {
                 existing,
                 name,
                 ino,
+                holder,
             } => Self::Link {
                 existing,
                 name,
                 ino,
+                holder,
             },
             Self::Release { name, ino, handle } => Self::Recall { name, ino, handle },
             Self::Recall { name, ino, handle } => Self::Release { name, ino, handle },
@@ -248,15 +256,5 @@ impl Steps {
             rewrites: self.rewrites.into_iter().rev().map(rewrite).collect(),
             settings: self.settings.into_iter().rev().map(setting).collect(),
         }
-    }
-
-    /// The number of steps.
-    pub fn len(&self) -> usize {
-        self.moves.len() + self.rewrites.len() + self.settings.len()
-    }
-
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }

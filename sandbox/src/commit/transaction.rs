@@ -13,16 +13,16 @@ use super::sync::{self, SyncError};
 pub enum TransactionError {
     /// A step could not be done; all others were taken back.
     #[error("{0}; everything was taken back")]
-    TakenBack(#[source] Failure),
+    TakenBack(#[source] Box<Failure>),
     /// A step could not be done, and then one could not be taken back. The record stays; recovery
     /// is needed.
     #[error("{failure}; and taking it back failed: {back}")]
     NotTakenBack {
         /// What failed first.
-        failure: Failure,
+        failure: Box<Failure>,
         /// What failed while taking it back.
         #[source]
-        back: Failure,
+        back: Box<Failure>,
     },
 }
 
@@ -51,17 +51,38 @@ pub(super) fn carry_out(
         return Ok(());
     };
     match give_up(sites, records, intent) {
-        Ok(()) => Err(TransactionError::TakenBack(failure)),
-        Err(back) => Err(TransactionError::NotTakenBack { failure, back }),
+        Ok(()) => Err(TransactionError::TakenBack(Box::new(failure))),
+        Err(back) => Err(TransactionError::NotTakenBack {
+            failure: Box::new(failure),
+            back: Box::new(back),
+        }),
     }
 }
 
-/// Does the steps and makes them durable.
-pub(super) fn forward(sites: &mut Sites, intent: &Intent, pass: Pass) -> Result<(), Failure> {
+/// Does the steps and makes them durable; gives how many moves there were to do.
+pub(super) fn forward(sites: &mut Sites, intent: &Intent, pass: Pass) -> Result<usize, Failure> {
     sites.forget_directories();
-    apply::apply(sites, &intent.steps, pass)?;
+    let moved = apply::apply(sites, &intent.steps, pass)?;
+    // Without it the receipt could be durable while the change is not.
     sync::after(sites, &intent.steps)?;
-    Ok(())
+    Ok(moved)
+}
+
+/// Completes an interrupted transaction; gives how many moves there were to do, or `None` when it
+/// could not be completed (no space, say) and was taken back instead. What is neither as before nor
+/// as after is an error, and nothing is touched from there on.
+pub(super) fn redo(
+    sites: &mut Sites,
+    records: &Records,
+    intent: &Intent,
+) -> Result<Option<usize>, Failure> {
+    match forward(sites, intent, Pass::Again) {
+        Ok(moves) => Ok(Some(moves)),
+        Err(Failure::Step(StepError::Failed { .. } | StepError::Displaced { .. })) => {
+            give_up(sites, records, intent).map(|()| None)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Decides, durably, that the transaction is taken back, and takes it back.

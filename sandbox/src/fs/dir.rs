@@ -90,6 +90,33 @@ impl Dir {
         nix::fcntl::openat2(&self.0, path, how)
     }
 
+    /// Opens a directory below, across mounts; links on the way are refused (`ELOOP`). For the
+    /// root of a scratchpad, which is made of several mounts.
+    pub fn enter(&self, path: &RelPath) -> Result<Self, Errno> {
+        let mut at = self.reopen()?;
+        for name in path.components() {
+            let how = OpenHow::new()
+                .flags(OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
+                .resolve(
+                    ResolveFlag::RESOLVE_BENEATH
+                        | ResolveFlag::RESOLVE_NO_SYMLINKS
+                        | ResolveFlag::RESOLVE_NO_MAGICLINKS,
+                );
+            at = nix::fcntl::openat2(&at.0, name, how).map(Self)?;
+        }
+        Ok(at)
+    }
+
+    /// Opens the directory that a descriptor of any kind names.
+    pub fn open_at(directory: BorrowedFd<'_>) -> Result<Self, Errno> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        nix::fcntl::openat(directory, ".", flags, Mode::empty()).map(Self)
+    }
+
+    fn reopen(&self) -> Result<Self, Errno> {
+        Self::open_at(self.0.as_fd())
+    }
+
     /// The names in the directory, without `.` and `..`, in no order.
     pub fn names(&self) -> Result<Vec<Vec<u8>>, Errno> {
         // A descriptor of its own: the position in a listing belongs to the open file.
@@ -118,6 +145,14 @@ impl Dir {
     /// Makes everything on this directory's filesystem durable. syncfs(2).
     pub fn sync_filesystem(&self) -> Result<(), Errno> {
         nix::unistd::syncfs(&self.0)
+    }
+}
+
+/// Takes a descriptor that was opened as a directory; one opened with `O_PATH` can be neither listed
+/// nor synced.
+impl From<OwnedFd> for Dir {
+    fn from(directory: OwnedFd) -> Self {
+        Self(directory)
     }
 }
 

@@ -1,30 +1,14 @@
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
+//! Audits of throwaway trees.
+
 use std::fs;
-use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use isconf_sandbox::change::{Change, ChangeSet, Digest, Metadata};
-use nix::sys::stat::SFlag;
 use tempfile::TempDir;
 
 use super::*;
 use crate::model::drift::{DriftKind, Field, Writer, WriterDeed};
-
-/// No extended attributes and no flags.
-struct Plain;
-
-impl AttributeReader for Plain {
-    fn read(
-        &self,
-        _parent: BorrowedFd<'_>,
-        _name: &OsStr,
-        _format: SFlag,
-    ) -> Result<(BTreeMap<Vec<u8>, Vec<u8>>, u32), Errno> {
-        Ok((BTreeMap::new(), 0))
-    }
-}
 
 fn path(text: &str) -> RelPath {
     RelPath::new(text).unwrap()
@@ -120,7 +104,6 @@ impl Host {
             times: false,
             thorough: false,
             is_ignored: &|_| false,
-            attributes: &Plain,
             now: in_an_hour(),
         };
         change(&mut request);
@@ -252,7 +235,6 @@ fn audit_can_be_limited_and_paths_ignored() {
         times: false,
         thorough: false,
         is_ignored: &|at| at.file_name() == Some(b"file"),
-        attributes: &Plain,
         now: in_an_hour(),
     };
     let audit = audit(&host.expected, &mut host.known, &request).unwrap();
@@ -280,7 +262,6 @@ fn missing_root_is_an_error() {
         times: false,
         thorough: false,
         is_ignored: &|_| false,
-        attributes: &Plain,
         now: in_an_hour(),
     };
     let failed = audit(&host.expected, &mut host.known, &request);
@@ -321,4 +302,16 @@ fn live_content_is_bounded_and_follows_nothing() {
     assert_eq!(live_content(root, &path("etc/link"), 100), None);
     assert_eq!(live_content(root, &path("etc"), 100), None);
     assert_eq!(live_content(root, &path("etc/none"), 100), None);
+}
+
+#[test]
+fn extended_attributes_are_compared() {
+    use isconf_sandbox::fs::{Dir, set_xattrs_exactly};
+    let mut host = Host::new();
+    let etc = Dir::open(&host.at("etc")).unwrap();
+    let tag = [(b"user.x".to_vec(), b"1".to_vec())].into();
+    set_xattrs_exactly(etc.at(b"file"), &tag).unwrap();
+    let audit = host.audit(|_| {});
+    let fields: Vec<_> = audit.drifts.iter().map(|d| d.fields.clone()).collect();
+    assert_eq!(fields, [vec![Field::Xattr(b"user.x".to_vec())]]);
 }

@@ -1,3 +1,5 @@
+//! The fold of change sets: cases, and the property that it is the final state.
+
 use std::collections::BTreeMap;
 
 use isconf_sandbox::change::{Digest, Metadata, Timestamp};

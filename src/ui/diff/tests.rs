@@ -1,15 +1,17 @@
+//! Content diffs: limits, secrets, what is not read.
+
 use super::super::sample::{change, file, path, symlink, unread};
 use super::*;
 
 struct Given(&'static [u8], &'static [u8]);
 
 impl ContentSource for Given {
-    fn before(&self, _path: &RelPath, limit: u64) -> Option<Vec<u8>> {
-        (self.0.len() as u64 <= limit).then(|| self.0.to_vec())
+    fn before(&self, _path: &RelPath) -> Option<Vec<u8>> {
+        Some(self.0.to_vec())
     }
 
-    fn after(&self, _path: &RelPath, limit: u64) -> Option<Vec<u8>> {
-        (self.1.len() as u64 <= limit).then(|| self.1.to_vec())
+    fn after(&self, _path: &RelPath) -> Option<Vec<u8>> {
+        Some(self.1.to_vec())
     }
 }
 
@@ -75,10 +77,10 @@ fn new_and_deleted_files_are_shown_only_when_asked_for() {
 fn content_that_did_not_change_is_not_read() {
     struct Never;
     impl ContentSource for Never {
-        fn before(&self, _path: &RelPath, _limit: u64) -> Option<Vec<u8>> {
+        fn before(&self, _path: &RelPath) -> Option<Vec<u8>> {
             panic!("read")
         }
-        fn after(&self, _path: &RelPath, _limit: u64) -> Option<Vec<u8>> {
+        fn after(&self, _path: &RelPath) -> Option<Vec<u8>> {
             panic!("read")
         }
     }

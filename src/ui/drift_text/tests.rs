@@ -1,3 +1,5 @@
+//! Drift as text and JSON.
+
 use std::time::Duration;
 
 use isconf_sandbox::change::{Digest, RelPath};
@@ -84,12 +86,12 @@ fn sample() -> Audit {
 struct Contents;
 
 impl ContentSource for Contents {
-    fn before(&self, path: &RelPath, _limit: u64) -> Option<Vec<u8>> {
+    fn before(&self, path: &RelPath) -> Option<Vec<u8>> {
         assert_eq!(path.as_bytes(), b"etc/motd");
         Some(b"one\ntwo\n".to_vec())
     }
 
-    fn after(&self, path: &RelPath, _limit: u64) -> Option<Vec<u8>> {
+    fn after(&self, path: &RelPath) -> Option<Vec<u8>> {
         assert_eq!(path.as_bytes(), b"etc/motd");
         Some(b"one\n2\n".to_vec())
     }

@@ -1,3 +1,5 @@
+//! The log, the history and the status as text and JSON.
+
 use isconf_sandbox::change::Digest;
 use isconf_sandbox::layout::TxId;
 

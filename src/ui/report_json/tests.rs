@@ -1,12 +1,16 @@
+//! Reports as JSON, against the schema and against the text.
+
 use serde_json::Value;
 
 use super::super::attributes::Detail;
 use super::super::page::escaped;
 use super::super::quantity::human_bytes;
 use super::super::report_text::report_text;
+use super::super::run_json::run_json;
 use super::super::sample::{SampleContents, bare, committed, conflicting, endings, view};
 use super::super::schema::assert_valid;
 use super::*;
+use crate::model::run::{Run, RunMode, RunOutcome};
 
 #[test]
 fn every_report_is_valid_against_the_schema() {

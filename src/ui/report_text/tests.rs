@@ -1,9 +1,13 @@
+//! Reports as text, against kept pages.
+
 use isconf_sandbox::change::ChangeSet;
 
 use super::super::sample::{
     SampleContents, bare, change, committed, conflicting, directory, endings, file, view,
 };
+use super::super::summary_text::run_closing_text;
 use super::*;
+use crate::model::run::{Run, RunMode, RunOutcome};
 
 fn text(report: &Report, detail: Detail) -> String {
     report_text(report, &view(detail), Some(&SampleContents))
@@ -33,7 +37,7 @@ fn summary_is_one_line() {
     assert_eq!(
         text(&committed(), Detail::Summary),
         "entry 12: committed: exec sh -c 'make install': \
-         19 paths +7 ~4 m2 -2 >2 =2, 3 effects, 1.22 s\n"
+         20 paths +7 ~4 m2 -3 >2 =2, 3 effects, 1.22 s\n"
     );
 }
 
@@ -92,7 +96,7 @@ fn what_is_over_the_limit_is_counted() {
         \x20 + /f1  file 0644 0:0, 0 B\n\
         \x20 … and 3 more; --all shows them\n\
         \x20 1 directory with only a new mtime\n\
-        \x20 6 paths: 5 added, 1 with only a new mtime; 0 B written\n\
+        \x20 6 paths: 5 added, 1 with only a new mtime\n\
         \x20 set up 0 s, run 0 s, collect 0 s\n\
         \x20 Exit status 0. Nothing was committed.\n"
     );
@@ -172,5 +176,31 @@ fn runs_end_with_a_sentence() {
     ];
     for (found, wanted) in table {
         assert_eq!(found, wanted);
+    }
+}
+
+proptest::proptest! {
+    /// Whatever bytes a name has, its change is one line, and nothing in it can move the cursor.
+    #[test]
+    fn any_name_is_one_harmless_line(
+        name in proptest::collection::vec(1_u8.., 1..40),
+        message in ".{0,20}",
+    ) {
+        let Ok(at) = RelPath::new(name) else {
+            return Ok(());
+        };
+        let added = isconf_sandbox::change::Change {
+            path: at,
+            ..change("x", None, Some(file(b"")))
+        };
+        let report = Report {
+            changes: ChangeSet::new(vec![added]).unwrap(),
+            message,
+            ..bare()
+        };
+        let text = text(&report, Detail::Normal);
+        let signed = text.lines().filter(|line| line.starts_with("  + /")).count();
+        proptest::prop_assert_eq!(signed, 1);
+        proptest::prop_assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{:?}", text);
     }
 }

@@ -2,6 +2,9 @@
 
 mod manifest;
 mod stage;
+mod crash;
+mod conflict;
+mod real;
 
 use std::path::Path;
 
@@ -44,11 +47,24 @@ fn check(work: impl Fn(&mut Stage)) {
     for place in places() {
         let mut stage = Stage::new(place.path(), make_live);
         work(&mut stage);
+        let (before, inodes) = manifest(stage.live());
         let landed = commit(&stage.layout, &stage.capture(), b"payload").unwrap();
         landed.finish().unwrap();
         let (live, _) = manifest(stage.live());
         let (native, _) = manifest(&stage.native());
-        assert_eq!(difference(&live, &native), "");
+        assert_eq!(difference(&live, &native), "", "committed");
+        assert!(recover(&stage.home(), stage.live()).unwrap().is_empty());
+        assert_eq!(kept(&stage.home()).unwrap()[0].payload, b"payload");
+        let undone = undo(&stage.home(), stage.live(), &stage.layout.tx, b"back").unwrap();
+        undone.finish().unwrap();
+        let (after, inodes_after) = manifest(stage.live());
+        assert_eq!(difference(&after, &before), "", "undone");
+        assert_eq!(inodes, inodes_after);
+        assert!(kept(&stage.home()).unwrap().is_empty());
+        assert!(recover(&stage.home(), stage.live()).unwrap().is_empty());
+        forget(&stage.home(), &stage.layout.tx).unwrap();
+        assert!(!stage.layout.directory.exists());
+        assert!(!stage.layout.volumes[0].scratch.exists());
     }
 }
 
@@ -141,4 +157,45 @@ fn a_file_with_names_outside_the_set_keeps_its_inode() {
 fn replacing_one_name_of_several_leaves_the_right_number_of_names() {
     check(|s| s.write("keep/x", b"another inode", false));
     check(|s| s.remove("keep/x2"));
+}
+
+#[test]
+fn a_file_that_is_open_for_writing_keeps_its_inode() {
+    for place in places() {
+        let mut stage = Stage::new(place.path(), make_live);
+        let (old, before) = manifest(stage.live());
+        let mut log = std::fs::OpenOptions::new()
+            .append(true)
+            .open(stage.live().join("a/one"))
+            .unwrap();
+        stage.write("a/one", b"1 and more", true);
+        let landed = commit(&stage.layout, &stage.capture(), b"").unwrap();
+        landed.finish().unwrap();
+        let (live, after) = manifest(stage.live());
+        assert_eq!(before[&path("a/one")], after[&path("a/one")]);
+        assert_eq!(difference(&live, &manifest(&stage.native()).0), "");
+        undo(&stage.home(), stage.live(), &stage.layout.tx, b"")
+            .unwrap()
+            .finish()
+            .unwrap();
+        assert_eq!(difference(&manifest(stage.live()).0, &old), "");
+        std::io::Write::write_all(&mut log, b"!").unwrap();
+        assert_eq!(std::fs::read(stage.live().join("a/one")).unwrap(), b"1!");
+    }
+}
+
+#[test]
+fn nasty_names_and_deep_trees() {
+    check(|s| {
+        s.write("new\nline", b"n", false);
+        s.write("back\\slash \u{1b}[31m", b"b", false);
+        s.write(&"x".repeat(255), b"long", false);
+        let mut deep = String::from("deep");
+        s.mkdir(&deep);
+        for _ in 0..60 {
+            deep += &format!("/{}", "y".repeat(40));
+            s.mkdir(&deep);
+        }
+        s.write(&format!("{deep}/end"), b"end", false);
+    });
 }

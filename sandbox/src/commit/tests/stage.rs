@@ -113,6 +113,10 @@ impl Stage {
         self.base.join("native")
     }
 
+    pub fn home(&self) -> PathBuf {
+        self.base.join("home")
+    }
+
     fn upper(&self) -> PathBuf {
         self.layout.volumes[0].upper()
     }
@@ -177,6 +181,7 @@ impl Stage {
         );
     }
 
+    #[allow(clippy::too_many_arguments, reason = "each is one field of a change")]
     fn put(
         &mut self,
         new: &RelPath,
@@ -390,7 +395,10 @@ impl Stage {
         std::fs::write(new.to_path_under(&self.upper()), b"stub").unwrap();
         let old = self.old(&data);
         let ino = self.identity(&old).unwrap().ino;
-        let after = node_of(self.live(), &old);
+        let after = match self.changes.get(&data) {
+            Some((change, _)) => change.after.clone(),
+            None => node_of(self.live(), &old),
+        };
         let source = Source::LiveData {
             path: new.clone(),
             data: old,
@@ -424,6 +432,7 @@ impl Stage {
             set: ChangeSet::new(changes).unwrap(),
             shown: ChangeSet::default(),
             provenance,
+            shown: ChangeSet::default(),
             since: self.since,
             findings: Vec::new(),
         }
@@ -455,7 +464,7 @@ fn settle_times(root: &Path) {
 
 /// A time that is later than every ctime so far, and not later than any to come: the ctime of a
 /// file made in a later tick of the kernel's clock.
-fn after_now(base: &Path) -> Timestamp {
+pub fn after_now(base: &Path) -> Timestamp {
     let probe = base.join("probe");
     let ctime = || {
         std::fs::write(&probe, b"").unwrap();

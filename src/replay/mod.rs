@@ -1,0 +1,41 @@
+//! The conductors: they take an entry from the journal through scratchpad, judgement and commit to
+//! the history, and know all the stages, which do not know each other. Not for the command line
+//! (`cli`). Upholds: each entry is wholly live and recorded, or not at all.
+//!
+//! ```text
+//! this_host ── settings, stores, host lock
+//! recover ── what an interrupted isconf left behind, first of all
+//! work ─> trial ─> judge ─> commit ─> settle          record: origin; update: targets
+//! ```
+
+mod this_host;
+mod judge;
+mod install;
+mod snapshot;
+mod work;
+mod contents;
+mod trial;
+mod congruence;
+mod payload;
+mod settle;
+mod commit;
+mod recover;
+mod record;
+mod update;
+mod undo;
+mod branches;
+mod inspect;
+
+pub use branches::{MoveError, fork, migrate};
+pub use commit::{MakeRealError, chain};
+pub use contents::Contents;
+pub use inspect::{Answer, InspectError, Question, inspect};
+pub use record::{Intention, Recorded, RecordingError, check_lock, exec, reboot, snap};
+pub use recover::{RecoveryError, Repaired, recover};
+pub use settle::SettleError;
+pub use snapshot::{Snapshot, SnapshotError, check, take};
+pub use this_host::ThisHost;
+pub use trial::TrialError;
+pub use undo::{LastChange, TakeBackError, discard, inverse, last_change, take_back};
+pub use update::{UpdateError, UpdateRequest, update};
+pub use work::WorkError;
