@@ -45,6 +45,9 @@ pub struct Sites {
     sites: Vec<Site>,
     open: Vec<OpenSite>,
     directories: HashMap<Loc, Rc<Dir>>,
+    /// The parent directories that were asked for last, one for each area: steps come in path
+    /// order, so that most have the same.
+    last: [Option<(Loc, Rc<Dir>)>; 2],
 }
 
 #[derive(Debug)]
@@ -99,6 +102,7 @@ impl Sites {
             sites,
             open,
             directories: HashMap::new(),
+            last: [None, None],
         })
     }
 
@@ -151,19 +155,32 @@ impl Sites {
     /// Closes what is kept open: paths lead elsewhere after a directory was moved.
     pub fn forget_directories(&mut self) {
         self.directories.clear();
+        self.last = [None, None];
     }
 
     /// The directory that holds a place, and the name there; the top itself is an empty name.
     pub fn parent(&mut self, loc: &Loc) -> Result<Parent, Errno> {
-        let (path, name) = match (loc.path.parent(), loc.path.file_name()) {
-            (Some(parent), Some(name)) => (parent, name.to_vec()),
-            _ => (RelPath::root(), Vec::new()),
+        let bytes = loc.path.as_bytes();
+        let split = bytes.iter().rposition(|b| *b == b'/');
+        let (above, name) = match split {
+            Some(at) => (&bytes[..at], &bytes[at + 1..]),
+            None => (&bytes[..0], bytes),
         };
-        let dir = self.dir(&Loc {
+        let name = name.to_vec();
+        if let Some((last, dir)) = &self.last[loc.area as usize]
+            && last.volume == loc.volume
+            && last.path.as_bytes() == above
+        {
+            let dir = Rc::clone(dir);
+            return Ok(Parent { dir, name });
+        }
+        let parent = Loc {
             volume: loc.volume,
             area: loc.area,
-            path,
-        })?;
+            path: loc.path.parent().unwrap_or_default(),
+        };
+        let dir = self.dir(&parent)?;
+        self.last[loc.area as usize] = Some((parent, Rc::clone(&dir)));
         Ok(Parent { dir, name })
     }
 
