@@ -362,3 +362,44 @@ fn wip_keeps_drafts_and_the_journals_end() {
     assert!(head.exists() && open().is_none());
     assert!(host.wip(base).is_empty());
 }
+
+#[test]
+#[ignore = "a measurement: cargo test --release -p isconf --lib -- --ignored --nocapture opening"]
+fn opening_a_journal_is_linear() {
+    for entries in [10_000_u32, 100_000] {
+        let host = Host::new();
+        let mut journal = host.journal();
+        let exec = EntryKind::Exec(Exec {
+            argv: vec![
+                "sh".into(),
+                "-c".into(),
+                "make -C /usr/local/src install".into(),
+            ],
+            cwd: "/root".into(),
+            umask: 0o22,
+            env: vec![
+                ("LANG".into(), "C".into()),
+                ("PATH".into(), "/usr/bin:/bin".into()),
+            ],
+            stdin: None,
+            network: Network::Host,
+        });
+        let drafts: Vec<_> = (0..entries).map(|n| draft(n as u8, exec.clone())).collect();
+        let begin = std::time::Instant::now();
+        journal.append(&host.lock, &drafts, &key()).unwrap();
+        let appended = begin.elapsed();
+        let begin = std::time::Instant::now();
+        let again = host.journal();
+        let opened = begin.elapsed();
+        assert_eq!(again.last(), journal.last());
+        let bytes = fs::metadata(again.chain().path()).unwrap().len();
+        let begin = std::time::Instant::now();
+        for seq in 1..=1000 {
+            again.signed_entry(seq).unwrap();
+        }
+        let each = begin.elapsed() / 1000;
+        println!(
+            "{entries} entries, {bytes} bytes: append {appended:?}, open {opened:?}, read an entry {each:?}"
+        );
+    }
+}

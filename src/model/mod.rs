@@ -16,6 +16,7 @@ mod lock_message;
 mod home;
 mod outcome;
 mod entry;
+mod manifest;
 mod receipt;
 
 pub use bytes::{Bytes, InvalidBytes};
@@ -25,6 +26,7 @@ pub use entry::{
 pub use hex::{Hex, InvalidHex, PublicKey, Signature};
 pub use home::Home;
 pub use lock_message::{EmptyMessage, LockMessage, MAX_MESSAGE_BYTES};
+pub use manifest::Manifest;
 pub use moment::{InvalidMoment, Moment};
 pub use names::{
     Author, BranchName, DomainName, HostName, InvalidName, MAX_HOST_BYTES, MAX_NAME_BYTES,
