@@ -8,7 +8,6 @@
 //!              └── here it has happened; the wip is removed last because it tells recovery so
 //! ```
 
-use crate::durable::crash_point;
 use crate::history::{History, HistoryError};
 use crate::identity::HostKey;
 use crate::journal::{Journal, JournalError, Wip, WipDraft};
@@ -16,6 +15,7 @@ use crate::lock::{BranchLock, Held, HostLock, LockError};
 use crate::model::{
     Author, BranchName, Deed, DomainName, Draft, EntryRef, Home, Moment, ReceiptBody,
 };
+use isconf_sandbox::commit::crash_point;
 
 /// The branch that is worked on, and the right to.
 #[derive(Debug, Clone, Copy)]

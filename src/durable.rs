@@ -145,19 +145,6 @@ fn path_aside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The environment variable that names the crash point at which to stop.
-const CRASH_AT: &str = "ISCONF_CRASH_AT";
-
-/// Stops the process, as a power cut would, when `ISCONF_CRASH_AT` is `name`. Every durable step
-/// has its point; the crash suite visits each.
-pub fn crash_point(name: &str) {
-    if std::env::var_os(CRASH_AT).is_some_and(|wanted| wanted == name) {
-        // SIGKILL and not exit: no destructor may run. It cannot fail for one's own process.
-        let _never_returns =
-            nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

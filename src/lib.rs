@@ -9,6 +9,7 @@
 
 pub mod model;
 pub mod durable;
+pub mod config;
 pub mod identity;
 pub mod store;
 pub mod chain;
@@ -17,3 +18,9 @@ pub mod history;
 pub mod lock;
 pub mod check_in;
 pub mod bundle;
+pub mod audit;
+pub mod replay;
+pub mod daemon;
+pub mod ui;
+pub mod cli;
+pub mod tour;

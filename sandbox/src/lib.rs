@@ -10,4 +10,13 @@
 pub mod change;
 pub mod layout;
 pub mod capture;
+pub mod mounts;
 pub mod child;
+pub mod upper;
+pub mod collect;
+pub mod fs;
+pub mod commit;
+mod sys;
+mod transaction;
+mod running;
+pub mod session;

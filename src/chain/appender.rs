@@ -6,12 +6,13 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
 use isconf_sandbox::change::Digest;
+use isconf_sandbox::commit::crash_point;
 
 use super::error::{ChainError, Fault};
 use super::file::{length_of, read_head};
 use super::record::{Frame, MAX_RECORD_BYTES, check_last};
 use super::{Chain, Head, RecordRef};
-use crate::durable::{self, FileError, crash_point};
+use crate::durable::{self, FileError};
 
 /// How many bytes are collected before they are written; an append of a few entries is one write.
 const BUFFER_BYTES: usize = 1024 * 1024;

@@ -197,6 +197,27 @@ impl Chain {
         appender.finish()
     }
 
+    /// Takes the last record off a chain with a head file, durably and at once: the head names the
+    /// end before it, and its bytes count as those of an append that never was. Does nothing to an
+    /// empty chain.
+    pub fn drop_last(&mut self) -> Result<(), ChainError> {
+        let Some(last) = self.records.last().cloned() else {
+            return Ok(());
+        };
+        let seq = self.len() - 1;
+        let id = self.id_of(seq).unwrap_or(self.genesis);
+        let head = Head {
+            seq,
+            id,
+            length: last.offset,
+        };
+        durable::replace(&self.place.head, head.to_text().as_bytes())?;
+        self.records.pop();
+        self.unacknowledged += self.length - last.offset;
+        self.length = last.offset;
+        Ok(())
+    }
+
     /// An error about record `seq`.
     pub(super) fn broken(&self, seq: u64, fault: Fault) -> ChainError {
         let offset = self.record(seq).map_or(self.length, |record| record.offset);

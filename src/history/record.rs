@@ -80,6 +80,41 @@ pub(super) fn receipt_body(body: &ReceiptBody) -> String {
     text.as_str().to_owned()
 }
 
+impl ReceiptBody {
+    /// The receipt as a record that stands alone. Its number is the largest there can be, since a
+    /// receipt may name any before its own.
+    pub fn to_record(&self) -> String {
+        let head = standalone_head();
+        let body = receipt_body(self);
+        let check = Digest::of(format!("{head}{body}").as_bytes());
+        format!("{head}{body}check = \"{check}\"\n")
+    }
+
+    /// Reads a record that stands alone.
+    pub fn from_record(record: &str) -> Result<Self, ReceiptFault> {
+        let changed = || ReceiptFault::Impossible("check");
+        let (checked, check) = record.rsplit_once("check = \"").ok_or_else(changed)?;
+        let check: Digest = check
+            .strip_suffix("\"\n")
+            .and_then(|c| c.parse().ok())
+            .ok_or_else(changed)?;
+        if Digest::of(checked.as_bytes()) != check {
+            return Err(changed());
+        }
+        parse_receipt(record.as_bytes()).map(|receipt| receipt.body)
+    }
+}
+
+/// The first three lines of a record that has no chain.
+fn standalone_head() -> String {
+    let zeroes = Digest::from_bytes([0; 32]);
+    format!(
+        "[[{}]]\nseq = {}\nprev = \"{zeroes}\"\n",
+        ChainKind::History.table(),
+        i64::MAX
+    )
+}
+
 /// Reads a receipt's record.
 pub(super) fn parse_receipt(record: &[u8]) -> Result<Receipt, ReceiptFault> {
     let row = Row::parse(record)?;

@@ -5,7 +5,7 @@ use isconf_sandbox::change::Digest;
 use isconf_sandbox::layout::TxId;
 
 use super::entries::{JournalError, check_field, record_error};
-use super::record::{parse_wip, wip_body};
+use super::record::{RecordFault, parse_wip, wip_body};
 use crate::chain::{Chain, ChainKind, Header, Place};
 use crate::durable;
 use crate::lock::HostLock;
@@ -18,6 +18,39 @@ pub struct WipDraft {
     pub draft: Draft,
     /// The transaction that has the undo copies; none when nothing was committed.
     pub tx: Option<TxId>,
+}
+
+impl WipDraft {
+    /// The draft as a record that stands alone.
+    pub fn to_record(&self) -> String {
+        let head = standalone_head();
+        let body = wip_body(self);
+        let check = Digest::of(format!("{head}{body}").as_bytes());
+        format!("{head}{body}check = \"{check}\"\n")
+    }
+
+    /// Reads a record that stands alone.
+    pub fn from_record(record: &str) -> Result<Self, RecordFault> {
+        let changed = || RecordFault::Impossible("check");
+        let (signed, check) = record.rsplit_once("check = \"").ok_or_else(changed)?;
+        let check: Digest = check
+            .strip_suffix("\"\n")
+            .and_then(|c| c.parse().ok())
+            .ok_or_else(changed)?;
+        if Digest::of(signed.as_bytes()) != check {
+            return Err(changed());
+        }
+        parse_wip(record.as_bytes())
+    }
+}
+
+/// The first three lines of a record that has no chain.
+fn standalone_head() -> String {
+    let zeroes = Digest::from_bytes([0; 32]);
+    format!(
+        "[[{}]]\nseq = 1\nprev = \"{zeroes}\"\n",
+        ChainKind::Wip.table()
+    )
 }
 
 /// A branch's drafts on this host.
@@ -103,6 +136,11 @@ impl Wip {
         self.chain
             .append(&[wip_body(wip)], &|digest| digest.to_string())?;
         Ok(())
+    }
+
+    /// Takes back the last draft, durably: it was undone.
+    pub fn drop_last(&mut self, _host: &HostLock) -> Result<(), JournalError> {
+        Ok(self.chain.drop_last()?)
     }
 
     /// Removes all drafts: they were checked in or discarded.

@@ -16,8 +16,13 @@ mod lock_message;
 mod home;
 mod outcome;
 mod entry;
-mod manifest;
 mod receipt;
+mod scratch_name;
+pub mod report;
+pub mod run;
+pub mod drift;
+pub mod contents;
+pub mod progress;
 
 pub use bytes::{Bytes, InvalidBytes};
 pub use entry::{
@@ -26,7 +31,6 @@ pub use entry::{
 pub use hex::{Hex, InvalidHex, PublicKey, Signature};
 pub use home::Home;
 pub use lock_message::{EmptyMessage, LockMessage, MAX_MESSAGE_BYTES};
-pub use manifest::Manifest;
 pub use moment::{InvalidMoment, Moment};
 pub use names::{
     Author, BranchName, DomainName, HostName, InvalidName, MAX_HOST_BYTES, MAX_NAME_BYTES,
@@ -34,3 +38,4 @@ pub use names::{
 };
 pub use outcome::{ChangeDigests, EffectSummary, Outcome};
 pub use receipt::{Deed, Receipt, ReceiptBody};
+pub use scratch_name::{InvalidScratchName, ScratchName};

@@ -8,10 +8,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use isconf_sandbox::change::Digest;
+use isconf_sandbox::commit::crash_point;
 use sha2::{Digest as _, Sha256};
 
 use super::blobs::{CHUNK_BYTES, Store, StoreError, TMP};
-use crate::durable::{self, FileError, PRIVATE_FILE_MODE, crash_point};
+use crate::durable::{self, FileError, PRIVATE_FILE_MODE};
 
 /// From this number of blobs on, one syncfs(2) is cheaper than a sync of each; below, a sync of the
 /// whole filesystem would wait for what others write.

@@ -26,12 +26,17 @@ impl Digest {
     }
 
     /// The digest of all that `reader` gives, in constant memory, with the number of bytes read.
-    pub fn of_reader(mut reader: impl Read) -> io::Result<(Self, u64)> {
+    pub fn of_reader(reader: impl Read) -> io::Result<(Self, u64)> {
+        Self::of_reader_by(reader, &mut vec![0; CHUNK_BYTES])
+    }
+
+    /// Like [`Digest::of_reader`] with the caller's buffer, which must not be empty: for many
+    /// small files.
+    pub fn of_reader_by(mut reader: impl Read, buffer: &mut [u8]) -> io::Result<(Self, u64)> {
         let mut hash = Sha256::new();
-        let mut buffer = vec![0; CHUNK_BYTES];
         let mut total = 0;
         loop {
-            match reader.read(&mut buffer) {
+            match reader.read(buffer) {
                 Ok(0) => return Ok((Self(hash.finalize().into()), total)),
                 Ok(n) => {
                     hash.update(&buffer[..n]);

@@ -150,6 +150,7 @@ pub struct Node {
     /// Its attributes.
     pub meta: Metadata,
     /// The first path (in path order) of this change set that is the same inode; `None` for that
-    /// first path itself and for files with no second name in the set.
+    /// first path itself and for files with no second name in the set. A new name of a file that
+    /// is not in the set, because nothing else of it changed, has that file's path.
     pub link_of: Option<RelPath>,
 }

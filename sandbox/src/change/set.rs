@@ -56,6 +56,12 @@ impl ChangeSet {
         }
     }
 
+    /// Takes changes that are known to be in order, each path once.
+    pub(super) fn in_order(changes: Vec<Change>) -> Self {
+        debug_assert!(changes.windows(2).all(|w| w[0].path < w[1].path));
+        Self { changes }
+    }
+
     /// The changes in path order.
     pub fn changes(&self) -> &[Change] {
         &self.changes

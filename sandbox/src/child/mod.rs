@@ -1,5 +1,31 @@
-//! What runs inside the scratchpad, from clone to exit. Not for mounts (see `mounts`).
+//! What runs inside the scratchpad, from clone to exit, and who watches it. Not for mounts (see
+//! `mounts`). Upholds: whatever was started inside is gone when the scratchpad is.
+//!
+//! ```text
+//! supervisor ──clone──> init (pid 1 inside: mounts, then waits for orders)
+//!     │  └────clone──> command (joins init's namespaces, gives up rights, executes)
+//!     └── waits: command's end · notifications (watcher) · signals
+//! ```
 
 mod request;
+mod message;
+mod init;
+mod command;
+mod rules;
+mod filter;
+mod naming;
+mod watcher;
+mod leftover;
+mod signals;
+mod terminal;
 
+pub use command::StartError;
+pub use init::{InitError, MountError};
 pub use request::{Effect, EffectKind, EffectOutcome, Exit, Phases, Request, Stream};
+
+pub(crate) use command::{Isolation, Started, kill, start};
+pub(crate) use init::Init;
+pub(crate) use leftover::leftover_processes;
+pub(crate) use signals::{Arrived, HeldSignals};
+pub(crate) use terminal::Foreground;
+pub(crate) use watcher::{Tally, Watcher};

@@ -2,6 +2,10 @@
 //! state lies and what the live side looked like. Plain data. Upholds: nothing re-reads the upper
 //! layer to decide what changed.
 
+mod codec;
+
+pub use codec::{put_identity, take_identity};
+
 use crate::change::{ChangeSet, RelPath, Timestamp};
 
 /// A change set with, for each change (same index), its provenance.
@@ -11,6 +15,8 @@ pub struct Capture {
     pub set: ChangeSet,
     /// One for each change of `set`, in the same order.
     pub provenance: Vec<Provenance>,
+    /// What changed on volumes that are shown and not committed. No path is in both sets.
+    pub shown: ChangeSet,
     /// When the scratchpad was made: `CLOCK_REALTIME_COARSE` just before the mounts. A live inode
     /// with `ctime >= since` was changed meanwhile.
     pub since: Timestamp,
@@ -30,6 +36,9 @@ pub struct Provenance {
     pub live: Option<LiveIdentity>,
     /// That old place.
     pub live_path: RelPath,
+    /// For a renamed object only: the live object at the new place, which the rename replaced;
+    /// `None` when nothing was there.
+    pub replaced: Option<LiveIdentity>,
 }
 
 /// Where the new state of a changed path lies.
@@ -55,7 +64,8 @@ pub enum Source {
         path: RelPath,
     },
     /// A file whose attributes, place or number of names changed while its data is still that of
-    /// the live inode (`trusted.overlay.metacopy`, or a copy that was found equal).
+    /// the live inode (`trusted.overlay.metacopy`, or a copy that was found equal). A change
+    /// without state before or `moved_from` is a new name of the live inode at `data`.
     LiveData {
         /// Path below the volume's upper layer.
         path: RelPath,
@@ -95,7 +105,7 @@ pub struct Finding {
 /// Why something in the scratchpad is not part of the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FindingReason {
-    /// It lies on a volume that is shown and not committed.
+    /// The volume mounted here is shown and not committed; its changes are in `shown`.
     ShowOnly,
     /// A socket's name is useless without the process that bound it.
     SocketOfEndedProcess,

@@ -1,0 +1,259 @@
+//! The bytes of a capture, for a scratchpad that is kept: docs/formats.md has them.
+
+use super::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source};
+use crate::change::{ChangeSet, DecodeError, Reader, Writer};
+
+const MAGIC: &str = "isconf capture\n";
+const VERSION: u16 = 1;
+
+/// The fewest bytes of a provenance: volume, source, two marks of presence, path.
+const MIN_PROVENANCE_BYTES: usize = 8 + 1 + 1 + 8 + 1;
+/// The fewest bytes of a finding: path and reason.
+const MIN_FINDING_BYTES: usize = 8 + 1;
+
+impl Capture {
+    /// The bytes of the capture.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::begin(MAGIC, VERSION);
+        writer.bytes(&self.set.encode());
+        writer.bytes(&self.shown.encode());
+        writer.timestamp(self.since);
+        writer.count(self.provenance.len());
+        for provenance in &self.provenance {
+            put_provenance(&mut writer, provenance);
+        }
+        writer.count(self.findings.len());
+        for finding in &self.findings {
+            writer.path(&finding.path);
+            writer.u8(match finding.reason {
+                FindingReason::ShowOnly => 1,
+                FindingReason::SocketOfEndedProcess => 2,
+                FindingReason::LiveChanged => 3,
+            });
+        }
+        writer.into_bytes()
+    }
+
+    /// Reads what [`Capture::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::begin(bytes, MAGIC, VERSION)?;
+        let set = ChangeSet::decode(reader.bytes("bytes of a change set", bytes.len())?)?;
+        let shown = ChangeSet::decode(reader.bytes("bytes of a change set", bytes.len())?)?;
+        let since = reader.timestamp()?;
+        let at = reader.at();
+        let count = reader.count("provenances", MIN_PROVENANCE_BYTES)?;
+        if count != set.len() {
+            return Err(DecodeError::Value {
+                what: "number of provenances, one for each change",
+                value: count as u64,
+                at,
+            });
+        }
+        let provenance = (0..count)
+            .map(|_| take_provenance(&mut reader))
+            .collect::<Result<_, _>>()?;
+        let count = reader.count("findings", MIN_FINDING_BYTES)?;
+        let findings = (0..count)
+            .map(|_| take_finding(&mut reader))
+            .collect::<Result<_, _>>()?;
+        reader.end()?;
+        Ok(Self {
+            set,
+            provenance,
+            shown,
+            since,
+            findings,
+        })
+    }
+}
+
+fn put_provenance(writer: &mut Writer, provenance: &Provenance) {
+    writer.count(provenance.volume);
+    put_source(writer, &provenance.source);
+    writer.option(provenance.live.as_ref(), put_identity);
+    writer.path(&provenance.live_path);
+    writer.option(provenance.replaced.as_ref(), put_identity);
+}
+
+fn take_provenance(reader: &mut Reader<'_>) -> Result<Provenance, DecodeError> {
+    let at = reader.at();
+    let volume = reader.u64()?;
+    Ok(Provenance {
+        volume: usize::try_from(volume).map_err(|_| DecodeError::Value {
+            what: "index of a volume",
+            value: volume,
+            at,
+        })?,
+        source: take_source(reader)?,
+        live: reader.option(take_identity)?,
+        live_path: reader.path()?,
+        replaced: reader.option(take_identity)?,
+    })
+}
+
+fn put_source(writer: &mut Writer, source: &Source) {
+    match source {
+        Source::Gone => writer.u8(1),
+        Source::Upper { path, ino, origin } => {
+            writer.u8(2);
+            writer.path(path);
+            writer.u64(*ino);
+            writer.option(*origin, Writer::u64);
+        }
+        Source::MergedDirectory { path } => {
+            writer.u8(3);
+            writer.path(path);
+        }
+        Source::LiveData { path, data, ino } => {
+            writer.u8(4);
+            writer.path(path);
+            writer.path(data);
+            writer.u64(*ino);
+        }
+    }
+}
+
+fn take_source(reader: &mut Reader<'_>) -> Result<Source, DecodeError> {
+    Ok(match reader.u8()? {
+        1 => Source::Gone,
+        2 => Source::Upper {
+            path: reader.path()?,
+            ino: reader.u64()?,
+            origin: reader.option(Reader::u64)?,
+        },
+        3 => Source::MergedDirectory {
+            path: reader.path()?,
+        },
+        4 => Source::LiveData {
+            path: reader.path()?,
+            data: reader.path()?,
+            ino: reader.u64()?,
+        },
+        tag => return Err(reader.unknown("source", tag)),
+    })
+}
+
+/// Puts what tells a live object from others.
+pub fn put_identity(writer: &mut Writer, identity: &LiveIdentity) {
+    writer.u64(identity.ino);
+    writer.u64(identity.nlink);
+    writer.timestamp(identity.ctime);
+    writer.timestamp(identity.mtime);
+    writer.u64(identity.size);
+    writer.u32(identity.mode);
+}
+
+/// Takes what tells a live object from others.
+pub fn take_identity(reader: &mut Reader<'_>) -> Result<LiveIdentity, DecodeError> {
+    Ok(LiveIdentity {
+        ino: reader.u64()?,
+        nlink: reader.u64()?,
+        ctime: reader.timestamp()?,
+        mtime: reader.timestamp()?,
+        size: reader.u64()?,
+        mode: reader.u32()?,
+    })
+}
+
+fn take_finding(reader: &mut Reader<'_>) -> Result<Finding, DecodeError> {
+    let path = reader.path()?;
+    let reason = match reader.u8()? {
+        1 => FindingReason::ShowOnly,
+        2 => FindingReason::SocketOfEndedProcess,
+        3 => FindingReason::LiveChanged,
+        tag => return Err(reader.unknown("reason of a finding", tag)),
+    };
+    Ok(Finding { path, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::change::arbitrary::{change_set, path, timestamp};
+
+    fn identity() -> impl Strategy<Value = LiveIdentity> {
+        (any::<(u64, u64, u64, u32)>(), timestamp(), timestamp()).prop_map(
+            |((ino, nlink, size, mode), ctime, mtime)| LiveIdentity {
+                ino,
+                nlink,
+                ctime,
+                mtime,
+                size,
+                mode,
+            },
+        )
+    }
+
+    fn source() -> impl Strategy<Value = Source> {
+        prop_oneof![
+            Just(Source::Gone),
+            (path(), any::<u64>(), any::<Option<u64>>())
+                .prop_map(|(path, ino, origin)| Source::Upper { path, ino, origin }),
+            path().prop_map(|path| Source::MergedDirectory { path }),
+            (path(), path(), any::<u64>()).prop_map(|(path, data, ino)| Source::LiveData {
+                path,
+                data,
+                ino
+            }),
+        ]
+    }
+
+    fn provenance() -> impl Strategy<Value = Provenance> {
+        let live = proptest::option::of(identity());
+        let replaced = proptest::option::of(identity());
+        (0..9usize, source(), live, path(), replaced).prop_map(
+            |(volume, source, live, live_path, replaced)| Provenance {
+                volume,
+                source,
+                live,
+                live_path,
+                replaced,
+            },
+        )
+    }
+
+    prop_compose! {
+        fn capture()(
+            set in change_set(),
+            shown in change_set(),
+            since in timestamp(),
+            provenance in proptest::collection::vec(provenance(), 12),
+            found in proptest::collection::vec((path(), 0..3usize), 0..4),
+        ) -> Capture {
+            let reasons = [
+                FindingReason::ShowOnly,
+                FindingReason::SocketOfEndedProcess,
+                FindingReason::LiveChanged,
+            ];
+            let finding = |(path, reason)| Finding { path, reason: reasons[reason] };
+            Capture {
+                provenance: provenance[..set.len()].to_vec(),
+                set,
+                shown,
+                since,
+                findings: found.into_iter().map(finding).collect(),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_capture_is_read_as_it_was_written(capture in capture()) {
+            prop_assert_eq!(Capture::decode(&capture.encode()).unwrap(), capture);
+        }
+
+        #[test]
+        fn damage_is_refused_or_another_canonical_capture(
+            capture in capture(), at in any::<prop::sample::Index>(), byte: u8,
+        ) {
+            let mut bytes = capture.encode();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(other) = Capture::decode(&bytes) {
+                prop_assert_eq!(other.encode(), bytes);
+            }
+        }
+    }
+}

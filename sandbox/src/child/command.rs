@@ -1,0 +1,396 @@
+//! Starts one command in the scratchpad: prepares everything, clones, and in the clone joins the
+//! namespaces, gives up rights and executes. Not for waiting for it (see `session`). Upholds:
+//! filters come before rights are given up, so that `no_new_privs` stays off and setuid programs
+//! work inside.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::SigSet;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::waitpid;
+use nix::unistd::chdir;
+
+use super::filter::filter;
+use super::init::Init;
+use super::message::Report;
+use super::request::{Request, Stream};
+use crate::sys::channel;
+use crate::sys::clone::{Cloned, clone_process, send_signal};
+use crate::sys::process::{self, Program};
+use crate::sys::seccomp::{self, Instruction};
+
+/// Why a command did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The request has no program.
+    #[error("no command is given")]
+    Empty,
+    /// An argument, a variable or the working directory contains a NUL byte.
+    #[error("a NUL byte in {0:?}")]
+    Nul(OsString),
+    /// No such program.
+    #[error("{}: command not found", program.display())]
+    NotFound {
+        /// As it was given.
+        program: OsString,
+    },
+    /// The program is there and cannot be executed.
+    #[error("cannot execute {}", program.display())]
+    Execute {
+        /// As it was given.
+        program: OsString,
+        /// The kernel's answer.
+        #[source]
+        source: Errno,
+    },
+    /// The working directory cannot be entered.
+    #[error("cannot enter the working directory {}", path.display())]
+    Cwd {
+        /// The directory.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: Errno,
+    },
+    /// A preparation in the new process failed.
+    #[error("cannot {operation} for the command")]
+    Stage {
+        /// What was tried.
+        operation: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: Errno,
+    },
+}
+
+impl StartError {
+    /// What a shell answers in its place: 127 for a program that is not there, else 126.
+    pub fn shell_status(&self) -> u8 {
+        match self {
+            Self::NotFound { .. } => 127,
+            Self::Empty
+            | Self::Nul(_)
+            | Self::Execute { .. }
+            | Self::Cwd { .. }
+            | Self::Stage { .. } => 126,
+        }
+    }
+
+    /// The kernel's answer; `EINVAL` for what was not even tried.
+    pub fn errno(&self) -> Errno {
+        match self {
+            Self::NotFound { .. } => Errno::ENOENT,
+            Self::Empty | Self::Nul(_) => Errno::EINVAL,
+            Self::Execute { source, .. }
+            | Self::Cwd { source, .. }
+            | Self::Stage { source, .. } => *source,
+        }
+    }
+}
+
+/// The capabilities a command keeps (capabilities(7)): CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL,
+/// SETGID, SETUID, SETPCAP, LINUX_IMMUTABLE, NET_BIND_SERVICE, IPC_LOCK, IPC_OWNER, SYS_CHROOT,
+/// SYS_PTRACE, SYS_NICE, MKNOD, LEASE, AUDIT_WRITE, SETFCAP. With these package installations
+/// work; none of them reaches out of the namespaces.
+const KEPT_CAPABILITIES: [u32; 19] = [
+    0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 14, 15, 18, 19, 23, 27, 28, 29, 31,
+];
+
+/// Where execvp(3) of glibc looks when `PATH` is not set.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+
+/// What the kernel offers to fence a command in, besides namespaces and capabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Isolation {
+    /// Whether system calls are watched.
+    pub watches: bool,
+    /// Whether Landlock scopes are used.
+    pub scopes: bool,
+}
+
+impl Isolation {
+    /// What this kernel can do.
+    pub(crate) fn probe() -> Self {
+        Self {
+            watches: seccomp::has_user_notification(),
+            scopes: process::landlock_abi() >= process::LANDLOCK_ABI_WITH_SCOPES,
+        }
+    }
+}
+
+/// A command that runs.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub process: Cloned,
+    /// Where its rare system calls are notified.
+    pub listener: Option<OwnedFd>,
+}
+
+/// What the clone does in turn; the number crosses the channel when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum Stage {
+    Join,
+    Streams,
+    Scopes,
+    Watch,
+    Cwd,
+    Rights,
+    Signals,
+    Execute,
+}
+
+impl Stage {
+    const ALL: [(Self, &'static str); 8] = [
+        (Self::Join, "join the scratchpad's namespaces"),
+        (Self::Streams, "set up the standard streams"),
+        (Self::Scopes, "restrict signals and sockets"),
+        (Self::Watch, "install the system call filter"),
+        (Self::Cwd, "enter the working directory"),
+        (Self::Rights, "give up capabilities"),
+        (Self::Signals, "reset signals and descriptors"),
+        (Self::Execute, "execute the program"),
+    ];
+}
+
+/// Everything the clone uses, made before it.
+struct Prepared<'a> {
+    init: BorrowedFd<'a>,
+    channel: BorrowedFd<'a>,
+    rules: Option<BorrowedFd<'a>>,
+    filter: Option<&'a [Instruction]>,
+    streams: [Option<&'a Stream>; 3],
+    cwd: CString,
+    umask: Mode,
+    signals: SigSet,
+    capabilities: u64,
+    program: Program,
+}
+
+/// Starts the command. `signals` is the mask it starts with.
+pub(crate) fn start(
+    init: &Init,
+    request: &Request,
+    isolation: Isolation,
+    signals: SigSet,
+) -> Result<Started, StartError> {
+    let (ours, theirs) = socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )
+    .map_err(failed("make a socket pair"))?;
+    let rules = isolation
+        .scopes
+        .then(process::landlock_scopes)
+        .transpose()
+        .map_err(failed("restrict signals and sockets"))?;
+    let filter = isolation.watches.then(filter);
+    let mut prepared = Prepared {
+        init: init.pidfd(),
+        channel: theirs.as_fd(),
+        rules: rules.as_ref().map(AsFd::as_fd),
+        filter: filter.as_deref(),
+        streams: [&request.stdin, &request.stdout, &request.stderr].map(Some),
+        cwd: c_string(request.cwd.as_os_str())?,
+        umask: Mode::from_bits_truncate(request.umask),
+        signals,
+        capabilities: KEPT_CAPABILITIES.iter().fold(0, |mask, n| mask | 1 << n),
+        program: program(request)?,
+    };
+    let process = clone_into(init, &mut || run(&mut prepared))?;
+    drop(prepared);
+    drop(theirs);
+    let (listener, failure) = listen(&ours)?;
+    match failure {
+        None => Ok(Started { process, listener }),
+        Some((stage, errno)) => {
+            // It is about to end by itself; a failed wait means that it is gone already.
+            let _ = waitpid(process.pid, None);
+            Err(describe(stage, errno, request))
+        }
+    }
+}
+
+/// Ends the process by `SIGKILL`.
+pub(crate) fn kill(process: &Cloned) -> Result<(), Errno> {
+    send_signal(process.pidfd.as_fd(), libc::SIGKILL)
+}
+
+fn failed(operation: &'static str) -> impl Fn(Errno) -> StartError {
+    move |source| StartError::Stage { operation, source }
+}
+
+/// Clones into init's pid namespace. A process's pid namespace is fixed when it is made, so this
+/// thread says for a moment that its children go there (pid_namespaces(7)); no other thread is
+/// concerned. The alternative, an intermediate process that joins and clones with `CLONE_PARENT`,
+/// costs one process more for each command.
+fn clone_into(init: &Init, job: &mut dyn FnMut() -> i32) -> Result<Cloned, StartError> {
+    let own = open(
+        c"/proc/thread-self/ns/pid",
+        OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(failed("open the own pid namespace"))?;
+    setns(init.pidfd(), CloneFlags::CLONE_NEWPID)
+        .map_err(failed("join the scratchpad's pid namespace"))?;
+    let cloned = clone_process(CloneFlags::empty(), job);
+    setns(own, CloneFlags::CLONE_NEWPID).map_err(failed("go back to the own pid namespace"))?;
+    cloned.map_err(failed("make a process"))
+}
+
+/// Reads what the command has to say until it executes or fails.
+fn listen(channel: &OwnedFd) -> Result<(Option<OwnedFd>, Option<(u32, Errno)>), StartError> {
+    let mut listener = None;
+    loop {
+        let message = match channel::receive(channel.as_fd()) {
+            Err(Errno::EINTR) => continue,
+            received => received.map_err(failed("talk to the new process"))?,
+        };
+        if message.length == 0 {
+            return Ok((listener, None));
+        }
+        match Report::from_bytes(message.bytes) {
+            Some(Report::Watched) => listener = message.descriptor,
+            Some(Report::Failed { at, errno }) => return Ok((listener, Some((at, errno)))),
+            Some(Report::Ready | Report::Busy) | None => {
+                return Err(failed("understand the new process")(Errno::EPROTO));
+            }
+        }
+    }
+}
+
+fn describe(stage: u32, errno: Errno, request: &Request) -> StartError {
+    let program = || request.argv.first().cloned().unwrap_or_default();
+    let known = Stage::ALL.iter().find(|(s, _)| *s as u32 == stage);
+    match known {
+        Some((Stage::Cwd, _)) => StartError::Cwd {
+            path: request.cwd.clone(),
+            source: errno,
+        },
+        Some((Stage::Execute, _)) if errno == Errno::ENOENT => {
+            StartError::NotFound { program: program() }
+        }
+        Some((Stage::Execute, _)) => StartError::Execute {
+            program: program(),
+            source: errno,
+        },
+        Some((_, operation)) => failed(operation)(errno),
+        None => failed("prepare the new process")(errno),
+    }
+}
+
+fn c_string(text: &OsStr) -> Result<CString, StartError> {
+    CString::new(text.as_bytes()).map_err(|_| StartError::Nul(text.to_owned()))
+}
+
+fn program(request: &Request) -> Result<Program, StartError> {
+    let name = request.argv.first().ok_or(StartError::Empty)?;
+    let argv = request.argv.iter().map(|a| c_string(a));
+    let environment = request.env.iter().map(|(key, value)| {
+        let mut text = key.clone();
+        text.push("=");
+        text.push(value);
+        c_string(&text)
+    });
+    let path = request.env.iter().find(|(key, _)| key == "PATH");
+    let path = path.map_or(DEFAULT_PATH, |(_, value)| value.as_bytes());
+    Ok(Program::new(
+        candidates(name, path)?,
+        argv.collect::<Result<_, _>>()?,
+        environment.collect::<Result<_, _>>()?,
+    ))
+}
+
+/// The paths to try, as execvp(3) does: the name itself if it has a slash, else in each directory
+/// of `path`, where an empty one is the working directory.
+fn candidates(name: &OsStr, path: &[u8]) -> Result<Vec<CString>, StartError> {
+    if name.is_empty() {
+        return Ok(Vec::new());
+    }
+    if name.as_bytes().contains(&b'/') {
+        return Ok(vec![c_string(name)?]);
+    }
+    path.split(|b| *b == b':')
+        .map(|directory| {
+            let mut bytes = directory.to_vec();
+            if !bytes.is_empty() {
+                bytes.push(b'/');
+            }
+            bytes.extend_from_slice(name.as_bytes());
+            c_string(&OsString::from_vec(bytes))
+        })
+        .collect()
+}
+
+/// The clone's way to exec. Runs in the clone: no allocation, no lock (`clone_process`).
+fn run(prepared: &mut Prepared<'_>) -> i32 {
+    let (stage, errno) = match become_ready(prepared) {
+        Ok(()) => (Stage::Execute, prepared.program.execute()),
+        Err(failure) => failure,
+    };
+    let at = stage as u32;
+    // If the supervisor is gone there is nobody to tell.
+    let _ = channel::send(
+        prepared.channel,
+        &Report::Failed { at, errno }.to_bytes(),
+        None,
+    );
+    127
+}
+
+fn become_ready(prepared: &mut Prepared<'_>) -> Result<(), (Stage, Errno)> {
+    let at = |stage| move |errno| (stage, errno);
+    let namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+    setns(prepared.init, namespaces).map_err(at(Stage::Join))?;
+    set_streams(&prepared.streams).map_err(at(Stage::Streams))?;
+    if let Some(rules) = prepared.rules {
+        process::landlock_restrict(rules).map_err(at(Stage::Scopes))?;
+    }
+    if let Some(filter) = prepared.filter {
+        let listener = seccomp::install(filter).map_err(at(Stage::Watch))?;
+        let watched = Report::Watched.to_bytes();
+        channel::send(prepared.channel, &watched, Some(listener.as_fd()))
+            .map_err(at(Stage::Watch))?;
+    }
+    umask(prepared.umask);
+    chdir(prepared.cwd.as_c_str()).map_err(at(Stage::Cwd))?;
+    process::keep_capabilities(prepared.capabilities).map_err(at(Stage::Rights))?;
+    process::reset_signal_actions();
+    process::close_on_exec_from_3().map_err(at(Stage::Signals))?;
+    prepared
+        .signals
+        .thread_set_mask()
+        .map_err(at(Stage::Signals))
+}
+
+/// Puts the three streams in place. All sources are first copied out of the way, because one may
+/// have the number of another's place.
+fn set_streams(streams: &[Option<&Stream>; 3]) -> Result<(), Errno> {
+    let mut sources: [Option<RawFd>; 3] = [None; 3];
+    for (source, stream) in sources.iter_mut().zip(streams) {
+        *source = match stream {
+            None | Some(Stream::Inherit) => None,
+            Some(Stream::Given(fd)) => Some(process::duplicate_high(fd.as_raw_fd())?),
+            Some(Stream::Null) => {
+                let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
+                let null = open(c"/dev/null", flags, Mode::empty())?;
+                Some(process::duplicate_high(null.as_raw_fd())?)
+            }
+        };
+    }
+    for (number, source) in (0..).zip(sources) {
+        if let Some(source) = source {
+            process::duplicate_to(source, number)?;
+        }
+    }
+    Ok(())
+}

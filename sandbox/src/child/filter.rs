@@ -1,0 +1,205 @@
+//! Compiles the rules into a seccomp filter (seccomp(2), linux/filter.h). Pure. Not for what is
+//! watched (see `rules`). Upholds: everything that is not watched is allowed, and costs nothing:
+//! the kernel remembers system calls that a filter allows whatever their arguments.
+//!
+//! System calls of a foreign architecture (a 32-bit program on a 64-bit kernel) are allowed
+//! without being watched: refusing them would break such programs, and capabilities, namespaces
+//! and read-only mounts hold for them as well. What is lost is the line in the report.
+
+use super::rules::{Aim, NODES, OPENS, PORTS, RARE, Rule};
+use crate::sys::seccomp::Instruction;
+
+/// `AUDIT_ARCH_X86_64` of linux/audit.h.
+#[cfg(target_arch = "x86_64")]
+const NATIVE: u32 = 0xc000_003e;
+/// `AUDIT_ARCH_AARCH64` of linux/audit.h.
+#[cfg(target_arch = "aarch64")]
+const NATIVE: u32 = 0xc000_00b7;
+
+/// Offsets in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+
+/// The lower half of an argument (both architectures are little-endian).
+const fn argument(index: usize) -> u32 {
+    16 + 8 * index as u32
+}
+
+/// `BPF_LD | BPF_W | BPF_ABS`, `BPF_ALU | BPF_AND | BPF_K`, `BPF_JMP | BPF_J* | BPF_K`,
+/// `BPF_RET | BPF_K`.
+const LOAD: u16 = 0x20;
+const AND: u16 = 0x54;
+const IF_EQUAL: u16 = 0x15;
+const IF_BITS: u16 = 0x45;
+const IF_AT_LEAST: u16 = 0x35;
+const RETURN: u16 = 0x06;
+
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
+
+/// `__X32_SYSCALL_BIT` of asm/unistd.h: another numbering for the same architecture, which would
+/// pass over the filter. Nothing uses it, and few kernels have it.
+const X32: u32 = 0x4000_0000;
+
+const WRITES: u32 = (libc::O_ACCMODE | libc::O_TRUNC) as u32;
+const NEW_FILE: u32 = (libc::O_CREAT | libc::O_EXCL) as u32;
+const TEMPORARY: u32 = (libc::O_TMPFILE & !libc::O_DIRECTORY) as u32;
+
+const fn run(code: u16, operand: u32) -> Instruction {
+    test(code, operand, 0, 0)
+}
+
+const fn test(code: u16, operand: u32, if_true: u8, if_false: u8) -> Instruction {
+    Instruction {
+        code,
+        if_true,
+        if_false,
+        operand,
+    }
+}
+
+/// The filter for all rules.
+pub(super) fn filter() -> Vec<Instruction> {
+    let mut program = vec![
+        run(LOAD, ARCHITECTURE),
+        test(IF_EQUAL, NATIVE, 1, 0),
+        run(RETURN, ALLOW),
+        run(LOAD, NUMBER),
+    ];
+    if cfg!(target_arch = "x86_64") {
+        program.push(test(IF_AT_LEAST, X32, 0, 1));
+        program.push(run(RETURN, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32));
+    }
+    for rule in OPENS {
+        push_open(&mut program, rule);
+    }
+    for rule in NODES {
+        push_node(&mut program, rule);
+    }
+    for rule in RARE.iter().chain(PORTS) {
+        program.push(test(IF_EQUAL, rule.number as u32, 0, 1));
+        program.push(run(RETURN, NOTIFY));
+    }
+    program.push(run(RETURN, ALLOW));
+    program
+}
+
+/// Notifies when the file may be changed and exists: not for reading, new files and files without
+/// a name.
+fn push_open(program: &mut Vec<Instruction>, rule: &Rule) {
+    let number = rule.number as u32;
+    let Aim::Open { path, .. } = rule.aim else {
+        return;
+    };
+    if rule.name == "creat" {
+        program.push(test(IF_EQUAL, number, 0, 1));
+        program.push(run(RETURN, NOTIFY));
+        return;
+    }
+    program.extend([
+        test(IF_EQUAL, number, 0, 7),
+        run(LOAD, argument(path + 1)),
+        test(IF_BITS, WRITES, 0, 4),
+        test(IF_BITS, TEMPORARY, 3, 0),
+        run(AND, NEW_FILE),
+        test(IF_EQUAL, NEW_FILE, 1, 0),
+        run(RETURN, NOTIFY),
+        run(RETURN, ALLOW),
+    ]);
+}
+
+/// Notifies for devices; 0:0 is no device (overlayfs takes it as a whiteout and refuses to make it).
+fn push_node(program: &mut Vec<Instruction>, rule: &Rule) {
+    let Aim::Node { path } = rule.aim else {
+        return;
+    };
+    program.extend([
+        test(IF_EQUAL, rule.number as u32, 0, 8),
+        run(LOAD, argument(path + 1)),
+        run(AND, libc::S_IFMT),
+        test(IF_EQUAL, libc::S_IFCHR, 1, 0),
+        test(IF_EQUAL, libc::S_IFBLK, 0, 3),
+        run(LOAD, argument(path + 2)),
+        test(IF_EQUAL, 0, 1, 0),
+        run(RETURN, NOTIFY),
+        run(RETURN, ALLOW),
+    ]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the filter as the kernel would.
+    fn verdict(architecture: u32, number: i64, arguments: [u64; 6]) -> u32 {
+        let program = filter();
+        let (mut at, mut value) = (0, 0);
+        loop {
+            let step = program[at];
+            at += 1;
+            match step.code {
+                LOAD => {
+                    value = match step.operand {
+                        NUMBER => number as u32,
+                        ARCHITECTURE => architecture,
+                        offset => arguments[(offset as usize - 16) / 8] as u32,
+                    }
+                }
+                AND => value &= step.operand,
+                RETURN => return step.operand,
+                code => {
+                    let is_true = match code {
+                        IF_EQUAL => value == step.operand,
+                        IF_BITS => value & step.operand != 0,
+                        _ => value >= step.operand,
+                    };
+                    at += usize::from(if is_true { step.if_true } else { step.if_false });
+                }
+            }
+        }
+    }
+
+    fn openat(flags: i32) -> u32 {
+        verdict(NATIVE, libc::SYS_openat, [0, 0, flags as u64, 0, 0, 0])
+    }
+
+    #[test]
+    fn only_writes_to_existing_names_are_notified() {
+        assert_eq!(openat(libc::O_RDONLY | libc::O_CLOEXEC), ALLOW);
+        assert_eq!(openat(libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL), ALLOW);
+        assert_eq!(openat(libc::O_RDWR | libc::O_TMPFILE), ALLOW);
+        assert_eq!(
+            openat(libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC),
+            NOTIFY
+        );
+        assert_eq!(openat(libc::O_RDWR), NOTIFY);
+        // Without O_CREAT, O_EXCL asks for a block device of one's own (open(2)).
+        assert_eq!(openat(libc::O_RDWR | libc::O_EXCL), NOTIFY);
+    }
+
+    #[test]
+    fn only_device_nodes_are_notified() {
+        let mknod = |mode: u32, device| {
+            let arguments = [0, 0, u64::from(mode), device, 0, 0];
+            verdict(NATIVE, libc::SYS_mknodat, arguments)
+        };
+        assert_eq!(mknod(libc::S_IFIFO | 0o600, 0), ALLOW);
+        assert_eq!(mknod(libc::S_IFBLK | 0o600, 0x800), NOTIFY);
+        assert_eq!(mknod(libc::S_IFCHR | 0o600, 0x103), NOTIFY);
+        assert_eq!(mknod(libc::S_IFCHR | 0o600, 0), ALLOW);
+    }
+
+    #[test]
+    fn every_rare_call_is_notified_and_others_are_not() {
+        for rule in RARE.iter().chain(PORTS) {
+            assert_eq!(
+                verdict(NATIVE, rule.number, [0; 6]),
+                NOTIFY,
+                "{}",
+                rule.name
+            );
+        }
+        assert_eq!(verdict(NATIVE, libc::SYS_read, [0; 6]), ALLOW);
+        assert_eq!(verdict(0x4000_0003, libc::SYS_mount, [0; 6]), ALLOW);
+    }
+}

@@ -1,0 +1,273 @@
+//! The first process of the scratchpad: builds the root, then keeps the namespaces alive and ends
+//! the other processes when told. Not for the command. Upholds: it ends, and takes everything with
+//! it, when the supervisor ends in whatever way.
+//!
+//! It notices that by end of file on its channel, and not by `PR_SET_PDEATHSIG`: that signal comes
+//! when the *thread* ends that made the process, and the caller may have threads.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sched::CloneFlags;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::{Pid, setsid};
+
+use super::message::{Order, Report};
+use crate::mounts::{self, Step};
+use crate::sys::channel;
+use crate::sys::clone::{Cloned, clone_process};
+use crate::sys::process;
+
+/// Why the scratchpad could not be mounted.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// The kernel refused a mount operation.
+    #[error("cannot {operation} {} in the scratchpad", place.display())]
+    Step {
+        /// What was tried.
+        operation: &'static str,
+        /// Where, as seen inside.
+        place: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: Errno,
+        /// Index into the steps of the plan.
+        step: usize,
+    },
+    /// The process in its own namespaces could not be made, or did not live up to its part.
+    #[error("cannot start the scratchpad's first process")]
+    Init(#[from] InitError),
+}
+
+/// Why the first process could not be made or does not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// A channel to it could not be made.
+    #[error("cannot make a socket pair")]
+    Channel(#[source] Errno),
+    /// The kernel refused the namespaces.
+    #[error("cannot make a process in new mount, pid, ipc and uts namespaces")]
+    Clone(#[source] Errno),
+    /// It ended, or said something that it may not say now.
+    #[error("the scratchpad's first process ended unexpectedly")]
+    Gone,
+    /// Talking to it failed.
+    #[error("cannot talk to the scratchpad's first process")]
+    Talk(#[source] Errno),
+    /// Its root directory could not be opened.
+    #[error("cannot open the scratchpad's root directory")]
+    Root(#[source] Errno),
+}
+
+/// `CAP_KILL`, all that init needs once the root is built.
+const INIT_CAPABILITIES: u64 = 1 << 5;
+
+/// The first process, as the supervisor sees it. Dropping it ends the scratchpad's processes and
+/// with them its mounts.
+#[derive(Debug)]
+pub(crate) struct Init {
+    process: Cloned,
+    /// `None` only while it is being ended.
+    channel: Option<OwnedFd>,
+}
+
+impl Init {
+    /// Makes the process and waits until it has performed the steps.
+    pub(crate) fn start(steps: &[Step]) -> Result<Self, MountError> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )
+        .map_err(InitError::Channel)?;
+        let flags = CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWPID
+            | CloneFlags::CLONE_NEWIPC
+            | CloneFlags::CLONE_NEWUTS;
+        let process =
+            clone_process(flags, &mut || run(steps, theirs.as_fd())).map_err(InitError::Clone)?;
+        drop(theirs);
+        let init = Self {
+            process,
+            channel: Some(ours),
+        };
+        match init.listen()? {
+            Report::Ready => Ok(init),
+            Report::Failed { at, errno } => {
+                let step = at as usize;
+                Err(MountError::Step {
+                    operation: steps.get(step).map_or("start with", Step::operation),
+                    place: steps.get(step).map_or(PathBuf::from("/"), Step::place),
+                    source: errno,
+                    step,
+                })
+            }
+            Report::Busy | Report::Watched => Err(InitError::Gone.into()),
+        }
+    }
+
+    /// The descriptor that names the process, for joining its namespaces.
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.process.pidfd.as_fd()
+    }
+
+    /// Opens the root directory as seen inside. While it is open the mounts cannot go away.
+    pub(crate) fn root(&self) -> Result<OwnedFd, InitError> {
+        // The number cannot have passed to another process: this one is not reaped yet.
+        let path = format!("/proc/{}/root", self.process.pid);
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        open(path.as_str(), flags, Mode::empty()).map_err(InitError::Root)
+    }
+
+    /// Whether there are processes besides init and the command.
+    pub(crate) fn is_busy(&self) -> Result<bool, InitError> {
+        self.order(Order::Count)?;
+        match self.listen()? {
+            Report::Ready => Ok(false),
+            Report::Busy => Ok(true),
+            Report::Watched | Report::Failed { .. } => Err(InitError::Gone),
+        }
+    }
+
+    /// Asks all other processes to end.
+    pub(crate) fn terminate(&self) -> Result<(), InitError> {
+        self.order(Order::Terminate)
+    }
+
+    /// Ends all other processes; returns when those that are not the caller's own children (as the
+    /// command is) are gone.
+    pub(crate) fn kill(&self) -> Result<(), InitError> {
+        self.order(Order::Kill)?;
+        match self.listen()? {
+            Report::Ready => Ok(()),
+            Report::Busy | Report::Watched | Report::Failed { .. } => Err(InitError::Gone),
+        }
+    }
+
+    /// Ends the process; when this returns all processes and mounts of the scratchpad are gone,
+    /// provided that the caller has reaped the command and closed what it opened inside.
+    pub(crate) fn end(mut self) -> Result<(), InitError> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<(), InitError> {
+        if self.channel.take().is_none() {
+            return Ok(());
+        }
+        loop {
+            match waitpid(self.process.pid, None) {
+                Err(Errno::EINTR) => {}
+                // A caller that ignores SIGCHLD has the kernel reap for it; gone is gone.
+                Ok(_) | Err(Errno::ECHILD) => return Ok(()),
+                Err(errno) => return Err(InitError::Talk(errno)),
+            }
+        }
+    }
+
+    fn order(&self, order: Order) -> Result<(), InitError> {
+        let channel = self.channel.as_ref().ok_or(InitError::Gone)?;
+        channel::send(channel.as_fd(), &[order.to_byte()], None).map_err(|errno| match errno {
+            Errno::EPIPE | Errno::ECONNRESET => InitError::Gone,
+            errno => InitError::Talk(errno),
+        })
+    }
+
+    fn listen(&self) -> Result<Report, InitError> {
+        let channel = self.channel.as_ref().ok_or(InitError::Gone)?;
+        loop {
+            match channel::receive(channel.as_fd()) {
+                Ok(message) if message.length == 0 => return Err(InitError::Gone),
+                Ok(message) => return Report::from_bytes(message.bytes).ok_or(InitError::Gone),
+                Err(Errno::EINTR) => {}
+                Err(Errno::ECONNRESET) => return Err(InitError::Gone),
+                Err(errno) => return Err(InitError::Talk(errno)),
+            }
+        }
+    }
+}
+
+impl Drop for Init {
+    fn drop(&mut self) {
+        // Nobody is left to be told; a process that cannot be waited for is not ours any more.
+        let _ = self.finish();
+    }
+}
+
+/// The life of the first process. Runs in the clone: no allocation, no lock (`clone_process`).
+fn run(steps: &[Step], channel: BorrowedFd<'_>) -> i32 {
+    match build(steps, channel) {
+        Ok(()) => {
+            if channel::send(channel, &Report::Ready.to_bytes(), None).is_ok() {
+                serve(channel);
+            }
+            0
+        }
+        Err(failure) => {
+            let report = Report::Failed {
+                at: failure.0,
+                errno: failure.1,
+            };
+            // If the supervisor is gone there is nobody to tell.
+            let _ = channel::send(channel, &report.to_bytes(), None);
+            1
+        }
+    }
+}
+
+fn build(steps: &[Step], channel: BorrowedFd<'_>) -> Result<(), (u32, Errno)> {
+    let failed = |errno| (0, errno);
+    // The caller's handlers must not run here, and its terminal's signals must not come here.
+    SigSet::all().thread_block().map_err(failed)?;
+    process::reset_signal_actions();
+    // The kernel then reaps orphans by itself, as they come.
+    process::ignore_children();
+    process::close_all_but(channel).map_err(failed)?;
+    setsid().map_err(failed)?;
+    umask(Mode::empty());
+    mounts::apply(steps).map_err(|failure| (failure.step as u32, failure.errno))?;
+    process::keep_capabilities(INIT_CAPABILITIES).map_err(failed)
+}
+
+/// Obeys until the supervisor closes its end.
+fn serve(channel: BorrowedFd<'_>) {
+    loop {
+        let order = match channel::receive(channel) {
+            Ok(message) if message.length == 1 => Order::from_byte(message.bytes[0]),
+            Err(Errno::EINTR) => continue,
+            Ok(_) | Err(_) => return,
+        };
+        let everybody = Pid::from_raw(-1);
+        let answer = match order {
+            Some(Order::Count) => Some(count()),
+            Some(Order::Terminate) => {
+                // ESRCH: nobody is there, which is what was wanted.
+                let _ = kill(everybody, Signal::SIGTERM);
+                None
+            }
+            Some(Order::Kill) => {
+                // ESRCH: nobody is there, which is what was wanted.
+                let _ = kill(everybody, Signal::SIGKILL);
+                // Children are reaped by the kernel; this ends with ECHILD when the last is gone.
+                while matches!(waitpid(None, None), Ok(_) | Err(Errno::EINTR)) {}
+                Some(Report::Ready)
+            }
+            None => return,
+        };
+        if answer.is_some_and(|answer| channel::send(channel, &answer.to_bytes(), None).is_err()) {
+            return;
+        }
+    }
+}
+
+fn count() -> Report {
+    match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        Err(Errno::ECHILD) => Report::Ready,
+        Ok(_) | Err(_) => Report::Busy,
+    }
+}

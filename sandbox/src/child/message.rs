@@ -1,0 +1,101 @@
+//! What the processes of a scratchpad say to the supervisor, and it to them, as bytes. The
+//! permitted order: init says `Ready` or `Failed` once, then answers each order it is given; the
+//! command says `Watched` at most once, then `Failed` at most once, and closes its end by exec.
+
+use nix::errno::Errno;
+
+use crate::sys::channel::MESSAGE_BYTES;
+
+/// From a child to the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Report {
+    /// The root is built (init); no more processes but init (answer to `Kill` and `Count`).
+    Ready,
+    /// There are other processes (answer to `Count`).
+    Busy,
+    /// The descriptor that came along is the listener for notifications.
+    Watched,
+    /// Step or stage number `at` failed.
+    Failed {
+        /// Which.
+        at: u32,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+}
+
+/// From the supervisor to init.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Say whether there are other processes.
+    Count,
+    /// Send every other process `SIGTERM`. Has no answer.
+    Terminate,
+    /// Send every other process `SIGKILL`, and answer when none is left.
+    Kill,
+}
+
+impl Report {
+    pub(super) fn to_bytes(self) -> [u8; MESSAGE_BYTES] {
+        let (kind, at, errno) = match self {
+            Self::Ready => (1, 0, 0),
+            Self::Busy => (2, 0, 0),
+            Self::Watched => (3, 0, 0),
+            Self::Failed { at, errno } => (4, at, errno as i32),
+        };
+        let mut bytes = [0; MESSAGE_BYTES];
+        bytes[0] = kind;
+        bytes[4..8].copy_from_slice(&at.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&errno.to_ne_bytes());
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; MESSAGE_BYTES]) -> Option<Self> {
+        let [kind, _, _, _, a, b, c, d, e, f, g, h, ..] = bytes;
+        match kind {
+            1 => Some(Self::Ready),
+            2 => Some(Self::Busy),
+            3 => Some(Self::Watched),
+            4 => Some(Self::Failed {
+                at: u32::from_ne_bytes([a, b, c, d]),
+                errno: Errno::from_raw(i32::from_ne_bytes([e, f, g, h])),
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl Order {
+    pub(super) fn to_byte(self) -> u8 {
+        match self {
+            Self::Count => b'c',
+            Self::Terminate => b't',
+            Self::Kill => b'k',
+        }
+    }
+
+    pub(super) fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Count, Self::Terminate, Self::Kill]
+            .into_iter()
+            .find(|order| order.to_byte() == byte)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_report_survives_the_way() {
+        let failed = Report::Failed {
+            at: 70_000,
+            errno: Errno::EBUSY,
+        };
+        for report in [Report::Ready, Report::Busy, Report::Watched, failed] {
+            assert_eq!(Report::from_bytes(report.to_bytes()), Some(report));
+        }
+        assert_eq!(Report::from_bytes([9; MESSAGE_BYTES]), None);
+        assert_eq!(Order::from_byte(b'k'), Some(Order::Kill));
+        assert_eq!(Order::from_byte(b'x'), None);
+    }
+}

@@ -1,0 +1,291 @@
+//! Names what a watched system call aims at, from the caller's arguments and memory. Not for
+//! answering it. Upholds: reads a bounded amount, and what it reads may be anything.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{IoSliceMut, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::unistd::Pid;
+
+use super::request::{EffectKind, EffectOutcome};
+use super::rules::{Aim, Answer, Rule};
+use crate::change::write_escaped;
+use crate::sys::seccomp::Notification;
+
+/// The longest string read from a caller (`PATH_MAX`).
+const STRING_BYTES: usize = 4096;
+
+/// How much of a caller's command line is kept.
+const PROCESS_BYTES: u64 = 200;
+
+/// The granularity of the caller's memory; a page may be missing where a string's end is not.
+const PAGE_BYTES: usize = 4096;
+
+/// The names in `/dev` that reach nothing live.
+const HARMLESS: [&str; 16] = [
+    "null", "zero", "full", "random", "urandom", "tty", "ptmx", "stdin", "stdout", "stderr", "fd",
+    "pts", "shm", "mqueue", "console", "log",
+];
+
+/// A system call's effect: kind, target, outcome.
+pub(super) type Named = (EffectKind, String, EffectOutcome);
+
+/// Says what the call aims at and what becomes of it; `None` when it is no effect after all.
+pub(super) fn name(rule: &Rule, call: &Notification) -> Option<Named> {
+    let argument = |index: usize| call.arguments[index];
+    let text = |index| escaped(&read_string(call.pid, argument(index)));
+    let target = match rule.aim {
+        Aim::None => String::new(),
+        Aim::Path(index) | Aim::Text(index) => text(index),
+        Aim::Bytes(index) => {
+            let length = usize::try_from(argument(index + 1)).unwrap_or(0).min(256);
+            escaped(&read_memory(call.pid, argument(index), length))
+        }
+        Aim::Descriptor(index) => descriptor(call.pid, argument(index) as i32)
+            .map_or_else(String::new, |path| escaped(path.as_os_str().as_bytes())),
+        Aim::Number(index) => format!("{:#x}", argument(index)),
+        Aim::Mount => format!("{} on {} ({})", text(0), text(1), text(2)),
+        Aim::Reboot => reboot_command(argument(2) as u32),
+        Aim::Timex(index) if is_reading_clock(call, index) => return None,
+        Aim::Timex(_) => String::new(),
+        Aim::KernelLog if matches!(argument(0), 0 | 1 | 3 | 9 | 10) => return None,
+        Aim::KernelLog => format!("command {}", argument(0)),
+        Aim::Namespaces => return namespaces(argument(0) as i32),
+        Aim::Node { path } => {
+            let device = argument(path + 2);
+            let (major, minor) = (libc::major(device), libc::minor(device));
+            format!("{} ({major}:{minor})", text(path))
+        }
+        Aim::Open { directory, path } => {
+            let directory = directory.map_or(libc::AT_FDCWD, |index| argument(index) as i32);
+            return open_target(call.pid, directory, argument(path));
+        }
+        Aim::OpenHow => return open_how(call),
+    };
+    let outcome = match rule.answer {
+        Answer::Refuse(errno) => EffectOutcome::Refused(errno),
+        // Joining other namespaces needs CAP_SYS_ADMIN, which nobody inside has.
+        Answer::Continue if rule.name == "setns" => EffectOutcome::Refused(libc::EPERM),
+        Answer::Continue => EffectOutcome::Contained,
+    };
+    Some((rule.kind, target, outcome))
+}
+
+/// Whether the call only reads, so that the kernel may perform it though it is refused otherwise.
+pub(super) fn is_harmless(rule: &Rule, call: &Notification) -> bool {
+    matches!(rule.aim, Aim::Timex(_) | Aim::KernelLog) && name(rule, call).is_none()
+}
+
+/// The caller's command line, shortened, escaped.
+pub(super) fn process(pid: i32) -> String {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(format!("/proc/{pid}/cmdline"));
+    // A caller that died meanwhile has no name; the effect is still worth its line.
+    let _ = file.and_then(|file| file.take(PROCESS_BYTES).read_to_end(&mut bytes));
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    for byte in &mut bytes {
+        if *byte == 0 {
+            *byte = b' ';
+        }
+    }
+    escaped(&bytes)
+}
+
+pub(super) fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_escaped(&mut text, bytes);
+    text
+}
+
+/// Reads up to `length` bytes; what lies beyond the end of the caller's memory is left out.
+fn read_memory(pid: i32, address: u64, length: usize) -> Vec<u8> {
+    let Ok(base) = usize::try_from(address) else {
+        return Vec::new();
+    };
+    let mut buffer = vec![0; length];
+    let to_page_end = (PAGE_BYTES - base % PAGE_BYTES).min(length);
+    // Two parts, because a part is read wholly or not at all.
+    let mut remote = vec![RemoteIoVec {
+        base,
+        len: to_page_end,
+    }];
+    if let Some(next) = base.checked_add(to_page_end)
+        && length > to_page_end
+    {
+        remote.push(RemoteIoVec {
+            base: next,
+            len: length - to_page_end,
+        });
+    }
+    let mut local = [IoSliceMut::new(&mut buffer)];
+    let read = process_vm_readv(Pid::from_raw(pid), &mut local, &remote).unwrap_or(0);
+    buffer.truncate(read);
+    buffer
+}
+
+/// Reads the string at the address, without its NUL; empty for a null pointer.
+fn read_string(pid: i32, address: u64) -> Vec<u8> {
+    if address == 0 {
+        return Vec::new();
+    }
+    let mut bytes = read_memory(pid, address, STRING_BYTES);
+    if let Some(end) = bytes.iter().position(|b| *b == 0) {
+        bytes.truncate(end);
+    }
+    bytes
+}
+
+fn descriptor(pid: i32, number: i32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()
+}
+
+fn reboot_command(command: u32) -> String {
+    // linux/reboot.h
+    match command {
+        0x0123_4567 => "restart".to_owned(),
+        0xcdef_0123 => "halt".to_owned(),
+        0x4321_fedc => "power off".to_owned(),
+        0xa1b2_c3d4 => "restart with a command".to_owned(),
+        0xd000_fce2 => "suspend".to_owned(),
+        0x4558_4543 => "kexec".to_owned(),
+        0x89ab_cdef => "enable Ctrl-Alt-Del".to_owned(),
+        0 => "disable Ctrl-Alt-Del".to_owned(),
+        other => format!("{other:#x}"),
+    }
+}
+
+/// A `struct timex` whose first word, `modes`, is 0 (adjtimex(2)).
+fn is_reading_clock(call: &Notification, index: usize) -> bool {
+    read_memory(call.pid, call.arguments[index], 4) == [0; 4]
+}
+
+fn namespaces(flags: i32) -> Option<Named> {
+    let names = [
+        (libc::CLONE_NEWUSER, "user"),
+        (libc::CLONE_NEWNS, "mount"),
+        (libc::CLONE_NEWPID, "pid"),
+        (libc::CLONE_NEWNET, "network"),
+        (libc::CLONE_NEWIPC, "ipc"),
+        (libc::CLONE_NEWUTS, "uts"),
+        (libc::CLONE_NEWCGROUP, "cgroup"),
+    ];
+    let asked: Vec<&str> = names
+        .iter()
+        .filter(|(flag, _)| flags & flag != 0)
+        .map(|(_, name)| *name)
+        .collect();
+    // With a user namespace of its own a process may make the others; what they hold is inside.
+    let outcome = match asked.first() {
+        None => return None,
+        Some(&"user") => EffectOutcome::Contained,
+        Some(_) => EffectOutcome::Refused(libc::EPERM),
+    };
+    Some((EffectKind::Process, asked.join(", "), outcome))
+}
+
+fn open_how(call: &Notification) -> Option<Named> {
+    let flags: [u8; 8] = read_memory(call.pid, call.arguments[2], 8)
+        .try_into()
+        .ok()?;
+    let flags = u64::from_ne_bytes(flags);
+    let writes = (libc::O_ACCMODE | libc::O_TRUNC) as u64;
+    if flags & writes == 0 {
+        return None;
+    }
+    open_target(call.pid, call.arguments[0] as i32, call.arguments[1])
+}
+
+/// An opened path is an effect when it is a setting of the kernel or a raw device.
+fn open_target(pid: i32, directory: i32, address: u64) -> Option<Named> {
+    let path = absolute(pid, directory, read_string(pid, address))?;
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.starts_with(b"/proc/sys/") || bytes.starts_with(b"/sys/") {
+        return Some(setting(&path));
+    }
+    if bytes == b"/proc/sysrq-trigger" {
+        let target = path.display().to_string();
+        return Some((
+            EffectKind::Reboot,
+            target,
+            EffectOutcome::Refused(libc::EROFS),
+        ));
+    }
+    if let Ok(below) = path.strip_prefix("/dev") {
+        let first = below.components().next()?;
+        if HARMLESS
+            .iter()
+            .any(|name| first.as_os_str() == OsStr::new(name))
+        {
+            return None;
+        }
+        let live = std::fs::metadata(&path).ok()?.file_type();
+        let is_device = live.is_block_device() || live.is_char_device();
+        let outcome = EffectOutcome::Refused(libc::EROFS);
+        return is_device.then(|| (EffectKind::RawDevice, escaped(bytes), outcome));
+    }
+    let inside = Path::new(&format!("/proc/{pid}/root")).join(path.strip_prefix("/").ok()?);
+    let kind = std::fs::symlink_metadata(inside).ok()?.file_type();
+    let is_device = kind.is_block_device() || kind.is_char_device();
+    let outcome = EffectOutcome::Refused(libc::EACCES);
+    is_device.then(|| (EffectKind::RawDevice, escaped(bytes), outcome))
+}
+
+/// Names a kernel setting as sysctl(8) does, and says what the kernel will answer.
+fn setting(path: &Path) -> Named {
+    let bytes = path.as_os_str().as_bytes();
+    let (target, is_sysctl) = match bytes.strip_prefix(b"/proc/sys/") {
+        Some(below) => {
+            let swapped: Vec<u8> = below
+                .iter()
+                .map(|b| match b {
+                    b'/' => b'.',
+                    b'.' => b'/',
+                    b => *b,
+                })
+                .collect();
+            (escaped(&swapped), true)
+        }
+        None => (escaped(bytes), false),
+    };
+    // /proc/sys obeys the mode even for root; elsewhere the read-only mount answers.
+    let errno = match std::fs::metadata(path) {
+        Err(_) => libc::ENOENT,
+        Ok(status) if is_sysctl && status.mode() & 0o222 == 0 => libc::EACCES,
+        Ok(_) => libc::EROFS,
+    };
+    (EffectKind::Sysctl, target, EffectOutcome::Refused(errno))
+}
+
+/// The path from the root, without `.`, `..` and double slashes; links are not followed.
+fn absolute(pid: i32, directory: i32, path: Vec<u8>) -> Option<PathBuf> {
+    if path.is_empty() {
+        return None;
+    }
+    let path = PathBuf::from(OsString::from_vec(path));
+    let start = if path.is_absolute() {
+        PathBuf::new()
+    } else if directory == libc::AT_FDCWD {
+        std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?
+    } else {
+        descriptor(pid, directory)?
+    };
+    let mut clean = PathBuf::from("/");
+    for part in start.join(path).components() {
+        match part {
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            std::path::Component::Normal(name) => clean.push(name),
+            std::path::Component::RootDir
+            | std::path::Component::CurDir
+            | std::path::Component::Prefix(_) => {}
+        }
+    }
+    Some(clean)
+}

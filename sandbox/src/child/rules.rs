@@ -1,0 +1,402 @@
+//! The table of the system calls that are watched: what each would do to the live machine, how its
+//! aim is named, and how it is answered. Data. Not for the mechanism (see `filter`, `watcher`).
+//!
+//! An answer is no protection by itself where it says [`Answer::Continue`]: the kernel does what
+//! the missing capability, the namespace or the read-only mount makes it do. The arguments may
+//! change between our look and the kernel's; so nothing that must not happen is only looked at.
+
+use libc::c_long;
+
+use super::request::EffectKind;
+
+/// One watched system call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rule {
+    /// Its number on this architecture.
+    pub number: c_long,
+    /// Its name.
+    pub name: &'static str,
+    /// What kind of effect it is.
+    pub kind: EffectKind,
+    /// How it is answered.
+    pub answer: Answer,
+    /// How its aim is named, and whether it is an effect at all.
+    pub aim: Aim,
+}
+
+/// How a system call is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It fails with this errno.
+    Refuse(i32),
+    /// The kernel performs it, within the limits of the scratchpad.
+    Continue,
+}
+
+/// Where the name of what a system call aims at is found. Numbers are argument positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// Nowhere.
+    None,
+    /// A path.
+    Path(usize),
+    /// A string that is no path.
+    Text(usize),
+    /// Bytes with their length in the next argument.
+    Bytes(usize),
+    /// A descriptor.
+    Descriptor(usize),
+    /// A number, shown in hexadecimal.
+    Number(usize),
+    /// mount(2): source, target, type.
+    Mount,
+    /// reboot(2): the command in argument 2.
+    Reboot,
+    /// A `struct timex`; with no mode set it only reads the clock.
+    Timex(usize),
+    /// syslog(2): only some commands are more than reading.
+    KernelLog,
+    /// unshare(2): the namespaces.
+    Namespaces,
+    /// The path, mode and device of a new node.
+    Node {
+        /// Of the path.
+        path: usize,
+    },
+    /// A file opened for writing; an effect only for kernel settings and raw devices.
+    Open {
+        /// Of the directory descriptor, if it takes one.
+        directory: Option<usize>,
+        /// Of the path.
+        path: usize,
+    },
+    /// openat2(2): as above, with the flags in memory.
+    OpenHow,
+}
+
+const EPERM: Answer = Answer::Refuse(libc::EPERM);
+const ENOSYS: Answer = Answer::Refuse(libc::ENOSYS);
+
+const fn rule(
+    number: c_long,
+    name: &'static str,
+    kind: EffectKind,
+    answer: Answer,
+    aim: Aim,
+) -> Rule {
+    Rule {
+        number,
+        name,
+        kind,
+        answer,
+        aim,
+    }
+}
+
+/// Opening files: by far the most frequent, so first in the filter.
+#[cfg(target_arch = "x86_64")]
+pub(super) const OPENS: &[Rule] = &[
+    open_rule(libc::SYS_openat, "openat", Some(0), 1),
+    open_rule(libc::SYS_open, "open", None, 0),
+    open_rule(libc::SYS_creat, "creat", None, 0),
+];
+/// Opening files: by far the most frequent, so first in the filter.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) const OPENS: &[Rule] = &[open_rule(libc::SYS_openat, "openat", Some(0), 1)];
+
+const fn open_rule(
+    number: c_long,
+    name: &'static str,
+    directory: Option<usize>,
+    path: usize,
+) -> Rule {
+    rule(
+        number,
+        name,
+        EffectKind::Sysctl,
+        Answer::Continue,
+        Aim::Open { directory, path },
+    )
+}
+
+/// Making nodes; the mode is in the argument after the path, the device after that.
+#[cfg(target_arch = "x86_64")]
+pub(super) const NODES: &[Rule] = &[
+    node_rule(libc::SYS_mknodat, "mknodat", 1),
+    node_rule(libc::SYS_mknod, "mknod", 0),
+];
+/// Making nodes; the mode is in the argument after the path, the device after that.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) const NODES: &[Rule] = &[node_rule(libc::SYS_mknodat, "mknodat", 1)];
+
+/// A device node may be made: it is a change of the filesystem like any other, and cannot be
+/// opened inside, where every mount is `nodev`.
+const fn node_rule(number: c_long, name: &'static str, path: usize) -> Rule {
+    rule(
+        number,
+        name,
+        EffectKind::RawDevice,
+        Answer::Continue,
+        Aim::Node { path },
+    )
+}
+
+/// Only on x86: access to I/O ports.
+#[cfg(target_arch = "x86_64")]
+pub(super) const PORTS: &[Rule] = &[
+    rule(
+        libc::SYS_iopl,
+        "iopl",
+        EffectKind::RawDevice,
+        EPERM,
+        Aim::Number(0),
+    ),
+    rule(
+        libc::SYS_ioperm,
+        "ioperm",
+        EffectKind::RawDevice,
+        EPERM,
+        Aim::Number(0),
+    ),
+    rule(
+        libc::SYS_lookup_dcookie,
+        "lookup_dcookie",
+        EffectKind::Other,
+        EPERM,
+        Aim::None,
+    ),
+];
+/// Only on x86: access to I/O ports.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) const PORTS: &[Rule] = &[];
+
+/// The rest, on every architecture.
+pub(super) const RARE: &[Rule] = {
+    use EffectKind as K;
+    &[
+        rule(
+            libc::SYS_openat2,
+            "openat2",
+            K::Sysctl,
+            Answer::Continue,
+            Aim::OpenHow,
+        ),
+        rule(libc::SYS_mount, "mount", K::Mount, EPERM, Aim::Mount),
+        rule(libc::SYS_umount2, "umount2", K::Mount, EPERM, Aim::Path(0)),
+        rule(
+            libc::SYS_pivot_root,
+            "pivot_root",
+            K::Mount,
+            EPERM,
+            Aim::Path(0),
+        ),
+        rule(
+            libc::SYS_open_tree,
+            "open_tree",
+            K::Mount,
+            EPERM,
+            Aim::Path(1),
+        ),
+        rule(
+            libc::SYS_move_mount,
+            "move_mount",
+            K::Mount,
+            EPERM,
+            Aim::Path(3),
+        ),
+        rule(libc::SYS_fsopen, "fsopen", K::Mount, EPERM, Aim::Text(0)),
+        rule(libc::SYS_fsmount, "fsmount", K::Mount, EPERM, Aim::None),
+        rule(
+            libc::SYS_fsconfig,
+            "fsconfig",
+            K::Mount,
+            EPERM,
+            Aim::Text(2),
+        ),
+        rule(libc::SYS_fspick, "fspick", K::Mount, EPERM, Aim::Path(1)),
+        rule(
+            libc::SYS_mount_setattr,
+            "mount_setattr",
+            K::Mount,
+            EPERM,
+            Aim::Path(1),
+        ),
+        rule(libc::SYS_reboot, "reboot", K::Reboot, EPERM, Aim::Reboot),
+        rule(
+            libc::SYS_kexec_load,
+            "kexec_load",
+            K::Reboot,
+            EPERM,
+            Aim::None,
+        ),
+        rule(
+            libc::SYS_kexec_file_load,
+            "kexec_file_load",
+            K::Reboot,
+            EPERM,
+            Aim::Descriptor(0),
+        ),
+        rule(
+            libc::SYS_init_module,
+            "init_module",
+            K::KernelModule,
+            EPERM,
+            Aim::Text(2),
+        ),
+        rule(
+            libc::SYS_finit_module,
+            "finit_module",
+            K::KernelModule,
+            EPERM,
+            Aim::Descriptor(0),
+        ),
+        rule(
+            libc::SYS_delete_module,
+            "delete_module",
+            K::KernelModule,
+            EPERM,
+            Aim::Text(0),
+        ),
+        rule(
+            libc::SYS_settimeofday,
+            "settimeofday",
+            K::Clock,
+            EPERM,
+            Aim::None,
+        ),
+        rule(
+            libc::SYS_clock_settime,
+            "clock_settime",
+            K::Clock,
+            EPERM,
+            Aim::Number(0),
+        ),
+        rule(
+            libc::SYS_adjtimex,
+            "adjtimex",
+            K::Clock,
+            EPERM,
+            Aim::Timex(0),
+        ),
+        rule(
+            libc::SYS_clock_adjtime,
+            "clock_adjtime",
+            K::Clock,
+            EPERM,
+            Aim::Timex(1),
+        ),
+        rule(
+            libc::SYS_sethostname,
+            "sethostname",
+            K::HostName,
+            EPERM,
+            Aim::Bytes(0),
+        ),
+        rule(
+            libc::SYS_setdomainname,
+            "setdomainname",
+            K::HostName,
+            EPERM,
+            Aim::Bytes(0),
+        ),
+        rule(libc::SYS_swapon, "swapon", K::Swap, EPERM, Aim::Path(0)),
+        rule(libc::SYS_swapoff, "swapoff", K::Swap, EPERM, Aim::Path(0)),
+        rule(libc::SYS_acct, "acct", K::Other, EPERM, Aim::Path(0)),
+        rule(
+            libc::SYS_quotactl,
+            "quotactl",
+            K::Other,
+            EPERM,
+            Aim::Path(1),
+        ),
+        rule(
+            libc::SYS_quotactl_fd,
+            "quotactl_fd",
+            K::Other,
+            EPERM,
+            Aim::Descriptor(0),
+        ),
+        rule(libc::SYS_bpf, "bpf", K::Other, EPERM, Aim::Number(0)),
+        rule(
+            libc::SYS_perf_event_open,
+            "perf_event_open",
+            K::Other,
+            EPERM,
+            Aim::None,
+        ),
+        rule(
+            libc::SYS_userfaultfd,
+            "userfaultfd",
+            K::Other,
+            EPERM,
+            Aim::None,
+        ),
+        // It would pass over the filter; programs take the answer as an old kernel's.
+        rule(
+            libc::SYS_io_uring_setup,
+            "io_uring_setup",
+            K::Other,
+            ENOSYS,
+            Aim::None,
+        ),
+        // Key rings belong to users, not to namespaces.
+        rule(libc::SYS_keyctl, "keyctl", K::Other, EPERM, Aim::Number(0)),
+        rule(libc::SYS_add_key, "add_key", K::Other, EPERM, Aim::Text(0)),
+        rule(
+            libc::SYS_request_key,
+            "request_key",
+            K::Other,
+            EPERM,
+            Aim::Text(0),
+        ),
+        rule(
+            libc::SYS_setns,
+            "setns",
+            K::Process,
+            Answer::Continue,
+            Aim::Descriptor(0),
+        ),
+        rule(
+            libc::SYS_unshare,
+            "unshare",
+            K::Process,
+            Answer::Continue,
+            Aim::Namespaces,
+        ),
+        rule(
+            libc::SYS_open_by_handle_at,
+            "open_by_handle_at",
+            K::Other,
+            EPERM,
+            Aim::None,
+        ),
+        rule(libc::SYS_syslog, "syslog", K::Other, EPERM, Aim::KernelLog),
+        rule(
+            libc::SYS_process_vm_writev,
+            "process_vm_writev",
+            K::Process,
+            Answer::Continue,
+            Aim::None,
+        ),
+        rule(
+            libc::SYS_kcmp,
+            "kcmp",
+            K::Process,
+            Answer::Continue,
+            Aim::None,
+        ),
+        rule(
+            libc::SYS_fanotify_init,
+            "fanotify_init",
+            K::Other,
+            EPERM,
+            Aim::None,
+        ),
+        rule(libc::SYS_vhangup, "vhangup", K::Other, EPERM, Aim::None),
+    ]
+};
+
+/// All rules, in the order of the filter.
+pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
+    OPENS.iter().chain(NODES).chain(RARE).chain(PORTS)
+}

@@ -1,0 +1,33 @@
+//! Gives the terminal back to the caller after a command that took it (an interactive shell makes
+//! its own process group the foreground one, and dies with it). Not for terminal modes.
+
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
+
+/// The controlling terminal, of which the caller's process group had the foreground.
+#[derive(Debug)]
+pub(crate) struct Foreground {
+    terminal: OwnedFd,
+    group: Pid,
+}
+
+impl Foreground {
+    /// Notes the state; `None` when there is no terminal or the caller is in the background.
+    pub(crate) fn note() -> Option<Self> {
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let terminal = open(c"/dev/tty", flags, Mode::empty()).ok()?;
+        let group = tcgetpgrp(&terminal).ok()?;
+        (group == getpgrp()).then_some(Self { terminal, group })
+    }
+
+    /// Takes the terminal back. `SIGTTOU` is blocked meanwhile (see `HeldSignals`).
+    pub(crate) fn restore(&self) {
+        if tcgetpgrp(&self.terminal) != Ok(self.group) {
+            // It fails only when the terminal was hung up meanwhile; then there is none to restore.
+            let _ = tcsetpgrp(&self.terminal, self.group);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The whole of collect: every volume, then the decisions over all of them.
+
+use super::CollectError;
+use super::leaf::HASHED_BEFORE_BYTES;
+use super::object::Reader;
+use super::settle::{self, Items, Row};
+use super::step;
+use super::tree::Tree;
+use super::walk::{Digests, Found, Walk};
+use crate::capture::{Capture, Provenance, Source};
+use crate::change::{Content, Kind, Node, RelPath, Timestamp};
+use crate::layout::{Layout, Volume};
+
+/// Says what changed in a scratchpad since it was made, or since it was asked before.
+pub struct Collector {
+    layout: Layout,
+    since: Timestamp,
+    reader: Reader,
+    digests: Digests,
+    previous: Option<Items>,
+}
+
+/// Says what changed in a scratchpad since it was made; see [`Collector`].
+pub fn collect(layout: &Layout, since: Timestamp) -> Result<Capture, CollectError> {
+    Collector::new(layout.clone(), since).collect()
+}
+
+/// Shows where it reads; what it remembers is large and of no use to people.
+impl std::fmt::Debug for Collector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collector")
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Collector {
+    /// Makes a collector for the scratchpad at `layout`, which was made at `since`.
+    pub fn new(layout: Layout, since: Timestamp) -> Self {
+        Self {
+            layout,
+            since,
+            reader: Reader::new(),
+            digests: Digests::new(),
+            previous: None,
+        }
+    }
+
+    /// Reads the upper layers and says what changed since the call before, or against live the
+    /// first time. Only the first capture can be committed: the provenance of a later one is
+    /// against live, and what an earlier entry changed has to be there first. The overlays may be mounted or not; no process should be writing in them.
+    pub fn collect(&mut self) -> Result<Capture, CollectError> {
+        let mut items = self.walk()?;
+        settle::settle(&mut items);
+        let rows = match self.previous.take() {
+            None => {
+                let mut rows = settle::rows(&items, &self.layout);
+                self.read_linked(&mut rows)?;
+                rows
+            }
+            Some(previous) => self.step(&previous, &items)?,
+        };
+        self.previous = Some(items);
+        settle::finish(rows, &self.layout, self.since)
+    }
+
+    /// What changed between two looks.
+    fn step(&mut self, previous: &Items, current: &Items) -> Result<Vec<Row>, CollectError> {
+        let Self { layout, reader, .. } = self;
+        let mut read_live = |volume: usize, path: &RelPath| {
+            let Some(volume) = layout.volumes.get(volume) else {
+                return Ok(None);
+            };
+            let mut tree = Tree::open_beneath_mounts(&volume.live(&layout.root))?;
+            let below = path.strip_prefix(&volume.mount_point).unwrap_or_default();
+            let object = tree.object(reader, &below)?;
+            Ok(object.map(|object| object.live_node()))
+        };
+        step::rows(previous, current, layout, &mut read_live)
+    }
+
+    /// Reads the content of live files that got one more name, where nothing else says what it is:
+    /// at a name that has no other to refer to, or that was another file before.
+    fn read_linked(&mut self, rows: &mut [Row]) -> Result<(), CollectError> {
+        let mut open: Option<(usize, Tree)> = None;
+        for (change, provenance) in rows {
+            let Source::LiveData { data, ino, .. } = &provenance.source else {
+                continue;
+            };
+            let new_name = change.moved_from.is_none() && !has_inode(provenance, *ino);
+            let linked = change.after.as_ref().is_some_and(|n| n.link_of.is_some());
+            if !new_name || (linked && change.before.is_none()) {
+                continue;
+            }
+            let Some(volume) = self.layout.volumes.get(provenance.volume) else {
+                continue;
+            };
+            let tree = match &mut open {
+                Some((index, tree)) if *index == provenance.volume => tree,
+                other => {
+                    let tree = Tree::open_beneath_mounts(&volume.live(&self.layout.root))?;
+                    &mut other.insert((provenance.volume, tree)).1
+                }
+            };
+            let below = |path: &RelPath| path.strip_prefix(&volume.mount_point);
+            let old_path = below(&provenance.live_path);
+            let (reader, data) = (&mut self.reader, below(data));
+            read_content(reader, tree, data, change.after.as_mut(), u64::MAX)?;
+            let old = change.before.as_mut();
+            read_content(reader, tree, old_path, old, HASHED_BEFORE_BYTES)?;
+        }
+        Ok(())
+    }
+
+    fn walk(&mut self) -> Result<Items, CollectError> {
+        let masks = masks(&self.layout);
+        let mut found = Found::default();
+        for (index, volume) in self.layout.volumes.iter().enumerate() {
+            let mut walk = Walk {
+                volume: index,
+                mount_point: &volume.mount_point,
+                masks: &masks,
+                upper: Tree::open(&volume.upper())?,
+                live: Tree::open_beneath_mounts(&volume.live(&self.layout.root))?,
+                reader: &mut self.reader,
+                digests: &mut self.digests,
+                found: &mut found,
+                hidden: Vec::new(),
+                pending: Vec::new(),
+            };
+            walk.run()?;
+            walk.list_hidden()?;
+        }
+        Ok(found.items)
+    }
+}
+
+/// Whether the live object at the change's place is that inode.
+fn has_inode(provenance: &Provenance, ino: u64) -> bool {
+    provenance.live.is_some_and(|live| live.ino == ino)
+}
+
+/// Fills in the content of a file's state from the file at `path` of the tree, up to a length.
+fn read_content(
+    reader: &mut Reader,
+    tree: &mut Tree,
+    path: Option<RelPath>,
+    node: Option<&mut Node>,
+    limit: u64,
+) -> Result<(), CollectError> {
+    let (
+        Some(path),
+        Some(Node {
+            kind: Kind::File { size, content, .. },
+            ..
+        }),
+    ) = (path, node)
+    else {
+        return Ok(());
+    };
+    if *size <= limit
+        && let Some(object) = tree.object(reader, &path)?
+    {
+        let digest = reader.digest(&object);
+        *content = Content::Read(digest.map_err(|f| tree.failed(f.operation, &path, f.errno))?);
+    }
+    Ok(())
+}
+
+/// The directories of ours that the scratchpad hides from the inside, below the live root: for
+/// each volume what holds its transactions.
+fn masks(layout: &Layout) -> Vec<RelPath> {
+    let mask = |volume: &Volume| {
+        let scratch = volume.scratch.as_path();
+        let transaction = scratch
+            .ancestors()
+            .find(|a| a.file_name().is_some_and(|n| n == layout.tx.as_str()));
+        let holder = transaction.and_then(|t| t.parent()).unwrap_or(scratch);
+        let below = holder.strip_prefix(&layout.root).ok()?;
+        RelPath::from_absolute(&std::path::Path::new("/").join(below)).ok()
+    };
+    layout.volumes.iter().filter_map(mask).collect()
+}

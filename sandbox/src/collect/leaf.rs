@@ -1,0 +1,170 @@
+//! What is not a directory in an upper layer: files with and without their data, links, pipes,
+//! sockets, devices.
+
+use nix::errno::Errno;
+
+use super::CollectError;
+use super::item::{Elsewhere, Item, Role};
+use super::object::Object;
+use super::walk::{Here, Leaf, Side, Walk};
+use crate::change::{Content, Digest, Kind, Node, RelPath};
+use crate::sys::inspect;
+
+/// Files whose length changed are hashed as they were, too, up to this length: for the report. That
+/// they changed is known without.
+pub(super) const HASHED_BEFORE_BYTES: u64 = 64 * 1024 * 1024;
+
+impl Walk<'_> {
+    pub(super) fn found_leaf(&mut self, here: &Here<'_>, leaf: Leaf) -> Result<(), CollectError> {
+        if let (Some(place), Some(live)) = (&here.live, &leaf.live) {
+            self.hide(here, place, live, None);
+        }
+        let item = if leaf.attributes.metacopy {
+            self.stub(here, &leaf)?
+        } else {
+            self.whole_leaf(here, &leaf)?
+        };
+        self.insert(here.path.clone(), item);
+        Ok(())
+    }
+
+    /// A file that has attributes only.
+    fn stub(&mut self, here: &Here<'_>, leaf: &Leaf) -> Result<Item, CollectError> {
+        let elsewhere = match &leaf.attributes.redirect {
+            Some(redirect) => self.lower_of(here, redirect)?,
+            None => None,
+        };
+        if let Some((data, live)) = elsewhere {
+            let data = self.absolute(&data)?;
+            let node = live.live_node();
+            let before = leaf.live.as_ref().map(Object::live_node);
+            let copy_of = Some(node.clone());
+            let role = Role::Elsewhere(Box::new(Elsewhere {
+                data,
+                node,
+                live: live.identity(),
+            }));
+            let mut item = self.item(here, leaf, (before, copy_of.as_ref()), role)?;
+            set_holes(&mut item, &live);
+            return Ok(item);
+        }
+        match (&here.live, &leaf.live) {
+            (Some(place), Some(live)) if matches!(live.kind, Kind::File { .. }) => {
+                let role = Role::LiveData {
+                    data: self.absolute(&place.path)?,
+                    ino: live.stat.st_ino,
+                };
+                let before = live.live_node();
+                let mut item =
+                    self.item(here, leaf, (Some(before.clone()), Some(&before)), role)?;
+                set_holes(&mut item, live);
+                Ok(item)
+            }
+            _ => Err(CollectError::LiveDataGone {
+                path: here.path.clone(),
+                data: here.path.clone(),
+            }),
+        }
+    }
+
+    /// A file with all its data, or a link, pipe, socket or device.
+    fn whole_leaf(&mut self, here: &Here<'_>, leaf: &Leaf) -> Result<Item, CollectError> {
+        let origin = self.origin(here, leaf)?;
+        let before = leaf.live.as_ref().map(Object::live_node);
+        let copy_of = origin.and(before.clone());
+        let role = Role::Whole { origin };
+        let mut item = self.item(here, leaf, (before, copy_of.as_ref()), role)?;
+        let Some(Node {
+            kind: Kind::File { size, content, .. },
+            ..
+        }) = &mut item.after
+        else {
+            return Ok(item);
+        };
+        let digest = self.digest(Side::Upper, &here.upper, &leaf.object)?;
+        *content = Content::Read(digest);
+        let new_size = *size;
+        let Some(Node {
+            kind: Kind::File { size, content, .. },
+            ..
+        }) = &mut item.before
+        else {
+            return Ok(item);
+        };
+        let (Some(place), Some(live)) = (&here.live, &leaf.live) else {
+            return Ok(item);
+        };
+        if *size == new_size || *size <= HASHED_BEFORE_BYTES {
+            let before = self.digest(Side::Live, &place.path, live)?;
+            *content = Content::Read(before);
+            if let (true, Some(ino)) = (before == digest, origin) {
+                item.role = Role::LiveData {
+                    data: self.absolute(&place.path)?,
+                    ino,
+                };
+            }
+        }
+        Ok(item)
+    }
+
+    /// The live inode at the same place, if the upper object is a modified copy of it.
+    fn origin(&self, here: &Here<'_>, leaf: &Leaf) -> Result<Option<u64>, CollectError> {
+        let (Some(origin), Some(dir), Some(live)) =
+            (&leaf.attributes.origin, here.live_dir, &leaf.live)
+        else {
+            return Ok(None);
+        };
+        if !here.live.as_ref().is_some_and(|p| p.shows)
+            || std::mem::discriminant(&live.kind) != std::mem::discriminant(&leaf.object.kind)
+        {
+            return Ok(None);
+        }
+        match inspect::file_handle(dir, here.name) {
+            Ok(handle) => Ok(origin.matches(&handle).then_some(live.stat.st_ino)),
+            Err(Errno::ENOENT) => Ok(None),
+            // No handles here: the same name is all there is to go by.
+            Err(Errno::EOPNOTSUPP) => Ok(Some(live.stat.st_ino)),
+            Err(errno) => Err(self.live.failed("get the handle of", &here.upper, errno)),
+        }
+    }
+
+    fn digest(
+        &mut self,
+        side: Side,
+        path: &RelPath,
+        object: &Object,
+    ) -> Result<Digest, CollectError> {
+        let key = (side, self.volume, object.stat.st_ino);
+        let mut identity = object.identity();
+        identity.nlink = 0; // One more name does not change the content.
+        if let Some((known, digest)) = self.digests.get(&key)
+            && *known == identity
+        {
+            return Ok(*digest);
+        }
+        let tree = match side {
+            Side::Upper => &self.upper,
+            Side::Live => &self.live,
+        };
+        let digest = self.reader.digest(object);
+        let digest = digest.map_err(|f| tree.failed(f.operation, path, f.errno))?;
+        self.digests.insert(key, (identity, digest));
+        Ok(digest)
+    }
+}
+
+/// A stub has no data, so its holes say nothing; the live file's do.
+fn set_holes(item: &mut Item, live: &Object) {
+    if let (
+        Some(Node {
+            kind: Kind::File {
+                hole_bytes: own, ..
+            },
+            ..
+        }),
+        Kind::File { hole_bytes, .. },
+    ) = (&mut item.after, &live.kind)
+    {
+        *own = *hole_bytes;
+    }
+}

@@ -1,0 +1,278 @@
+//! Items → changes: decides what is a rename, what one more name, what no change; pure.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::CollectError;
+use super::item::{Item, Role};
+use crate::capture::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source};
+use crate::change::{Change, ChangeSet, Kind, Node, RelPath, Timestamp};
+use crate::layout::{CommitPolicy, Layout};
+
+/// All items by path.
+pub(super) type Items = BTreeMap<RelPath, Item>;
+
+/// A change and where it comes from.
+pub(super) type Row = (Change, Provenance);
+
+/// Upper inodes with several names: the names in path order.
+type Names = HashMap<(usize, u64), Vec<RelPath>>;
+
+/// Decides for every file with the data of another name whether it was renamed or got one more.
+pub(super) fn settle(items: &mut Items) {
+    let names = names_of(items);
+    let elsewhere: Vec<RelPath> = items
+        .iter()
+        .filter(|(_, item)| matches!(item.role, Role::Elsewhere(_)))
+        .map(|(path, _)| path.clone())
+        .collect();
+    // Names come in path order, so the first name of a renamed file is the one it was renamed to.
+    let mut renamed = HashMap::new();
+    for path in elsewhere {
+        let Some(Role::Elsewhere(other)) = items.get(&path).map(|i| i.role.clone()) else {
+            continue;
+        };
+        let inode = items.get(&path).map(|i| (i.volume, i.upper.ino));
+        let still_there = items
+            .get(&other.data)
+            .is_none_or(|old| old.after.is_some() && Some((old.volume, old.upper.ino)) == inode);
+        let first = !still_there && !renamed.contains_key(&other.data);
+        if first {
+            renamed.insert(other.data.clone(), path.clone());
+            if let Some(old) = items.get_mut(&other.data) {
+                old.displaced = true;
+            }
+        }
+        if let Some(item) = items.get_mut(&path) {
+            item.role = Role::LiveData {
+                data: other.data.clone(),
+                ino: other.live.ino,
+            };
+            if first {
+                item.replaced = item.live.take();
+                item.live = Some(other.live);
+                item.live_path = other.data.clone();
+                item.moved_from = Some(other.data);
+                item.before = Some(other.node);
+            }
+        }
+    }
+    share_copies(items, &names);
+    mark_displaced(items);
+}
+
+/// Marks what was made anew where something was that went elsewhere with its directory.
+fn mark_displaced(items: &mut Items) {
+    let sources: HashSet<RelPath> = items
+        .values()
+        .filter_map(|item| item.moved_from.clone())
+        .collect();
+    if sources.is_empty() {
+        return;
+    }
+    for item in items.values_mut() {
+        let anew = matches!(item.role, Role::Whole { origin: None }) && item.before.is_some();
+        let mut above = item.live_path.parent().filter(|_| anew);
+        while let Some(at) = above {
+            item.displaced |= sources.contains(&at);
+            above = at.parent();
+        }
+    }
+}
+
+/// Names of one upper inode: when one of them is an unchanged copy of a live file, the others are
+/// new names of that file; when one is a modified copy, all are.
+fn share_copies(items: &mut Items, names: &Names) {
+    for group in names.values() {
+        let unchanged = group.iter().find_map(|path| {
+            let item = items.get(path)?;
+            let copy = matches!(
+                item.role,
+                Role::Whole { origin: Some(_) } | Role::LiveData { .. }
+            );
+            (copy && !item.is_change()).then(|| (item.live_path.clone(), item.live))
+        });
+        let origin = group.iter().find_map(|path| match items.get(path)?.role {
+            Role::Whole { origin } => origin,
+            _ => None,
+        });
+        for path in group {
+            let Some(item) = items.get_mut(path) else {
+                continue;
+            };
+            match (&mut item.role, &unchanged) {
+                (Role::Whole { origin: None }, Some((data, Some(live)))) => {
+                    item.role = Role::LiveData {
+                        data: data.clone(),
+                        ino: live.ino,
+                    };
+                }
+                (Role::Whole { origin: own }, _) if own.is_none() => *own = origin,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn names_of(items: &Items) -> Names {
+    let mut names = Names::new();
+    for (path, item) in items {
+        if item.is_leaf() && item.upper.nlink > 1 {
+            let key = (item.volume, item.upper.ino);
+            names.entry(key).or_default().push(path.clone());
+        }
+    }
+    names.retain(|_, group| group.len() > 1);
+    names
+}
+
+/// Everything that changed against live, in path order.
+pub(super) fn rows(items: &Items, layout: &Layout) -> Vec<Row> {
+    let changed = items.iter().filter(|(_, item)| item.is_change());
+    let mut rows: Vec<_> = changed
+        .map(|(path, item)| row(path, item, layout))
+        .collect();
+    link_names(&mut rows, items);
+    rows
+}
+
+/// Splits the rows by what becomes of them, and adds the findings.
+pub(super) fn finish(
+    rows: Vec<Row>,
+    layout: &Layout,
+    since: Timestamp,
+) -> Result<Capture, CollectError> {
+    let show_only = |volume: usize| {
+        layout
+            .volumes
+            .get(volume)
+            .is_some_and(|v| v.policy == CommitPolicy::ShowOnly)
+    };
+    let (shown, committed): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|(_, p)| show_only(p.volume));
+    let mut findings = Vec::new();
+    for (index, volume) in layout.volumes.iter().enumerate() {
+        if shown.iter().any(|(_, p)| p.volume == index) {
+            findings.push(Finding {
+                path: volume.mount_point.clone(),
+                reason: FindingReason::ShowOnly,
+            });
+        }
+    }
+    for (change, provenance) in &committed {
+        let mut add = |reason| {
+            findings.push(Finding {
+                path: change.path.clone(),
+                reason,
+            });
+        };
+        if change
+            .after
+            .as_ref()
+            .is_some_and(|n| n.kind == Kind::Socket)
+        {
+            add(FindingReason::SocketOfEndedProcess);
+        }
+        let late = |live: &LiveIdentity| live.ctime >= since;
+        if provenance.live.as_ref().is_some_and(late)
+            || provenance.replaced.as_ref().is_some_and(late)
+        {
+            add(FindingReason::LiveChanged);
+        }
+    }
+    let (changes, provenance) = committed.into_iter().unzip();
+    Ok(Capture {
+        set: ChangeSet::new(changes)?,
+        provenance,
+        shown: ChangeSet::new(shown.into_iter().map(|(change, _)| change).collect())?,
+        since,
+        findings,
+    })
+}
+
+/// The change and provenance of one item.
+pub(super) fn row(path: &RelPath, item: &Item, layout: &Layout) -> Row {
+    let change = Change {
+        path: path.clone(),
+        before: item.before.clone(),
+        after: item.after.clone(),
+        moved_from: item.moved_from.clone(),
+    };
+    let upper = layout
+        .volumes
+        .get(item.volume)
+        .and_then(|v| path.strip_prefix(&v.mount_point))
+        .unwrap_or_default();
+    let source = match &item.role {
+        Role::Gone => Source::Gone,
+        Role::Merged => Source::MergedDirectory { path: upper },
+        Role::Whole { origin } => Source::Upper {
+            path: upper,
+            ino: item.upper.ino,
+            origin: *origin,
+        },
+        Role::LiveData { data, ino } => Source::LiveData {
+            path: upper,
+            data: data.clone(),
+            ino: *ino,
+        },
+        Role::Elsewhere(other) => Source::LiveData {
+            path: upper,
+            data: other.data.clone(),
+            ino: other.live.ino,
+        },
+    };
+    let provenance = Provenance {
+        volume: item.volume,
+        source,
+        live: item.live,
+        live_path: item.live_path.clone(),
+        replaced: item.replaced,
+    };
+    (change, provenance)
+}
+
+/// Fills `link_of` of both states. `rows` are in path order.
+pub(super) fn link_names(rows: &mut [Row], items: &Items) {
+    let mut first_after = unchanged_names(rows, items);
+    let mut first_before = HashMap::new();
+    for (change, provenance) in rows {
+        let own = items.get(&change.path).filter(|item| item.is_leaf());
+        if let (Some(item), Some(after)) = (own, &mut change.after)
+            && item.upper.nlink > 1
+        {
+            let key = (item.volume, item.upper.ino);
+            set_link(after, key, &change.path, &mut first_after);
+        }
+        if let (Some(before), Some(live)) = (&mut change.before, provenance.live)
+            && live.nlink > 1
+            && before.kind != Kind::Directory
+        {
+            let key = (provenance.volume, live.ino);
+            set_link(before, key, &provenance.live_path, &mut first_before);
+        }
+    }
+}
+
+/// For each inode with several names, the first that is not a change: the others are new names of
+/// that file.
+fn unchanged_names(rows: &[Row], items: &Items) -> HashMap<(usize, u64), RelPath> {
+    let changed: HashSet<&RelPath> = rows.iter().map(|(change, _)| &change.path).collect();
+    let mut first = HashMap::new();
+    for (path, item) in items {
+        if item.is_leaf() && item.upper.nlink > 1 && !changed.contains(path) {
+            let key = (item.volume, item.upper.ino);
+            first.entry(key).or_insert_with(|| path.clone());
+        }
+    }
+    first
+}
+
+fn set_link(
+    node: &mut Node,
+    key: (usize, u64),
+    path: &RelPath,
+    first: &mut HashMap<(usize, u64), RelPath>,
+) {
+    let first = first.entry(key).or_insert_with(|| path.clone());
+    node.link_of = (first != path).then(|| first.clone());
+}

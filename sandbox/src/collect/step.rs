@@ -1,0 +1,275 @@
+//! What changed between two looks at one scratchpad: the change set of one entry of several. Pure
+//! but for the live objects it asks for.
+//!
+//! The view of a look is what its items say, and live where they say nothing. An object of the new
+//! view is compared with the one it was in the old view: by its upper inode where it has one in
+//! both, by the live object behind it else, by its name where neither helps.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::CollectError;
+use super::item::{Item, UpperInode, same_state};
+use super::settle::{Items, Row, link_names, row};
+use super::view::{Shown, View};
+use crate::capture::{Provenance, Source};
+use crate::change::{Change, Content, Kind, Node, RelPath};
+use crate::layout::Layout;
+
+/// Reads a live object of a volume.
+pub(super) type ReadLive<'a> =
+    dyn FnMut(usize, &RelPath) -> Result<Option<Node>, CollectError> + 'a;
+
+/// Two looks, one after the other.
+pub(super) struct Step<'a> {
+    previous: View<'a>,
+    current: View<'a>,
+    /// Where the inodes of the upper layers were.
+    inodes: HashMap<(usize, u64), Vec<&'a RelPath>>,
+    /// Where the objects of the new view were in the old one; only those whose place says so.
+    origins: HashMap<&'a RelPath, RelPath>,
+    /// The renames of this step: from where, to where.
+    moves: BTreeMap<RelPath, &'a RelPath>,
+}
+
+/// The changes from `previous` to `current`, in path order.
+pub(super) fn rows(
+    previous: &Items,
+    current: &Items,
+    layout: &Layout,
+    read_live: &mut ReadLive<'_>,
+) -> Result<Vec<Row>, CollectError> {
+    let mut step = Step {
+        previous: View::new(previous),
+        current: View::new(current),
+        inodes: inodes(previous),
+        origins: HashMap::new(),
+        moves: BTreeMap::new(),
+    };
+    for (path, item) in current {
+        step.place(path, item);
+    }
+    let mut rows: BTreeMap<RelPath, Row> = BTreeMap::new();
+    for (path, item) in current {
+        if let Some(found) = step.compare(path, item, layout, read_live)? {
+            rows.insert(path.clone(), found);
+        }
+    }
+    for found in step.vanished(read_live)? {
+        rows.entry(found.0.path.clone()).or_insert(found);
+    }
+    let mut rows: Vec<Row> = rows.into_values().collect();
+    link_names(&mut rows, current);
+    Ok(rows)
+}
+
+fn inodes(items: &Items) -> HashMap<(usize, u64), Vec<&RelPath>> {
+    let mut inodes: HashMap<_, Vec<_>> = HashMap::new();
+    for (path, item) in items {
+        if item.after.is_some() {
+            let key = (item.volume, item.upper.ino);
+            inodes.entry(key).or_default().push(path);
+        }
+    }
+    inodes
+}
+
+impl<'a> Step<'a> {
+    /// Finds out where the object at `path` of the new view was in the old one. Parents come
+    /// before children.
+    fn place(&mut self, path: &'a RelPath, item: &'a Item) {
+        let default = self.default_origin(path);
+        let before = self.origin_by_inode(path, item, &default);
+        let before = before.or_else(|| self.origin_by_live(item));
+        match before {
+            Some(from) if from != default => {
+                self.moves.insert(from.clone(), path);
+                self.origins.insert(path, from);
+            }
+            Some(_) | None => {
+                self.origins.insert(path, default);
+            }
+        }
+    }
+
+    /// Where it was if it only went along with the directory that holds it.
+    fn default_origin(&self, path: &RelPath) -> RelPath {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return path.clone();
+        };
+        let parent = self.origins.get(&parent).unwrap_or(&parent);
+        parent.child(name).unwrap_or_else(|_| path.clone())
+    }
+
+    fn origin_by_inode(&self, path: &RelPath, item: &Item, default: &RelPath) -> Option<RelPath> {
+        item.after.as_ref()?;
+        let names = self.inodes.get(&(item.volume, item.upper.ino))?;
+        if names.contains(&default) {
+            return Some(default.clone());
+        }
+        let gone = |name: &&&RelPath| {
+            let now = self.current.items.get(**name);
+            !now.is_some_and(|n| n.after.is_some() && n.upper.ino == item.upper.ino)
+        };
+        let from = names
+            .iter()
+            .filter(|name| **name != path)
+            .find(|name| gone(name) && !self.moves.contains_key(**name))?;
+        // The bytes of a file that was renamed are those it had; else it was replaced.
+        let old = self.previous.items.get(*from)?.after.as_ref()?;
+        let same = item.after.as_ref().is_some_and(|new| match &old.kind {
+            Kind::Directory => new.kind == Kind::Directory,
+            Kind::File { .. } => same_content(old, new),
+            _ => false,
+        });
+        same.then(|| (*from).clone())
+    }
+
+    fn origin_by_live(&self, item: &Item) -> Option<RelPath> {
+        let from = item.moved_from.as_ref()?;
+        let from = self.previous.shown_at(item.volume, from)?;
+        (!self.moves.contains_key(&from)).then_some(from)
+    }
+
+    /// The change of the object at `path` of the new view, if it is one.
+    fn compare(
+        &self,
+        path: &RelPath,
+        item: &Item,
+        layout: &Layout,
+        read_live: &mut ReadLive<'_>,
+    ) -> Result<Option<Row>, CollectError> {
+        let origin = self.origins.get(path).unwrap_or(path);
+        let moved_to = self.moves.get(origin);
+        let moved = moved_to.is_some_and(|to| *to == path);
+        // What was here went elsewhere, by itself or with its directory: this is another, however
+        // equal.
+        let displaced = !moved && (moved_to.is_some() || self.now_at(origin) != *path);
+        let (mut before, old_inode) = match self.previous.shown(origin) {
+            Shown::Nothing => (None, None),
+            Shown::Item(old) => (old.after.clone(), Some(old.upper)),
+            Shown::Live(_, live) if live == item.live_path => (item.before.clone(), None),
+            Shown::Live(volume, live) => (read_live(volume, &live)?, None),
+        };
+        let (mut change, provenance) = row(path, item, layout);
+        if let (Some(old), Some(new)) = (&mut before, &mut change.after) {
+            old.link_of = None;
+            if old_inode.is_some_and(|inode| inode.ino == item.upper.ino) {
+                forget_kept_content(old, new);
+            }
+        }
+        change.moved_from = moved.then(|| origin.clone());
+        let differs = match (&before, &change.after) {
+            (None, None) => false,
+            (Some(old), Some(new)) => {
+                moved || displaced || !same_state(old, new) || relinked(old_inode, item)
+            }
+            (None, Some(_)) | (Some(_), None) => true,
+        };
+        change.before = before;
+        Ok(differs.then_some((change, provenance)))
+    }
+
+    /// What the old view showed and the new one has no item for.
+    fn vanished(&self, read_live: &mut ReadLive<'_>) -> Result<Vec<Row>, CollectError> {
+        let mut gone: Vec<Row> = Vec::new();
+        for (path, item) in self.previous.items {
+            let now = self.now_at(path);
+            let there = match self.current.shown(&now) {
+                Shown::Nothing => false,
+                Shown::Item(item) => item.after.is_some(),
+                Shown::Live(volume, live) => read_live(volume, &live)?.is_some(),
+            };
+            if let (Some(node), false) = (&item.after, there) {
+                gone.push(vanished(now, item, node.clone()));
+            }
+        }
+        // Below a directory that an earlier entry renamed: unchanged until now, so without item.
+        for (path, item) in self.current.items {
+            let Some(live) = self.current.hidden_by(path, item) else {
+                continue;
+            };
+            let Some(place) = self.previous.shown_at(item.volume, &live) else {
+                continue;
+            };
+            if self.previous.items.contains_key(&place)
+                || self.current.shown_at(item.volume, &live).is_some()
+            {
+                continue;
+            }
+            if let Some(node) = read_live(item.volume, &live)? {
+                gone.push(vanished(self.now_at(&place), item, node));
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Where something of the old view would be in the new one, had it gone along.
+    fn now_at(&self, path: &RelPath) -> RelPath {
+        let mut above = path.parent();
+        while let Some(at) = above {
+            if let (Some(to), Some(rest)) = (self.moves.get(&at), path.strip_prefix(&at))
+                && let Ok(now) = to.join(&rest)
+            {
+                return now;
+            }
+            above = at.parent();
+        }
+        path.clone()
+    }
+}
+
+fn vanished(path: RelPath, item: &Item, mut before: Node) -> Row {
+    before.link_of = None;
+    let change = Change {
+        path,
+        before: Some(before),
+        after: None,
+        moved_from: None,
+    };
+    let provenance = Provenance {
+        volume: item.volume,
+        source: Source::Gone,
+        live: item.live,
+        live_path: item.live_path.clone(),
+        replaced: None,
+    };
+    (change, provenance)
+}
+
+/// Whether a name became one of another inode that has several.
+fn relinked(old: Option<UpperInode>, item: &Item) -> bool {
+    old.is_some_and(|old| {
+        item.is_leaf() && old.ino != item.upper.ino && (old.nlink > 1 || item.upper.nlink > 1)
+    })
+}
+
+fn same_content(old: &Node, new: &Node) -> bool {
+    match (&old.kind, &new.kind) {
+        (
+            Kind::File {
+                size: s1,
+                content: c1,
+                ..
+            },
+            Kind::File {
+                size: s2,
+                content: c2,
+                ..
+            },
+        ) => (s1, c1) == (s2, c2),
+        _ => false,
+    }
+}
+
+/// A file whose content an earlier entry wrote and this one left alone: not read, as it would be
+/// had the earlier one been committed. Writing sets the time of modification.
+fn forget_kept_content(old: &mut Node, new: &mut Node) {
+    if !same_content(old, new) || old.meta.mtime != new.meta.mtime {
+        return;
+    }
+    for node in [old, new] {
+        if let Kind::File { content, .. } = &mut node.kind {
+            *content = Content::Unread;
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What one look at a scratchpad shows at a path, and where it shows a live object; pure.
+
+use super::item::{Item, Role};
+use super::settle::Items;
+use crate::change::RelPath;
+
+/// The items of a look; where they say nothing, live shows.
+pub(super) struct View<'a> {
+    pub(super) items: &'a Items,
+    /// What was renamed: from where in live, to where.
+    renamed: Vec<(&'a RelPath, &'a RelPath)>,
+}
+
+/// What a view shows at a path.
+pub(super) enum Shown<'a> {
+    Nothing,
+    Item(&'a Item),
+    /// The live object of this volume at this path below the root, if there is one.
+    Live(usize, RelPath),
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(items: &'a Items) -> Self {
+        let renamed = items
+            .iter()
+            .filter_map(|(path, item)| Some((item.moved_from.as_ref()?, path)));
+        Self {
+            items,
+            renamed: renamed.collect(),
+        }
+    }
+
+    /// What is at `path`.
+    pub(super) fn shown(&self, path: &RelPath) -> Shown<'a> {
+        let mut above = Some(path.clone());
+        while let Some(at) = above {
+            let Some(item) = self.items.get(&at) else {
+                above = at.parent();
+                continue;
+            };
+            if at == *path {
+                return Shown::Item(item);
+            }
+            let rest = path.strip_prefix(&at).unwrap_or_default();
+            return match (&item.role, item.live_path.join(&rest)) {
+                (Role::Merged, Ok(live)) => Shown::Live(item.volume, live),
+                _ => Shown::Nothing,
+            };
+        }
+        Shown::Nothing
+    }
+
+    /// Where the live object at `live` is.
+    pub(super) fn shown_at(&self, volume: usize, live: &RelPath) -> Option<RelPath> {
+        let mut best: Option<(usize, RelPath)> = None;
+        for (from, path) in &self.renamed {
+            if let Some(rest) = live.strip_prefix(from)
+                && best.as_ref().is_none_or(|(n, _)| *n < from.depth())
+                && let Ok(to) = path.join(&rest)
+            {
+                best = Some((from.depth(), to));
+            }
+        }
+        let place = best.map_or_else(|| live.clone(), |(_, to)| to);
+        let shows = match self.shown(&place) {
+            Shown::Item(item) => item.shows_live() && item.live_path == *live,
+            Shown::Live(at, path) => at == volume && path == *live,
+            Shown::Nothing => false,
+        };
+        shows.then_some(place)
+    }
+
+    /// The live path whose object does not show at `path` because of this item.
+    pub(super) fn hidden_by(&self, path: &RelPath, item: &Item) -> Option<RelPath> {
+        if item.moved_from.is_none() {
+            return (!item.shows_live()).then(|| item.live_path.clone());
+        }
+        let (parent, name) = (path.parent()?, path.file_name()?);
+        let parent = self.items.get(&parent)?;
+        parent.live_path.child(name).ok()
+    }
+}

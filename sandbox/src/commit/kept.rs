@@ -1,0 +1,147 @@
+//! The undo data of finished transactions: listing and dropping it. Upholds: dropping is decided
+//! by one rename and can be interrupted anywhere after it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+use super::crash_point;
+use super::record::{RecordError, Records, State};
+use super::recover::{RecoverError, transactions};
+use super::undo::is_undoable;
+use crate::fs::{Dir, remove_tree, walk};
+use crate::layout::{HOME_SCRATCH_DIR, TxId};
+
+/// A finished transaction that can be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The transaction.
+    pub tx: TxId,
+    /// The bytes that the caller gave when it began.
+    pub payload: Vec<u8>,
+    /// Storage that its scratch directories take, in bytes.
+    pub bytes: u64,
+}
+
+/// Undo data could not be dropped, or only in part; the next recovery goes on with it.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgetError {
+    /// It is about to happen, or being taken back: recovery comes first.
+    #[error("transaction {0} is not finished")]
+    NotFinished(TxId),
+    /// Its record could not be read or written, or something could not be removed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Lists the transactions that can be taken back, oldest first. Reads every name of their undo
+/// data for the sizes.
+pub fn kept(home: &Path) -> Result<Vec<Kept>, RecoverError> {
+    let mut kept = Vec::new();
+    for tx in transactions(home)? {
+        let failed = |cause| RecoverError::Record {
+            tx: tx.clone(),
+            cause,
+        };
+        let directory = home.join(HOME_SCRATCH_DIR).join(tx.as_str());
+        let records = Records::open(&directory).map_err(failed)?;
+        if !is_undoable(&records).map_err(failed)? {
+            continue;
+        }
+        let done = records.read(State::Done).map_err(failed)?;
+        let mut places: BTreeSet<PathBuf> = done.sites.into_iter().map(|s| s.scratch).collect();
+        places.retain(|place| !place.starts_with(&directory));
+        places.insert(directory.clone());
+        let mut bytes = 0;
+        for place in places {
+            bytes +=
+                size_below(&place).map_err(|errno| RecoverError::List { path: place, errno })?;
+        }
+        kept.push(Kept {
+            tx,
+            payload: done.payload,
+            bytes,
+        });
+    }
+    Ok(kept)
+}
+
+/// Storage of everything below a directory; none where there is no such directory.
+fn size_below(path: &Path) -> Result<u64, Errno> {
+    let top = match Dir::open(path) {
+        Ok(top) => top,
+        Err(Errno::ENOENT) => return Ok(0),
+        Err(errno) => return Err(errno),
+    };
+    let mut blocks = 0;
+    walk::<Errno>(&top, &mut |_, _, stat| {
+        blocks += stat.blocks;
+        Ok(())
+    })?;
+    Ok(blocks * 512)
+}
+
+/// Drops a finished transaction with its undo data, which may take long for a large one; a
+/// process that is killed meanwhile leaves the rest to the next recovery.
+pub fn forget(home: &Path, tx: &TxId) -> Result<(), ForgetError> {
+    let directory = home.join(HOME_SCRATCH_DIR).join(tx.as_str());
+    let records = Records::open(&directory)?;
+    if records.has(State::Undone)? {
+        // The record of the commit goes first, so that it cannot seem undoable.
+        records.advance(State::Undone, State::Dropped, || {
+            crash_point("commit.forget.renamed");
+        })?;
+    } else if super::undo::is_undoable(&records)? {
+        records.advance(State::Done, State::Dropped, || {
+            crash_point("commit.forget.renamed");
+        })?;
+    } else {
+        return Err(ForgetError::NotFinished(tx.clone()));
+    }
+    finish_forgetting(&records, &directory, tx)?;
+    Ok(())
+}
+
+/// Removes what a dropped transaction left, its own directory last.
+pub(super) fn finish_forgetting(
+    records: &Records,
+    directory: &Path,
+    tx: &TxId,
+) -> Result<(), RecordError> {
+    let dropped = records.read(State::Dropped)?;
+    for site in dropped.sites {
+        // Of `<mount>/.isconf/<tx>/v1` the transaction's own directory goes, with what is in it.
+        let own = site
+            .scratch
+            .ancestors()
+            .find(|path| path.file_name().is_some_and(|name| name == tx.as_str()))
+            .unwrap_or(&site.scratch);
+        if own != directory {
+            remove(own)?;
+        }
+        crash_point("commit.forget.volume_removed");
+    }
+    // The record last: without it the rest would look like a transaction that can be taken back.
+    records.clear_but(State::Dropped)?;
+    remove(directory)?;
+    crash_point("commit.forget.removed");
+    Ok(())
+}
+
+/// Removes a tree; one that is gone already is what we want.
+fn remove(path: &Path) -> Result<(), RecordError> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(());
+    };
+    let removed = match Dir::open(parent) {
+        Ok(parent) => remove_tree(parent.at(name.as_bytes())),
+        Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    };
+    removed.map_err(|errno| RecordError::Io {
+        path: path.to_path_buf(),
+        errno,
+    })
+}

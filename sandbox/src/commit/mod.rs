@@ -1,0 +1,188 @@
+//! Makes a captured change set real, all or nothing, and takes it back. Not for deciding whether
+//! it should be (the caller has the approving report and the host's lock). The bytes and the
+//! crash-by-crash argument are in `docs/commit-protocol.md`.
+//!
+//! ```text
+//! Capture ─items→ facts ─guard→ shape ─plan→ steps ─prepare→ sync → intent → apply → sync → Landed
+//!                   │ conflict                                          │ error
+//!                   └→ refused, nothing touched                         └→ reversed steps, refused
+//! intent without done ─recover→ steps again → Landed ─receipt, finish→ done ─undo→ reversed steps
+//! ```
+//! Upholds: after a crash the change set is wholly live or wholly not, and the next start knows
+//! which.
+
+mod crash_point;
+mod step;
+mod bytes;
+mod intent;
+mod record;
+mod sites;
+mod item;
+mod facts;
+mod shape;
+mod guard;
+mod plan;
+mod prepare;
+mod sync;
+mod apply;
+mod transaction;
+mod landed;
+mod recover;
+mod undo;
+mod kept;
+mod package_locks;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+pub use apply::StepError;
+pub use bytes::Damage;
+pub use crash_point::{ALL, CRASH_AT, crash_point};
+pub use facts::LookError;
+pub use guard::{Conflict, ConflictKind, Conflicts, MAX_CONFLICTS};
+pub use intent::{Direction, MAX_PAYLOAD_BYTES};
+pub use item::Refusal;
+pub use kept::{ForgetError, Kept, forget, kept};
+pub use landed::Landed;
+pub use package_locks::{PackageLockError, PackageLocks, package_locks};
+pub use prepare::PrepareError;
+pub use record::RecordError;
+pub use recover::{Outcome, RecoverError, Recovered, recover};
+pub use sites::OpenError;
+pub use step::Object;
+pub use sync::SyncError;
+pub use transaction::{Failure, TransactionError};
+pub use undo::{UndoError, undo};
+
+use self::intent::Intent;
+use self::item::{Item, Origin};
+use self::plan::VolumePlan;
+use self::record::Records;
+use self::shape::Shape;
+use self::sites::{Site, Sites};
+use crate::capture::Capture;
+use crate::change::RelPath;
+use crate::layout::Layout;
+
+/// A change set was not made real. The live tree is as before, except after
+/// [`TransactionError::NotTakenBack`].
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Live paths are no longer what the scratchpad saw.
+    #[error("{} live paths are no longer what the scratchpad saw", .0.total)]
+    Conflicts(Conflicts),
+    /// The change set cannot be committed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A volume could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The package manager is at work.
+    #[error(transparent)]
+    PackageLock(#[from] PackageLockError),
+    /// The live side could not be looked at.
+    #[error(transparent)]
+    Look(#[from] LookError),
+    /// The new side could not be prepared.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The new side could not be made durable.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// The intent could not be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// It was begun and did not succeed.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
+}
+
+/// Makes a change set real. `payload` is kept with the intent for whoever recovers it. The caller
+/// holds the host's lock, and the scratchpad's mounts are gone.
+pub fn commit(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Landed, CommitError> {
+    if payload.len() > MAX_PAYLOAD_BYTES {
+        return Err(Refusal::Payload(payload.len()).into());
+    }
+    let _locks = package_locks(&layout.root, &capture.set)?;
+    let volumes = item::items(layout, capture)?;
+    let mut sites = Sites::open(&layout.root, Site::of(layout))?;
+    let ready = make_ready(layout, capture, &volumes, &mut sites)?;
+    crash_point("commit.presync.done");
+    let mut intent = Intent {
+        tx: layout.tx.clone(),
+        direction: Direction::Forward,
+        payload: payload.to_vec(),
+        sites: sites.sites().to_vec(),
+        steps: step::Steps::default(),
+        left: Vec::new(),
+    };
+    for plan in ready {
+        intent.steps.moves.extend(plan.steps.moves);
+        intent.steps.rewrites.extend(plan.steps.rewrites);
+        intent.steps.settings.extend(plan.steps.settings);
+        intent.left.extend(plan.left);
+    }
+    let records = Records::open(&layout.directory)?;
+    records.write(&intent)?;
+    transaction::carry_out(&mut sites, &records, &intent)?;
+    Ok(Landed::new(intent, layout.directory.clone()))
+}
+
+/// Everything before the intent: conflicts, plan, preparation, first sync.
+fn make_ready(
+    layout: &Layout,
+    capture: &Capture,
+    volumes: &[Vec<Item<'_>>],
+    sites: &mut Sites,
+) -> Result<Vec<VolumePlan>, CommitError> {
+    let mut conflicts = Conflicts::default();
+    let mut shapes = Vec::new();
+    for (volume, items) in volumes.iter().enumerate() {
+        let facts = facts::gather(sites, volume, items)?;
+        guard::compare(sites, volume, items, &facts, capture.since, &mut conflicts);
+        let bound = bound_files(layout, volume, items);
+        let shape = Shape::new(items, &facts, &bound)?;
+        guard::walk_removed(sites, volume, &shape, &facts, &mut conflicts)?;
+        shapes.push((volume, shape, facts));
+    }
+    if !conflicts.is_empty() {
+        return Err(CommitError::Conflicts(conflicts));
+    }
+    crash_point("commit.prepare.begun");
+    let mut plans = Vec::new();
+    let mut fresh = Vec::new();
+    for (volume, shape, facts) in &shapes {
+        if shape.items.is_empty() {
+            continue;
+        }
+        let plan = plan::plan(*volume, shape, facts);
+        fresh.push((*volume, prepare::prepare(sites, *volume, &plan, shape)?));
+        plans.push(plan);
+    }
+    crash_point("commit.prepare.done");
+    for (volume, fresh) in &fresh {
+        sync::before(sites, *volume, fresh)?;
+    }
+    Ok(plans)
+}
+
+/// The files of a volume that are mounted somewhere; nobody needs them when no file was modified
+/// in place. Without a readable `/proc` there are none to be known.
+fn bound_files(layout: &Layout, volume: usize, items: &[Item<'_>]) -> BTreeSet<RelPath> {
+    let modified = |item: &Item<'_>| {
+        matches!(
+            item.source,
+            Origin::Upper {
+                copy_of: Some(_),
+                ..
+            }
+        ) && !item.becomes_directory()
+    };
+    if !items.iter().any(modified) {
+        return BTreeSet::new();
+    }
+    let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    facts::bound_files(&text, &layout.volumes[volume].live(&layout.root))
+}

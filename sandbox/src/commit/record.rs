@@ -1,0 +1,200 @@
+//! The files in a transaction's directory that say how far it is, and the moves between them.
+//!
+//! ```text
+//! intent.new → intent ─────→ done            a change set made real
+//!                  └→ rollback → (nothing)   an error on the way: taken back
+//! undo-intent.new → undo-intent → undone     taken back later, on demand
+//!                        └→ undo-rollback → (nothing)
+//! ```
+//! Upholds: every transition is one rename, durable before the next step.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+use super::bytes::Damage;
+use super::crash_point;
+use super::intent::{Direction, Intent, MAX_INTENT_BYTES};
+use crate::fs::{Dir, remove_tree, write_durably};
+
+/// A state of a transaction, named as its file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum State {
+    Intent,
+    Rollback,
+    Done,
+    UndoIntent,
+    UndoRollback,
+    Undone,
+    Dropped,
+}
+
+/// A record could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// A system call failed.
+    #[error("{path}: {errno}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        errno: Errno,
+    },
+    /// The file is not what we write.
+    #[error("{path} is damaged: {damage}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        #[source]
+        damage: Damage,
+    },
+}
+
+impl State {
+    pub(super) const fn file(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Rollback => "rollback",
+            Self::Done => "done",
+            Self::UndoIntent => "undo-intent",
+            Self::UndoRollback => "undo-rollback",
+            Self::Undone => "undone",
+            Self::Dropped => "dropped",
+        }
+    }
+
+    /// The state in which a transaction of this direction is about to happen.
+    pub(super) const fn intended(direction: Direction) -> Self {
+        match direction {
+            Direction::Forward => Self::Intent,
+            Direction::Backward => Self::UndoIntent,
+        }
+    }
+
+    /// The state in which it is being taken back after an error.
+    pub(super) const fn failing(direction: Direction) -> Self {
+        match direction {
+            Direction::Forward => Self::Rollback,
+            Direction::Backward => Self::UndoRollback,
+        }
+    }
+
+    /// The state in which it is over.
+    pub(super) const fn finished(direction: Direction) -> Self {
+        match direction {
+            Direction::Forward => Self::Done,
+            Direction::Backward => Self::Undone,
+        }
+    }
+}
+
+/// A transaction's directory.
+#[derive(Debug)]
+pub(super) struct Records {
+    path: PathBuf,
+    dir: Dir,
+}
+
+impl Records {
+    pub(super) fn open(path: &Path) -> Result<Self, RecordError> {
+        let dir = Dir::open(path).map_err(|errno| RecordError::Io {
+            path: path.to_path_buf(),
+            errno,
+        })?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            dir,
+        })
+    }
+
+    fn error(&self, state: State) -> impl FnOnce(Errno) -> RecordError + use<> {
+        let path = self.path.join(state.file());
+        move |errno| RecordError::Io { path, errno }
+    }
+
+    pub(super) fn has(&self, state: State) -> Result<bool, RecordError> {
+        let found = self.dir.at(state.file().as_bytes()).stat();
+        Ok(found.map_err(self.error(state))?.is_some())
+    }
+
+    pub(super) fn read(&self, state: State) -> Result<Intent, RecordError> {
+        let path = self.path.join(state.file());
+        let io = |e: std::io::Error| RecordError::Io {
+            path: path.clone(),
+            errno: Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)),
+        };
+        let damaged = |damage| RecordError::Damaged {
+            path: path.clone(),
+            damage,
+        };
+        let file = File::open(&path).map_err(io)?;
+        let size = file.metadata().map_err(io)?.len();
+        if size > MAX_INTENT_BYTES {
+            return Err(damaged(Damage::TooLong(size)));
+        }
+        let mut bytes = Vec::new();
+        file.take(MAX_INTENT_BYTES)
+            .read_to_end(&mut bytes)
+            .map_err(io)?;
+        Intent::from_bytes(&bytes).map_err(damaged)
+    }
+
+    /// Writes the record of a transaction about to happen; durable when this returns.
+    pub(super) fn write(&self, intent: &Intent) -> Result<(), RecordError> {
+        let state = State::intended(intent.direction);
+        let aside = format!("{}.new", state.file());
+        write_durably(
+            &self.dir,
+            state.file().as_bytes(),
+            aside.as_bytes(),
+            &intent.to_bytes(),
+            &|part| match part {
+                "written" => crash_point("commit.intent.written"),
+                "synced" => crash_point("commit.intent.synced"),
+                "renamed" => crash_point("commit.intent.renamed"),
+                _ => crash_point("commit.intent.durable"),
+            },
+        )
+        .map_err(self.error(state))
+    }
+
+    /// Moves from one state to the next; `renamed` is a crash point between the rename and the
+    /// sync of the directory, without which a power cut could bring the old state back.
+    pub(super) fn advance(
+        &self,
+        from: State,
+        to: State,
+        renamed: impl FnOnce(),
+    ) -> Result<(), RecordError> {
+        let (old, new) = (from.file().as_bytes(), to.file().as_bytes());
+        self.dir
+            .at(old)
+            .rename_over(self.dir.at(new))
+            .map_err(self.error(from))?;
+        renamed();
+        self.dir.sync().map_err(self.error(to))
+    }
+
+    /// Removes everything in the transaction's directory but one record.
+    pub(super) fn clear_but(&self, state: State) -> Result<(), RecordError> {
+        for name in self.dir.names().map_err(self.error(state))? {
+            if name != state.file().as_bytes() {
+                remove_tree(self.dir.at(&name)).map_err(self.error(state))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the record of a transaction that was taken back.
+    pub(super) fn remove(&self, state: State) -> Result<(), RecordError> {
+        self.dir
+            .at(state.file().as_bytes())
+            .unlink()
+            .map_err(self.error(state))?;
+        self.dir.sync().map_err(self.error(state))
+    }
+}

@@ -1,0 +1,30 @@
+//! File operations relative to open directories, which never follow a link that the tree supplies,
+//! keep every attribute, and say what is durable. Not for deciding what to do (see `commit`).
+//!
+//! ```text
+//! Dir ── stat, open, rename, entries ──┐
+//! metadata ── read, set in order ──────┼── node: copy one object; tree: remove, walk
+//! data ── reflink, copy with holes ────┘
+//! durable ── small files: aside, fsync, rename, fsync of the directory
+//! ```
+//!
+//! The functions return the bare errno: they know names below a directory, and only their callers
+//! know the path that a person would recognise.
+
+mod dir;
+mod stat;
+mod metadata;
+mod data;
+mod node;
+mod tree;
+mod durable;
+
+pub use data::{copy_data, overwrite_data};
+pub use dir::{Dir, Place};
+pub use durable::write_durably;
+pub use metadata::{
+    change_flags, read_metadata, read_xattrs, set_metadata, set_mtime, set_xattrs_exactly,
+};
+pub use node::copy_node;
+pub use stat::Stat;
+pub use tree::{remove_below, remove_tree, walk};

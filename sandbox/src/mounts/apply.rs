@@ -1,0 +1,279 @@
+//! Performs the steps in the cloned child. Not for deciding. Upholds: between clone and exec
+//! nothing allocates, locks or prints; a failure is the index of the step and the errno.
+
+use std::ffi::CStr;
+use std::fmt::Write;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, open};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{chdir, fchdir, pivot_root, symlinkat};
+
+use super::step::{NEW_ROOT, Step, Target};
+use crate::sys::mount as api;
+
+/// The step that failed, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// Index into the steps.
+    pub step: usize,
+    /// The kernel's answer.
+    pub errno: Errno,
+}
+
+/// The options of every overlay besides its layers (overlayfs.rst): `index` keeps hard links
+/// together, `redirect_dir` lets a populated directory be renamed, `metacopy` makes chmod of a big
+/// file free, `volatile` leaves out every sync (commit syncs what it takes).
+const OPTIONS: [(&CStr, &CStr); 4] = [
+    (c"index", c"on"),
+    (c"redirect_dir", c"on"),
+    (c"metacopy", c"on"),
+    (c"xino", c"auto"),
+];
+
+/// The same as one string for mount(2).
+const OPTIONS_TEXT: &str = "index=on,redirect_dir=on,metacopy=on,xino=auto,volatile";
+
+/// Performs the steps in order.
+pub(crate) fn apply(steps: &[Step]) -> Result<(), Failure> {
+    // Layers are named to overlayfs as numbers in this directory: no path to escape, no limit of
+    // length, and the same text on every kernel. The directory outlives the cover of /proc.
+    let failed = |step: usize| move |errno| Failure { step, errno };
+    let names = open(
+        c"/proc/self/fd",
+        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(failed(0))?;
+    steps
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, step)| perform(step, names.as_fd()).map_err(failed(index)))
+}
+
+fn perform(step: &Step, names: BorrowedFd<'_>) -> Result<(), Errno> {
+    match step {
+        Step::MakePrivate => mount_with(
+            None,
+            c"/",
+            None,
+            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+            None,
+        ),
+        Step::Overlay {
+            lower,
+            upper,
+            work,
+            target,
+            flags,
+        } => {
+            let layers = Layers::open(lower, upper, work)?;
+            overlay(&layers, names, target.as_c_str(), *flags)
+        }
+        Step::Bind {
+            source,
+            target,
+            flags,
+        } => bind(source, target, *flags),
+        Step::BindTreeReadOnly { source, target } => {
+            let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+            mount_with(Some(source), target.as_c_str(), None, flags, None)?;
+            api::set_attributes_below(target.as_c_str(), api::ATTR_READ_ONLY)
+        }
+        Step::Mount {
+            fs_type,
+            target,
+            flags,
+            data,
+        } => {
+            let source = Some(*fs_type);
+            mount_with(source, target.as_c_str(), source, *flags, Some(data))
+        }
+        Step::Remount { target, flags } => remount(target, *flags),
+        Step::MakeDirectory { target } => {
+            mkdirat(AT_FDCWD, target.as_c_str(), Mode::from_bits_truncate(0o755))
+        }
+        Step::MakeFile { target } => open(
+            target.as_c_str(),
+            OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC,
+            Mode::from_bits_truncate(0o644),
+        )
+        .map(drop),
+        Step::MakeLink { target, to } => symlinkat(*to, AT_FDCWD, target.as_c_str()),
+        Step::EnterRoot => enter_root(),
+    }
+}
+
+fn mount_with(
+    source: Option<&CStr>,
+    target: &CStr,
+    fs_type: Option<&CStr>,
+    flags: MsFlags,
+    data: Option<&CStr>,
+) -> Result<(), Errno> {
+    mount(source, target, fs_type, flags, data)
+}
+
+fn bind(source: &CStr, target: &Target, flags: MsFlags) -> Result<(), Errno> {
+    mount_with(
+        Some(source),
+        target.as_c_str(),
+        None,
+        MsFlags::MS_BIND,
+        None,
+    )?;
+    remount(target, flags)
+}
+
+/// A bind mount takes over the flags of its source; this sets them exactly (mount(2), "Remounting
+/// an existing mount", `MS_REMOUNT | MS_BIND`).
+fn remount(target: &Target, flags: MsFlags) -> Result<(), Errno> {
+    let flags = flags | MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
+    mount_with(None, target.as_c_str(), None, flags, None)
+}
+
+/// Enters the new root and drops the old one: pivot_root(2), "pivot_root(".", ".")".
+fn enter_root() -> Result<(), Errno> {
+    chdir(NEW_ROOT)?;
+    pivot_root(c".", c".")?;
+    umount2(c".", MntFlags::MNT_DETACH)?;
+    chdir(c"/")
+}
+
+/// The three directories of an overlay, open.
+struct Layers {
+    lower: OwnedFd,
+    upper: OwnedFd,
+    work: OwnedFd,
+}
+
+impl Layers {
+    fn open(lower: &CStr, upper: &CStr, work: &CStr) -> Result<Self, Errno> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let directory = |path: &CStr| open(path, flags, Mode::empty());
+        Ok(Self {
+            lower: directory(lower)?,
+            upper: directory(upper)?,
+            work: directory(work)?,
+        })
+    }
+}
+
+/// Mounts an overlay with the mount API that knows `lowerdir+` (Linux 6.8); where that is missing,
+/// with mount(2).
+fn overlay(
+    layers: &Layers,
+    names: BorrowedFd<'_>,
+    target: &CStr,
+    flags: MsFlags,
+) -> Result<(), Errno> {
+    fchdir(names)?;
+    let context = match api::open_context(c"overlay") {
+        Ok(context) => context,
+        Err(Errno::ENOSYS) => return overlay_by_text(layers, target, flags),
+        Err(errno) => return Err(errno),
+    };
+    let mut lower = Text::<16>::default();
+    let lower = lower.format(format_args!("{}", layers.lower.as_raw_fd()))?;
+    match api::set_string(context.as_fd(), c"lowerdir+", lower) {
+        Ok(()) => {}
+        Err(Errno::EINVAL) => return overlay_by_text(layers, target, flags),
+        Err(errno) => return Err(errno),
+    }
+    for (key, fd) in [(c"upperdir", &layers.upper), (c"workdir", &layers.work)] {
+        let mut name = Text::<16>::default();
+        let name = name.format(format_args!("{}", fd.as_raw_fd()))?;
+        api::set_string(context.as_fd(), key, name)?;
+    }
+    for (key, value) in OPTIONS {
+        api::set_string(context.as_fd(), key, value)?;
+    }
+    api::set_flag(context.as_fd(), c"volatile")?;
+    api::create(context.as_fd())?;
+    let mount = api::make_mount(context.as_fd(), attributes(flags))?;
+    api::attach(mount.as_fd(), target)
+}
+
+/// Mounts an overlay with mount(2); the current directory is that of the descriptors.
+fn overlay_by_text(layers: &Layers, target: &CStr, flags: MsFlags) -> Result<(), Errno> {
+    let mut data = Text::<192>::default();
+    let data = data.format(format_args!(
+        "lowerdir={},upperdir={},workdir={},{OPTIONS_TEXT}",
+        layers.lower.as_raw_fd(),
+        layers.upper.as_raw_fd(),
+        layers.work.as_raw_fd(),
+    ))?;
+    let overlay = Some(c"overlay");
+    mount_with(overlay, target, overlay, flags, Some(data))
+}
+
+fn attributes(flags: MsFlags) -> u64 {
+    [
+        (MsFlags::MS_RDONLY, api::ATTR_READ_ONLY),
+        (MsFlags::MS_NOSUID, api::ATTR_NO_SUID),
+        (MsFlags::MS_NODEV, api::ATTR_NO_DEVICES),
+        (MsFlags::MS_NOEXEC, api::ATTR_NO_EXEC),
+    ]
+    .into_iter()
+    .filter(|(flag, _)| flags.contains(*flag))
+    .fold(0, |bits, (_, bit)| bits | bit)
+}
+
+/// Tries whether the kernel takes all our overlay options with these layers: makes the filesystem
+/// and attaches it to nothing.
+pub(crate) fn overlay_probe(lower: &CStr, upper: &CStr, work: &CStr) -> Result<(), Errno> {
+    let layers = Layers::open(lower, upper, work)?;
+    let context = api::open_context(c"overlay")?;
+    for (key, fd) in [
+        (c"lowerdir", &layers.lower),
+        (c"upperdir", &layers.upper),
+        (c"workdir", &layers.work),
+    ] {
+        let mut name = Text::<32>::default();
+        let name = name.format(format_args!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+        api::set_string(context.as_fd(), key, name)?;
+    }
+    for (key, value) in OPTIONS {
+        api::set_string(context.as_fd(), key, value)?;
+    }
+    api::set_flag(context.as_fd(), c"volatile")?;
+    api::create(context.as_fd())
+}
+
+/// A C string of fixed room, for text made where nothing may be allocated.
+struct Text<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self {
+            bytes: [0; N],
+            length: 0,
+        }
+    }
+}
+
+impl<const N: usize> Text<N> {
+    /// Writes the text; `ENAMETOOLONG` when it does not fit.
+    fn format(&mut self, text: std::fmt::Arguments<'_>) -> Result<&CStr, Errno> {
+        self.write_fmt(text).map_err(|_| Errno::ENAMETOOLONG)?;
+        CStr::from_bytes_until_nul(&self.bytes).map_err(|_| Errno::ENAMETOOLONG)
+    }
+}
+
+impl<const N: usize> Write for Text<N> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        let room = self
+            .bytes
+            .get_mut(self.length..end)
+            .ok_or(std::fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}

@@ -1,0 +1,27 @@
+//! What the scratchpad is mounted from: the live machine's mounts are read, each is given a
+//! treatment, the treatments become a list of steps, and the cloned child performs the steps.
+//! Not for processes (see `child`). Upholds: deciders are pure; every writable mount is covered by
+//! an overlay, or is read-only inside and named.
+//!
+//! ```text
+//! mountinfo ─Inventory→ classify ─Treatment→ plan ─Plan{steps, layout, uncovered}→ apply
+//!                                                         └→ scratch (make, remove)
+//! ```
+
+mod mountinfo;
+mod inventory;
+mod classify;
+mod step;
+mod plan;
+mod scratch;
+mod apply;
+
+pub use classify::{PlanError, Reason, Uncovered, Uncovering};
+pub use inventory::{Inventory, InventoryError, SeenMount};
+pub use mountinfo::{InvalidMountInfo, Mount};
+pub use plan::{Plan, PlanSettings, plan};
+pub use scratch::{RemoveError, ScratchError};
+pub use step::Step;
+
+pub(crate) use apply::{apply, overlay_probe};
+pub(crate) use scratch::{make_scratch, remove_scratch, remove_tree};

@@ -1,0 +1,448 @@
+//! The phases of a transaction as types; moving on consumes the value before. Not for how any of
+//! them works (see `mounts`, `child`, `collect`, `commit`). Upholds: whichever way a phase is left,
+//! by error, by drop, by a signal, the processes are gone first, then the mounts, then the scratch
+//! directories, then the lock, and only then do held-back signals take their effect.
+//!
+//! ```text
+//! Prepared ─mount→ Mounted ─start→ Running ─wait→ Exited ─end→ Ended ─discard→ nothing left
+//!                     └───────────written───────────↑ │          ├──keep──→ scratch left, marked
+//!                     ↑──────────────again────────────┘          └──into_approved→ (commit)
+//! ```
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::time::{ClockId, clock_gettime};
+
+use crate::capture::Capture;
+use crate::change::{InvalidPath, RelPath, Timestamp};
+use crate::child::{
+    self, Effect, Exit, Foreground, HeldSignals, Init, InitError, Isolation, Phases, Request, Tally,
+};
+use crate::collect::{CollectError, Collector};
+use crate::layout::{Layout, TxId};
+use crate::mounts::{
+    Inventory, InventoryError, PlanError, PlanSettings, ScratchError, Step, Uncovered,
+    make_scratch, plan,
+};
+use crate::transaction::{DirectoryError, Transaction};
+
+pub use crate::child::{MountError, StartError};
+pub use crate::running::{Running, WaitError};
+pub use crate::transaction::{DiscardError, SweepError, sweep};
+
+/// What a transaction is made with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The directory that holds the transactions, in `scratch`; made if it is not there.
+    pub home: PathBuf,
+    /// Mount points, with what is below, whose changes are captured and never committed.
+    pub show_only: Vec<RelPath>,
+    /// Paths that are empty inside.
+    pub masked: Vec<RelPath>,
+}
+
+impl Settings {
+    /// The usual settings: `/run` is only shown.
+    pub fn new(home: impl Into<PathBuf>) -> Self {
+        Self {
+            home: home.into(),
+            show_only: RelPath::new(*b"run").into_iter().collect(),
+            masked: Vec::new(),
+        }
+    }
+}
+
+/// Why a transaction could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The home, or the transaction's directory in it, could not be made.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The home's path cannot be handled.
+    #[error("cannot use {} as home", path.display())]
+    Home {
+        /// The home.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: InvalidPath,
+    },
+    /// The live machine could not be looked at.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// No scratchpad is possible here.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A scratch directory on the root volume could not be made.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
+    /// Signals could not be held back.
+    #[error("cannot hold back signals")]
+    Signals(#[source] Errno),
+    /// No random number was to be had for the transaction's id.
+    #[error("cannot get random bytes")]
+    Random(#[source] getrandom::Error),
+    /// A clock could not be read.
+    #[error("cannot read the clock")]
+    Clock(#[source] Errno),
+}
+
+/// What every phase carries. Fields are dropped in this order.
+#[derive(Debug)]
+pub(crate) struct Pad {
+    pub(crate) root: Option<OwnedFd>,
+    pub(crate) init: Option<Init>,
+    pub(crate) transaction: Transaction,
+    /// Remembers the captures before; made at the first.
+    pub(crate) collector: Option<Box<Collector>>,
+    pub(crate) layout: Layout,
+    pub(crate) uncovered: Vec<Uncovered>,
+    pub(crate) since: Timestamp,
+    pub(crate) isolation: Isolation,
+    pub(crate) phases: Phases,
+    pub(crate) signals: HeldSignals,
+}
+
+/// The directories are made and the mounts are planned; nothing is mounted.
+#[derive(Debug)]
+#[must_use = "a prepared transaction does nothing until it is mounted"]
+pub struct Prepared {
+    pad: Pad,
+    steps: Vec<Step>,
+    begun: Instant,
+}
+
+impl Prepared {
+    /// Makes the transaction and its directories, and plans the mounts. On error nothing is left.
+    ///
+    /// `not_before` is the time of this host's last commit, if it is known: `since` will be later,
+    /// so that what we committed is not taken for somebody else's change.
+    ///
+    /// From here on until the transaction ends, signals that ask to end are held back in this
+    /// thread.
+    pub fn new(settings: &Settings, not_before: Option<Timestamp>) -> Result<Self, PrepareError> {
+        let begun = Instant::now();
+        let signals = HeldSignals::hold().map_err(PrepareError::Signals)?;
+        let inventory = Inventory::take(&settings.masked)?;
+        let tx = new_id()?;
+        let mut transaction = Transaction::make(&settings.home, &tx)?;
+        let mut plan_settings = PlanSettings {
+            tx,
+            home: home(transaction.home())?,
+            show_only: settings.show_only.clone(),
+            unusable: Vec::new(),
+        };
+        let planned = loop {
+            let planned = plan(&inventory, &plan_settings)?;
+            transaction.record_volumes(&planned.layout)?;
+            match make_scratch(&planned.layout) {
+                Ok(()) => break planned,
+                Err(error) => {
+                    // Read-only inside, then, and named; but a root that cannot be covered is the
+                    // end, and so is a place that failed before.
+                    let place = &planned.layout.volumes[error.volume].mount_point;
+                    if place.is_root() || plan_settings.unusable.contains(place) {
+                        return Err(error.into());
+                    }
+                    plan_settings.unusable.push(place.clone());
+                    transaction.clear()?;
+                }
+            }
+        };
+        let since = since(not_before).map_err(PrepareError::Clock)?;
+        Ok(Self {
+            pad: Pad {
+                root: None,
+                init: None,
+                transaction,
+                collector: None,
+                layout: planned.layout,
+                uncovered: planned.uncovered,
+                since,
+                isolation: Isolation::probe(),
+                phases: Phases::default(),
+                signals,
+            },
+            steps: planned.steps,
+            begun,
+        })
+    }
+
+    /// What is not covered by an overlay, and why.
+    pub fn uncovered(&self) -> &[Uncovered] {
+        &self.pad.uncovered
+    }
+
+    /// Where things lie.
+    pub fn layout(&self) -> &Layout {
+        &self.pad.layout
+    }
+
+    /// The mount operations that will be performed, in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Makes the namespaces and mounts everything in them. On error nothing is left.
+    pub fn mount(self) -> Result<Mounted, MountError> {
+        let mut pad = self.pad;
+        let init = Init::start(&self.steps)?;
+        pad.root = Some(init.root()?);
+        pad.init = Some(init);
+        pad.phases.set_up = self.begun.elapsed();
+        Ok(Mounted { pad })
+    }
+}
+
+/// A new id from the clock and chance.
+fn new_id() -> Result<TxId, PrepareError> {
+    let now = clock_gettime(ClockId::CLOCK_REALTIME).map_err(PrepareError::Clock)?;
+    let nanos = Duration::from(now).as_nanos() as u64;
+    let random = getrandom::u64().map_err(PrepareError::Random)?;
+    Ok(TxId::from_parts(nanos, random))
+}
+
+fn home(path: &std::path::Path) -> Result<RelPath, PrepareError> {
+    RelPath::from_absolute(path).map_err(|source| PrepareError::Home {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// The coarse clock, which is the one that inodes are stamped with, once it has passed
+/// `not_before`: it moves in ticks of at most 10 ms.
+fn since(not_before: Option<Timestamp>) -> Result<Timestamp, Errno> {
+    loop {
+        let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE)?;
+        let now = Timestamp {
+            secs: now.tv_sec(),
+            nanos: now.tv_nsec() as u32,
+        };
+        match not_before {
+            // A time far ahead means that the clock was set back, and waiting would be endless.
+            Some(limit) if limit >= now && limit.secs <= now.secs + 1 => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Some(_) | None => return Ok(now),
+        }
+    }
+}
+
+/// The scratchpad is mounted, and no command runs in it.
+#[derive(Debug)]
+#[must_use = "dropping a mounted scratchpad discards it"]
+pub struct Mounted {
+    pub(crate) pad: Pad,
+}
+
+impl Mounted {
+    /// The root directory as seen inside, for writing into the scratchpad from outside. It is given
+    /// back when the transaction ends; a copy that lives longer keeps the mounts.
+    pub fn root_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.pad.root.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Opens the root directory as seen inside for reading it as well. To be closed before the
+    /// transaction ends.
+    pub fn root(&self) -> Result<OwnedFd, Errno> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let root = self.pad.root.as_ref().ok_or(Errno::EBADF)?;
+        openat(root, c".", flags, Mode::empty())
+    }
+
+    /// What is not covered by an overlay, and why.
+    pub fn uncovered(&self) -> &[Uncovered] {
+        &self.pad.uncovered
+    }
+
+    /// Where things lie.
+    pub fn layout(&self) -> &Layout {
+        &self.pad.layout
+    }
+
+    /// Whether system calls will be watched; without that, attempts on the live machine are refused
+    /// all the same and do not appear as effects.
+    pub fn watches(&self) -> bool {
+        self.pad.isolation.watches
+    }
+
+    /// Starts a command. When it cannot be started the scratchpad comes back with the reason.
+    #[allow(
+        clippy::result_large_err,
+        reason = "the error gives the whole scratchpad back, once"
+    )]
+    pub fn start(self, request: Request) -> Result<Running, (Self, StartError)> {
+        let Some(init) = &self.pad.init else {
+            let source = Errno::ESRCH;
+            let operation = "find the scratchpad's first process";
+            return Err((self, StartError::Stage { operation, source }));
+        };
+        let foreground = Foreground::note();
+        let signals = self.pad.signals.before();
+        match child::start(init, &request, self.pad.isolation, signals) {
+            Ok(started) => Ok(Running::new(self.pad, started, foreground)),
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    /// Goes on without a command: the caller wrote through [`Self::root_fd`].
+    pub fn written(self) -> Exited {
+        Exited::new(self.pad, None, None, Tally::default())
+    }
+}
+
+/// The command ended, and so did all processes it left; the overlays are still mounted.
+#[derive(Debug)]
+#[must_use = "dropping an exited scratchpad discards it"]
+pub struct Exited {
+    pad: Pad,
+    exit: Option<Exit>,
+    interrupted_by: Option<i32>,
+    effects: Vec<Effect>,
+}
+
+impl Exited {
+    pub(crate) fn new(
+        pad: Pad,
+        exit: Option<Exit>,
+        interrupted_by: Option<i32>,
+        tally: Tally,
+    ) -> Self {
+        Self {
+            pad,
+            exit,
+            interrupted_by,
+            effects: tally.into_effects(),
+        }
+    }
+
+    /// How the command ended; `None` when there was none.
+    pub fn exit(&self) -> Option<Exit> {
+        self.exit
+    }
+
+    /// The signal that made us end the command.
+    pub fn interrupted_by(&self) -> Option<i32> {
+        self.interrupted_by
+    }
+
+    /// What the command did or tried to do outside the filesystem.
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
+    /// How long the phases took.
+    pub fn phases(&self) -> &Phases {
+        &self.pad.phases
+    }
+
+    /// The time just before the mounts.
+    pub fn since(&self) -> Timestamp {
+        self.pad.since
+    }
+
+    /// Where things lie.
+    pub fn layout(&self) -> &Layout {
+        &self.pad.layout
+    }
+
+    /// What is not covered by an overlay, and why.
+    pub fn uncovered(&self) -> &[Uncovered] {
+        &self.pad.uncovered
+    }
+
+    /// Reads what this entry changed. In a scratchpad that was used [again](Self::again), each
+    /// capture is the difference to the one before it.
+    pub fn capture(&mut self) -> Result<Capture, CollectError> {
+        let begun = Instant::now();
+        let pad = &mut self.pad;
+        let collector = pad
+            .collector
+            .get_or_insert_with(|| Box::new(Collector::new(pad.layout.clone(), pad.since)));
+        let capture = collector.collect()?;
+        pad.phases.collect = begun.elapsed();
+        Ok(capture)
+    }
+
+    /// Makes room for the next entry, on top of this one.
+    pub fn again(self) -> Mounted {
+        Mounted { pad: self.pad }
+    }
+
+    /// Ends the scratchpad's processes and mounts; the scratch directories stay.
+    pub fn end(mut self) -> Result<Ended, EndError> {
+        // Open directories inside would keep the overlays.
+        self.pad.root = None;
+        if let Some(init) = self.pad.init.take() {
+            init.end()?;
+        }
+        Ok(Ended { pad: self.pad })
+    }
+}
+
+/// The scratchpad's processes or mounts could not be ended.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct EndError(#[from] InitError);
+
+/// Nothing runs and nothing is mounted; the scratch directories hold what was written.
+#[derive(Debug)]
+#[must_use = "dropping an ended transaction discards it"]
+pub struct Ended {
+    pad: Pad,
+}
+
+impl Ended {
+    /// Where things lie.
+    pub fn layout(&self) -> &Layout {
+        &self.pad.layout
+    }
+
+    /// Removes the scratch directories.
+    pub fn discard(self) -> Result<(), DiscardError> {
+        self.pad.transaction.discard()
+    }
+
+    /// Leaves the scratch directories, marked so that `sweep` spares them, and gives up the lock.
+    pub fn keep(self) -> Result<Layout, DirectoryError> {
+        self.pad.transaction.keep()?;
+        Ok(self.pad.layout)
+    }
+
+    /// Gives up the transaction to commit, which from now on decides what becomes of the scratch
+    /// directories. The lock and the hold on signals last as long as the value.
+    pub fn into_approved(self) -> Approved {
+        Approved { pad: self.pad }
+    }
+}
+
+/// A transaction on its way into the live tree.
+#[derive(Debug)]
+#[must_use = "an approved transaction is to be committed"]
+pub struct Approved {
+    pad: Pad,
+}
+
+impl Approved {
+    /// Where things lie.
+    pub fn layout(&self) -> &Layout {
+        &self.pad.layout
+    }
+
+    /// Gives back a transaction that was not committed after all.
+    pub fn into_ended(self) -> Ended {
+        Ended { pad: self.pad }
+    }
+
+    /// Lets go of the transaction after its intent became durable: nothing is removed any more by
+    /// this process's errors; recovery knows what to do.
+    pub fn release(self) -> Layout {
+        self.pad.transaction.release();
+        self.pad.layout
+    }
+}

@@ -1,0 +1,390 @@
+//! The transaction's directory below the home, as a thing that cleans up after itself: lock, list
+//! of scratch directories, markers, removal, and the sweeping up of what a killed isconf left. Not
+//! for what lies in the scratch directories. Upholds: one process owns a transaction; what nobody
+//! owns and nothing marks is removed.
+//!
+//! ```text
+//! home/scratch/<tx>/lock      flock(2) held by the owner
+//!                  /volumes   the scratch directories on all volumes, before any is made
+//!                  /keep      spared by sweep: a person wants it
+//!                  /intent, /done   spared by sweep: recovery and undo decide (see `commit`)
+//! ```
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::layout::{HOME_SCRATCH_DIR, Layout, TxId, VOLUME_SCRATCH_DIR};
+use crate::mounts::{RemoveError, remove_scratch};
+
+/// The first line of `volumes`; another one is refused.
+const VOLUMES_HEAD: &[u8] = b"isconf volumes 1\n";
+
+/// The most of `volumes` that is read: 1000 paths of the longest kind.
+const MAX_VOLUMES_BYTES: u64 = 16 * 1024 * 1024;
+
+const LOCK: &str = "lock";
+const VOLUMES: &str = "volumes";
+const KEEP: &str = "keep";
+
+/// Markers that take a transaction out of sweep's hands.
+const MARKERS: [&str; 5] = [KEEP, "intent", "done", "undo-intent", "undone"];
+
+/// The transaction's directory could not be made or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} {}", path.display())]
+pub struct DirectoryError {
+    /// What was tried.
+    pub operation: &'static str,
+    /// With which path.
+    pub path: PathBuf,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+/// The scratch directories could not be removed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct DiscardError(#[from] RemoveError);
+
+/// Abandoned transactions could not be removed.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// A directory or file could not be read.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A list of scratch directories is damaged or of another version.
+    #[error("{}: not a list of scratch directories that this version understands", path.display())]
+    Volumes {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something could not be removed.
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
+}
+
+/// A transaction that this process owns. Dropping it removes its directories on all volumes.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    home: PathBuf,
+    directory: PathBuf,
+    scratches: Vec<PathBuf>,
+    is_released: bool,
+    _lock: Flock<File>,
+}
+
+fn failed<'a>(
+    operation: &'static str,
+    path: &'a Path,
+) -> impl Fn(io::Error) -> DirectoryError + use<'a> {
+    move |source| DirectoryError {
+        operation,
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+impl Transaction {
+    /// Makes the home if need be, and the transaction's directory, locked.
+    pub(crate) fn make(home: &Path, tx: &TxId) -> Result<Self, DirectoryError> {
+        let scratch = home.join(HOME_SCRATCH_DIR);
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&scratch)
+            .map_err(failed("make the directory", &scratch))?;
+        let home = std::fs::canonicalize(home).map_err(failed("resolve", home))?;
+        let scratch = home.join(HOME_SCRATCH_DIR);
+        // Keeps sweep away between the making of the directory and its lock.
+        let _making = lock(&scratch, FlockArg::LockShared)?;
+        let directory = scratch.join(tx.as_str());
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&directory)
+            .map_err(failed("make the directory", &directory))?;
+        let lock = lock_file(&directory).inspect_err(|_| {
+            // The error that is returned matters more, and sweep will come by.
+            let _ = std::fs::remove_dir_all(&directory);
+        })?;
+        Ok(Self {
+            home,
+            directory,
+            scratches: Vec::new(),
+            is_released: false,
+            _lock: lock,
+        })
+    }
+
+    /// The home without symbolic links.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Writes down where the scratch directories will be, so that they can be found when this
+    /// process is killed. Not synced: it guards against kill(1), after which the page cache is
+    /// still there; after a power cut the worst is an empty hidden directory that stays.
+    pub(crate) fn record_volumes(&mut self, layout: &Layout) -> Result<(), DirectoryError> {
+        let path = self.directory.join(VOLUMES);
+        // Those of an earlier attempt stay in the list, since something of them may be there.
+        for volume in &layout.volumes {
+            if !self.scratches.contains(&volume.scratch) {
+                self.scratches.push(volume.scratch.clone());
+            }
+        }
+        let mut text = VOLUMES_HEAD.to_vec();
+        for scratch in &self.scratches {
+            text.extend_from_slice(scratch.as_os_str().as_bytes());
+            text.push(0);
+        }
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(&text))
+            .map_err(failed("write", &path))
+    }
+
+    /// Removes the scratch directories that were made, and leaves the transaction itself.
+    pub(crate) fn clear(&self) -> Result<(), DirectoryError> {
+        for scratch in &self.scratches {
+            crate::mounts::remove_tree(scratch).map_err(|error| DirectoryError {
+                operation: "remove",
+                path: error.path,
+                source: error.source,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything.
+    pub(crate) fn discard(mut self) -> Result<(), DiscardError> {
+        self.is_released = true;
+        Ok(remove_scratch(&self.directory, &self.scratches)?)
+    }
+
+    /// Marks the transaction as wanted and lets go of it.
+    pub(crate) fn keep(mut self) -> Result<(), DirectoryError> {
+        let path = self.directory.join(KEEP);
+        File::create(&path).map_err(failed("make", &path))?;
+        self.is_released = true;
+        Ok(())
+    }
+
+    /// Lets go of the transaction without removing anything.
+    pub(crate) fn release(mut self) {
+        self.is_released = true;
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.is_released {
+            // Some other error is on its way to the user; what stays here is swept at the next start.
+            let _ = remove_scratch(&self.directory, &self.scratches);
+        }
+    }
+}
+
+/// Takes a lock on a directory or file, waiting for it.
+fn lock(path: &Path, how: FlockArg) -> Result<Flock<File>, DirectoryError> {
+    let file = File::open(path).map_err(failed("open", path))?;
+    take(file, how).map_err(|errno| failed("lock", path)(errno.into()))
+}
+
+fn take(mut file: File, how: FlockArg) -> Result<Flock<File>, Errno> {
+    loop {
+        match Flock::lock(file, how) {
+            Ok(lock) => return Ok(lock),
+            Err((same, Errno::EINTR)) => file = same,
+            Err((_, errno)) => return Err(errno),
+        }
+    }
+}
+
+fn lock_file(directory: &Path) -> Result<Flock<File>, DirectoryError> {
+    let path = directory.join(LOCK);
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed("make", &path))?;
+    take(file, FlockArg::LockExclusiveNonblock).map_err(|errno| failed("lock", &path)(errno.into()))
+}
+
+/// Removes the transactions below the home that no process owns and no marker protects, on all
+/// their volumes; gives their ids. A home that is not there has none.
+pub fn sweep(home: &Path) -> Result<Vec<TxId>, SweepError> {
+    let scratch = match std::fs::canonicalize(home) {
+        Ok(home) => home.join(HOME_SCRATCH_DIR),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(failed("resolve", home)(e).into()),
+    };
+    let entries = match std::fs::read_dir(&scratch) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed("read", &scratch))?,
+    };
+    // Nobody is between making a transaction and locking it while this is held.
+    let _sweeping = lock(&scratch, FlockArg::LockExclusive)?;
+    let mut swept = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed("read", &scratch))?.file_name();
+        if let Some(tx) = name.to_str().and_then(|name| name.parse::<TxId>().ok())
+            && sweep_one(&scratch.join(&name), &tx)?
+        {
+            swept.push(tx);
+        }
+    }
+    Ok(swept)
+}
+
+/// Removes one transaction if it is abandoned; says whether it was.
+fn sweep_one(directory: &Path, tx: &TxId) -> Result<bool, SweepError> {
+    if MARKERS.iter().any(|marker| directory.join(marker).exists()) {
+        return Ok(false);
+    }
+    let path = directory.join(LOCK);
+    let _lock = match File::open(&path) {
+        Ok(file) => match take(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Some(lock),
+            Err(Errno::EAGAIN) => return Ok(false),
+            Err(errno) => return Err(failed("lock", &path)(errno.into()).into()),
+        },
+        // Its owner was killed before it could make the lock, or while it removed everything.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => return Err(failed("open", &path)(e).into()),
+    };
+    let scratches = read_volumes(&directory.join(VOLUMES), directory, tx)?;
+    remove_scratch(directory, &scratches)?;
+    Ok(true)
+}
+
+/// Reads `volumes`; none when it was not written yet.
+fn read_volumes(path: &Path, directory: &Path, tx: &TxId) -> Result<Vec<PathBuf>, SweepError> {
+    let mut text = Vec::new();
+    match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        file => file
+            .and_then(|file| file.take(MAX_VOLUMES_BYTES).read_to_end(&mut text))
+            .map_err(failed("read", path))?,
+    };
+    parse_volumes(&text, directory, tx).ok_or_else(|| SweepError::Volumes {
+        path: path.to_path_buf(),
+    })
+}
+
+/// The paths of a list; one that was cut short by a kill gives those that are whole. `None` for
+/// another version, and for a path that is no scratch directory of this transaction.
+fn parse_volumes(text: &[u8], directory: &Path, tx: &TxId) -> Option<Vec<PathBuf>> {
+    if VOLUMES_HEAD.starts_with(text) {
+        return Some(Vec::new());
+    }
+    let body = text.strip_prefix(VOLUMES_HEAD)?;
+    let whole = body.iter().rposition(|b| *b == 0).map_or(0, |end| end + 1);
+    body[..whole]
+        .split_inclusive(|b| *b == 0)
+        .map(|path| PathBuf::from(OsString::from_vec(path[..path.len() - 1].to_vec())))
+        .map(|path| is_scratch(&path, directory, tx).then_some(path))
+        .collect()
+}
+
+/// Whether the path is `<directory>/vN` or `<mount>/.isconf/<tx>/vN`: nothing else is removed,
+/// whatever a file says.
+fn is_scratch(path: &Path, directory: &Path, tx: &TxId) -> bool {
+    let is_plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
+    let is_volume = path
+        .file_name()
+        .and_then(|name| name.as_bytes().strip_prefix(b"v"))
+        .is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
+    let Some(parent) = path.parent() else {
+        return false;
+    };
+    let is_hidden = parent.ends_with(Path::new(VOLUME_SCRATCH_DIR).join(tx.as_str()));
+    path.is_absolute()
+        && path.components().all(is_plain)
+        && is_volume
+        && (parent == directory || is_hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tx() -> TxId {
+        TxId::from_parts(1, 2)
+    }
+
+    fn list(paths: &[&str]) -> Vec<u8> {
+        let mut text = VOLUMES_HEAD.to_vec();
+        for path in paths {
+            text.extend_from_slice(path.as_bytes());
+            text.push(0);
+        }
+        text
+    }
+
+    #[test]
+    fn a_list_names_scratch_directories_only() {
+        let directory = PathBuf::from("/h/scratch").join(tx().as_str());
+        let own = directory.join("v0").display().to_string();
+        let other = format!("/mnt/a\nb/.isconf/{}/v12", tx());
+        let paths = parse_volumes(&list(&[&own, &other]), &directory, &tx()).unwrap();
+        assert_eq!(paths, [PathBuf::from(own), PathBuf::from(other)]);
+        for bad in [
+            "/etc",
+            "/",
+            "",
+            "etc/v1",
+            "/mnt/.isconf/00000000000000030000000000000004/v1",
+        ] {
+            assert_eq!(
+                parse_volumes(&list(&[bad]), &directory, &tx()),
+                None,
+                "{bad}"
+            );
+        }
+        let climbing = format!("/a/../.isconf/{}/v1", tx());
+        assert_eq!(parse_volumes(&list(&[&climbing]), &directory, &tx()), None);
+    }
+
+    #[test]
+    fn a_cut_list_gives_what_is_whole_and_another_version_is_refused() {
+        let directory = PathBuf::from("/h/scratch").join(tx().as_str());
+        let own = directory.join("v0").display().to_string();
+        let text = list(&[&own, &own]);
+        let cut = &text[..text.len() - 3];
+        assert_eq!(parse_volumes(cut, &directory, &tx()).unwrap().len(), 1);
+        assert_eq!(parse_volumes(b"", &directory, &tx()), Some(Vec::new()));
+        assert_eq!(
+            parse_volumes(b"isconf volumes 2\n", &directory, &tx()),
+            None
+        );
+    }
+
+    #[test]
+    fn sweep_spares_owned_and_marked_transactions() {
+        let home = tempfile::tempdir().unwrap();
+        let owned = Transaction::make(home.path(), &TxId::from_parts(1, 1)).unwrap();
+        let kept = Transaction::make(home.path(), &TxId::from_parts(2, 2)).unwrap();
+        kept.keep().unwrap();
+        let abandoned = TxId::from_parts(3, 3);
+        Transaction::make(home.path(), &abandoned)
+            .unwrap()
+            .release();
+        assert_eq!(sweep(home.path()).unwrap(), [abandoned]);
+        assert!(owned.directory.exists());
+        let scratch = home.path().join(HOME_SCRATCH_DIR);
+        drop(owned);
+        assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,431 @@
+//! The command line as the user types it: verbs, flags and their help, as data for clap. Not for
+//! what it means (see `resolve`). Upholds: flags before the verb are isconf's, flags after it are
+//! the verb's, as in the original; help, completions and man pages are made from this alone.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Keeps machines the same by replaying one ordered journal of changes on all of them.
+///
+/// A change is made once, under a lock, on one host (the origin), and is recorded in the journal of
+/// its branch. Every other host of the branch replays the journal in order with `up`. Each change
+/// first runs in a scratchpad over the live system; what it did is shown, and becomes real only if
+/// it succeeded.
+#[derive(Debug, Parser)]
+#[command(
+    name = "isconf",
+    version,
+    infer_long_args = true,
+    disable_help_subcommand = true,
+    subcommand_value_name = "verb",
+    subcommand_help_heading = "Verbs",
+    after_help = TYPICAL_USE
+)]
+pub struct CommandLine {
+    /// Top-level configuration file [default: /etc/is/main.cf]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Show debugging output, the settings among it
+    #[arg(short = 'D', long)]
+    pub debug: bool,
+    /// Lock message, for `lock` only
+    #[arg(short, long, value_name = "MESSAGE", allow_hyphen_values = true)]
+    pub message: Option<OsString>,
+    /// Don't show information, only errors and the output of commands
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Reboot during `up` if a reboot is due
+    #[arg(short, long, alias = "reboot_ok")]
+    pub reboot_ok: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+const TYPICAL_USE: &str = "\
+Typical use, on the host where the change is made:
+  isconf lock adding ntp          take the lock of the branch
+  isconf exec apt-get -y install ntp
+  isconf snap /etc/ntp.conf
+  isconf ci                       check in and unlock
+and on the others:
+  isconf up --noop                show what would change
+  isconf up                       change it
+
+`isconf VERB -h` explains a verb. Exit codes are listed in docs/exit-codes.md.";
+
+/// The definition for clap, for help, completions and man pages.
+pub fn definition() -> clap::Command {
+    CommandLine::command()
+}
+
+/// The verbs; those of the original first, in its order.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Take the lock of the branch
+    ///
+    /// Only the holder can change the branch. The message says why, and becomes part of each entry made under
+    /// the lock. The words after the verb are joined. A host with entries still to apply cannot
+    /// lock.
+    #[command(after_help = "Example:\n  isconf lock upgrade openssl")]
+    Lock(LockArgs),
+    /// Give up the lock, or break somebody else's
+    ///
+    /// Without --discard, changes made under the lock stay on this host and are not checked in; locking again
+    /// goes on with them.
+    Unlock(UnlockArgs),
+    /// Record files as they are, for all hosts of the branch
+    ///
+    /// Takes files, symbolic links and whole directories with all their attributes. Needs the lock.
+    #[command(after_help = "Example:\n  isconf snap /etc/ntp.conf /usr/local/share/site")]
+    Snap(SnapArgs),
+    /// Run a command here, and record it for all hosts of the branch
+    ///
+    /// The command first runs in a scratchpad. If it succeeds, what it changed is shown and made
+    /// real, and the command is recorded; if it fails, nothing has happened. No shell is involved
+    /// unless you name one. Options of isconf come before the command, all after it is the
+    /// command's. Needs the lock. Ends with the status of the command.
+    #[command(
+        after_help = "Examples:\n  isconf exec apt-get -y install ntp\n  isconf exec --noop make install\n  isconf exec sh -c 'echo 1 > /etc/one'"
+    )]
+    Exec(ExecArgs),
+    /// Record a reboot for all hosts of the branch, and reboot this one
+    ///
+    /// Needs the lock. After the boot, go on with `exec`, `snap` or `ci`.
+    Reboot,
+    /// Check in what was done under the lock, and unlock
+    Ci,
+    /// Apply the entries of the branch that this host does not have yet
+    ///
+    /// Runs each entry in a scratchpad, in the order of the journal, and makes it real if it
+    /// succeeds. Stops at the first that fails, with the machine as it was before that entry; the
+    /// next `up` starts there.
+    #[command(
+        after_help = "Examples:\n  isconf up --noop --diff   show what would change, to the line\n  isconf up -r              reboot where the journal says so"
+    )]
+    Up(UpArgs),
+    /// Make a new branch that begins as this one, and move this host to it
+    Fork(BranchArg),
+    /// Move this host to a branch that contains all that was done here
+    Migrate(BranchArg),
+    /// Start the daemon
+    ///
+    /// Returns when it is ready. One that runs already is left alone.
+    Start(StartArgs),
+    /// Stop the daemon
+    Stop,
+    /// Stop the daemon and start it again
+    Restart,
+    /// Make this host a member of a domain
+    ///
+    /// Makes the directories below IS_HOME with conf/domain and conf/branch. Does not change a host that is in
+    /// that domain already, and refuses one that is in another.
+    #[command(after_help = "Example:\n  isconf init example.com web")]
+    Init(InitArgs),
+    /// Show the branch, the lock, what is pending and whether the daemon runs
+    Status(JsonArg),
+    /// List the entries of the branch's journal
+    Log(JsonArg),
+    /// Show one entry with all that it did where it was made
+    Show(ShowArgs),
+    /// List what was applied on this host
+    History(JsonArg),
+    /// Take back the last entry that was applied here
+    ///
+    /// Restores every path to the bit. Refuses when one of them was changed since.
+    Undo(UndoArgs),
+    /// Run a command in a scratchpad, show what it would change, and drop it
+    ///
+    /// Needs no configuration and leaves no trace in the journal. Ends with the status of the
+    /// command. With --keep the scratchpad stays, to be shown, committed or dropped later.
+    #[command(
+        after_help = "Examples:\n  isconf try make install\n  isconf try --keep new-gcc sh build.sh\n  isconf try --commit new-gcc\n  isconf try --shell"
+    )]
+    Try(TryArgs),
+    /// Show where the live files differ from what the history says
+    ///
+    /// Looks at every path that an entry wrote, or at those below the paths given. Exit status 0: no
+    /// difference; 1: differences.
+    #[command(after_help = "Example:\n  isconf diff /etc")]
+    Diff(DiffArgs),
+    /// Carry a branch to a host without a network, as one file
+    #[command(subcommand)]
+    Bundle(BundleVerb),
+    /// Show isconf at work on two throwaway hosts; this machine is not touched
+    Tour,
+    /// Show all settings of this host, and where each comes from
+    Env(EnvArgs),
+    /// Show what this machine can do, what is missing, and the remedy
+    Probe(JsonArg),
+    /// Make or list the keys of the domain
+    #[command(subcommand)]
+    Keys(KeysVerb),
+    /// Print the completions for a shell
+    #[command(after_help = "Example:\n  isconf completions bash > /etc/bash_completion.d/isconf")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the man pages into a directory
+    Man {
+        /// The directory, which must exist
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// The daemon itself, as `start` runs it
+    #[command(hide = true, name = crate::daemon::DAEMON_VERB)]
+    Daemon,
+}
+
+/// Arguments of `lock`.
+#[derive(Debug, Args)]
+pub struct LockArgs {
+    /// Why; joined by spaces
+    #[arg(value_name = "MESSAGE", trailing_var_arg = true)]
+    pub words: Vec<OsString>,
+    /// The same as -m before the verb
+    #[arg(short, long, value_name = "MESSAGE", allow_hyphen_values = true)]
+    pub message: Option<OsString>,
+}
+
+/// Arguments of `unlock`.
+#[derive(Debug, Args)]
+pub struct UnlockArgs {
+    /// Also take back everything that was done under the lock
+    #[arg(long)]
+    pub discard: bool,
+}
+
+/// How a report is shown.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// As JSON, for programs; docs/report.schema.json describes it
+    #[arg(long)]
+    pub json: bool,
+    /// One line an entry
+    #[arg(long, conflicts_with = "json")]
+    pub summary: bool,
+    /// With the lines that changed in text files [default: for small changes on a terminal]
+    #[arg(long, conflicts_with_all = ["no_diff", "summary"])]
+    pub diff: bool,
+    /// Without them
+    #[arg(long)]
+    pub no_diff: bool,
+    /// All paths with all attributes, however many
+    #[arg(long, conflicts_with = "summary")]
+    pub all: bool,
+}
+
+/// Whether anything becomes real.
+#[derive(Debug, Args)]
+pub struct NoopArg {
+    /// Only show what would change
+    #[arg(short, long)]
+    pub noop: bool,
+}
+
+/// Arguments of `snap`.
+#[derive(Debug, Args)]
+pub struct SnapArgs {
+    /// Preview or not.
+    #[command(flatten)]
+    pub noop: NoopArg,
+    /// How the result is shown.
+    #[command(flatten)]
+    pub report: ReportArgs,
+    /// Files, symbolic links and directories
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Arguments of `exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// Preview or not.
+    #[command(flatten)]
+    pub noop: NoopArg,
+    /// How the result is shown.
+    #[command(flatten)]
+    pub report: ReportArgs,
+    /// Give the command this file as standard input, here and on every host
+    #[arg(long, value_name = "FILE")]
+    pub stdin: Option<PathBuf>,
+    /// Also pass and record this environment variable; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub env: Vec<OsString>,
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", trailing_var_arg = true)]
+    pub command: Vec<OsString>,
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Preview or not.
+    #[command(flatten)]
+    pub noop: NoopArg,
+    /// Reboot if a reboot is due
+    #[arg(short, long, alias = "reboot_ok", conflicts_with = "noop")]
+    pub reboot_ok: bool,
+    /// How the result is shown.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// The argument of `fork` and `migrate`.
+#[derive(Debug, Args)]
+pub struct BranchArg {
+    /// The branch: at least two of A-Z a-z 0-9 _ . -
+    #[arg(value_name = "BRANCH")]
+    pub branch: String,
+}
+
+/// Arguments of `start`.
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// Stay in the foreground and log to standard error
+    #[arg(short, long)]
+    pub foreground: bool,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The domain, by custom like a DNS domain
+    #[arg(value_name = "DOMAIN")]
+    pub domain: String,
+    /// The branch [default: generic]
+    #[arg(value_name = "BRANCH")]
+    pub branch: Option<String>,
+}
+
+/// The only option of many verbs.
+#[derive(Debug, Args)]
+pub struct JsonArg {
+    /// As JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The sequence number of an entry, or the start of its id (at least 8 digits)
+    #[arg(value_name = "SEQ|ID")]
+    pub entry: String,
+    /// How the result is shown.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// Arguments of `undo`.
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// Preview or not.
+    #[command(flatten)]
+    pub noop: NoopArg,
+    /// How the result is shown.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// Arguments of `try`.
+#[derive(Debug, Args)]
+pub struct TryArgs {
+    /// Keep the scratchpad under this name
+    #[arg(long, value_name = "NAME")]
+    pub keep: Option<String>,
+    /// Start an interactive shell inside
+    #[arg(long)]
+    pub shell: bool,
+    /// List the scratchpads that were kept
+    #[arg(long, group = "of_kept")]
+    pub list: bool,
+    /// Show what a kept scratchpad changed
+    #[arg(long, value_name = "NAME", group = "of_kept")]
+    pub show: Option<String>,
+    /// Drop a kept scratchpad
+    #[arg(long, value_name = "NAME", group = "of_kept")]
+    pub drop: Option<String>,
+    /// Make a kept scratchpad real
+    #[arg(long, value_name = "NAME", group = "of_kept")]
+    pub commit: Option<String>,
+    /// With --commit: even if its command failed
+    #[arg(long, requires = "commit")]
+    pub even_failed: bool,
+    /// With --commit: although this host has a domain; other hosts will not have the change
+    #[arg(long, requires = "commit")]
+    pub unjournaled: bool,
+    /// How the result is shown.
+    #[command(flatten)]
+    pub report: ReportArgs,
+    /// The command and its arguments
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        conflicts_with_all = ["of_kept", "shell"]
+    )]
+    pub command: Vec<OsString>,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Also compare times of modification
+    #[arg(long)]
+    pub times: bool,
+    /// Read every file, also those whose size and times are as they were
+    #[arg(long)]
+    pub thorough: bool,
+    /// How the result is shown.
+    #[command(flatten)]
+    pub report: ReportArgs,
+    /// Only these paths and what is below them
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// The verbs of `bundle`.
+#[derive(Debug, Subcommand)]
+pub enum BundleVerb {
+    /// Write the journal of the branch with all that it needs into a file
+    #[command(after_help = "Example:\n  isconf bundle export web.bundle --since 120")]
+    Export {
+        /// The file; replaced if it exists
+        file: PathBuf,
+        /// Only entries after this sequence number
+        #[arg(long, value_name = "SEQ", default_value_t = 0)]
+        since: u64,
+    },
+    /// Take in a file made by `bundle export`, after checking it
+    Import {
+        /// The file
+        file: PathBuf,
+        /// Take it in although no key of the domain vouches for it
+        #[arg(long)]
+        allow_unauthenticated: bool,
+    },
+}
+
+/// Arguments of `env`.
+#[derive(Debug, Args)]
+pub struct EnvArgs {
+    /// As lines for a POSIX shell
+    #[arg(long, conflicts_with = "json")]
+    pub export: bool,
+    /// As JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The verbs of `keys`.
+#[derive(Debug, Subcommand)]
+pub enum KeysVerb {
+    /// Make a new key and put it first in the file of keys
+    Generate,
+    /// List the keys by their fingerprints; never the keys themselves
+    List,
+}

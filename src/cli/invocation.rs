@@ -1,0 +1,344 @@
+//! What we will do: the command line, resolved. Data only. Upholds: what cannot be said here cannot
+//! be asked of a verb, so no verb checks its options again.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap_complete::Shell;
+
+use crate::model::{BranchName, DomainName, LockMessage, ScratchName};
+use crate::ui::output::Volume;
+
+/// One call of isconf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// The main.cf named by `-c`; it must exist.
+    pub config: Option<PathBuf>,
+    /// How much the user wants to hear.
+    pub volume: Volume,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Take the lock.
+    Lock {
+        /// Why; without it the lock is refused (exit 222).
+        message: Option<LockMessage>,
+    },
+    /// Give up or break the lock.
+    Unlock {
+        /// What becomes of the work done under it.
+        wip: Wip,
+    },
+    /// Record files.
+    Snap {
+        /// At least one, as given; relative to the working directory.
+        paths: Vec<PathBuf>,
+        /// Preview or not.
+        run: RunMode,
+        /// How the report is shown.
+        show: Presentation,
+    },
+    /// Run and record a command.
+    Exec(ExecCommand),
+    /// Record a reboot.
+    Reboot,
+    /// Check in.
+    CheckIn,
+    /// Apply pending entries.
+    Up {
+        /// Preview or not.
+        run: RunMode,
+        /// What to do at a reboot.
+        reboot: RebootPolicy,
+        /// How the report is shown.
+        show: Presentation,
+    },
+    /// Make a branch of this one and move to it.
+    Fork(BranchName),
+    /// Move to a branch.
+    Migrate(BranchName),
+    /// Start the daemon.
+    Start(Place),
+    /// Stop the daemon.
+    Stop,
+    /// Stop and start the daemon.
+    Restart,
+    /// Make this host a member of a domain.
+    Init {
+        /// The domain.
+        domain: DomainName,
+        /// The branch.
+        branch: BranchName,
+    },
+    /// Show the state of this host.
+    Status(Format),
+    /// List the journal.
+    Log(Format),
+    /// Show an entry.
+    Show {
+        /// Which.
+        entry: EntryName,
+        /// How it is shown.
+        show: Presentation,
+    },
+    /// List the history.
+    History(Format),
+    /// Take back the last entry.
+    Undo {
+        /// Preview or not.
+        run: RunMode,
+        /// How the report is shown.
+        show: Presentation,
+    },
+    /// Work with a scratchpad alone.
+    Try(TryCommand),
+    /// Show drift.
+    Diff {
+        /// Only these, as given; none: everything managed.
+        paths: Vec<PathBuf>,
+        /// Which times count.
+        times: Times,
+        /// How sure to be.
+        reading: Reading,
+        /// How it is shown.
+        show: Presentation,
+    },
+    /// Write a bundle.
+    BundleExport {
+        /// The file.
+        file: PathBuf,
+        /// Only entries with a greater sequence number.
+        since: u64,
+    },
+    /// Take in a bundle.
+    BundleImport {
+        /// The file.
+        file: PathBuf,
+        /// Whether a key must vouch for it.
+        trust: Trust,
+    },
+    /// Show isconf at work.
+    Tour,
+    /// Show the settings.
+    Env(EnvFormat),
+    /// Show what this machine can do.
+    Probe(Format),
+    /// Make a key.
+    KeysGenerate,
+    /// List the keys.
+    KeysList,
+    /// Print completions.
+    Completions(Shell),
+    /// Write man pages.
+    Man {
+        /// Where.
+        directory: PathBuf,
+    },
+    /// Be the daemon.
+    Daemon,
+}
+
+/// A command to run and record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecCommand {
+    /// The command and its arguments; at least one.
+    pub argv: Vec<OsString>,
+    /// The file that is its standard input.
+    pub stdin: Option<PathBuf>,
+    /// Further variables of the environment to pass and record.
+    pub env: Vec<OsString>,
+    /// Preview or not.
+    pub run: RunMode,
+    /// How the report is shown.
+    pub show: Presentation,
+}
+
+/// What `try` does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TryCommand {
+    /// Runs a command.
+    Run {
+        /// The command and its arguments; at least one.
+        argv: Vec<OsString>,
+        /// Keep the scratchpad under this name.
+        keep: Option<ScratchName>,
+        /// How the report is shown.
+        show: Presentation,
+    },
+    /// Runs an interactive shell.
+    Shell {
+        /// Keep the scratchpad under this name.
+        keep: Option<ScratchName>,
+        /// How the report is shown.
+        show: Presentation,
+    },
+    /// Lists what was kept.
+    List(Format),
+    /// Shows a kept scratchpad.
+    Show {
+        /// Which.
+        name: ScratchName,
+        /// How the report is shown.
+        show: Presentation,
+    },
+    /// Drops a kept scratchpad.
+    Drop(ScratchName),
+    /// Makes a kept scratchpad real.
+    Commit {
+        /// Which.
+        name: ScratchName,
+        /// What to do when its command failed.
+        failed: FailedCommand,
+        /// What to do on a host that has a domain.
+        journal: JournalPolicy,
+        /// How the report is shown.
+        show: Presentation,
+    },
+}
+
+/// Whether anything becomes real.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunMode {
+    /// Nothing does (`--noop`).
+    Preview,
+    /// What succeeds does.
+    Commit,
+}
+
+/// What becomes of the work done under a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wip {
+    /// It stays as it is.
+    Keep,
+    /// It is undone (`--discard`).
+    Discard,
+}
+
+/// What `up` does at a reboot entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RebootPolicy {
+    /// It stops there.
+    Stop,
+    /// It reboots (`-r`).
+    Reboot,
+}
+
+/// Where the daemon runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Detached from the caller.
+    Background,
+    /// In the caller's process.
+    Foreground,
+}
+
+/// For whom a list is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// For whom the settings are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnvFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For a POSIX shell.
+    Export,
+}
+
+/// How a report is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presentation {
+    /// Its form.
+    pub form: ReportForm,
+    /// Whether with the lines that changed in text files.
+    pub diffs: Diffs,
+}
+
+/// The forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportForm {
+    /// One line an entry (`--summary`).
+    Summary,
+    /// One line a path, as many as people read.
+    Paths,
+    /// All paths with all attributes (`--all`).
+    AllPaths,
+    /// JSON.
+    Json,
+}
+
+/// Whether a report has the lines that changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Diffs {
+    /// Small ones on a terminal.
+    Auto,
+    /// All (`--diff`).
+    Always,
+    /// None (`--no-diff`).
+    Never,
+}
+
+/// An entry as a user names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryName {
+    /// Its sequence number, from 1.
+    Seq(u64),
+    /// The start of its id: 8 to 64 lower-case hexadecimal digits.
+    IdStart(String),
+}
+
+/// Which differences `diff` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// Times of modification do not count.
+    Ignored,
+    /// They do (`--times`).
+    Compared,
+}
+
+/// How sure `diff` is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Files whose size and times are as recorded are not read.
+    Changed,
+    /// Every file is read (`--thorough`).
+    Everything,
+}
+
+/// Whether a key of the domain must vouch for a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It must.
+    Authenticated,
+    /// It need not (`--allow-unauthenticated`).
+    Anything,
+}
+
+/// Whether the scratchpad of a failed command may be committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailedCommand {
+    /// It may not.
+    Refuse,
+    /// It may (`--even-failed`).
+    Allow,
+}
+
+/// Whether a change may be made that other hosts of the domain will not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JournalPolicy {
+    /// Not on a host that has a domain.
+    Required,
+    /// It may (`--unjournaled`).
+    Bypassed,
+}

@@ -1,0 +1,212 @@
+//! The report: everything that is to be said about one entry after it ran in a scratchpad, as one
+//! value. Not for making text of it (`ui`) or for deciding the verdict (`replay`). Upholds: `up`
+//! and `up --noop`, people and programs, all get the same facts.
+
+use std::time::Duration;
+
+use isconf_sandbox::capture::{Finding, LiveIdentity};
+use isconf_sandbox::change::{Change, ChangeSet, RelPath};
+use isconf_sandbox::child::{Effect, Exit, Phases};
+
+use super::{Author, Bytes, ChangeDigests, DraftId, EntryKind, EntryRef};
+
+/// What one entry did in its scratchpad, what was judged, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Where the entry stands.
+    pub place: Place,
+    /// What the entry does.
+    pub description: Description,
+    /// Who made it; `None` when nobody is recorded (`try`).
+    pub author: Option<Author>,
+    /// The lock message; empty when there is none.
+    pub message: String,
+    /// What it changed and what a commit makes real.
+    pub changes: ChangeSet,
+    /// The digests of `changes`; `None` when they were not computed (nothing ran).
+    pub digests: Option<ChangeDigests>,
+    /// What it changed on volumes that are shown and never committed (`/run`).
+    pub shown_only: ChangeSet,
+    /// What it did or tried to do outside the filesystem.
+    pub effects: Vec<Effect>,
+    /// Mounts that no overlay covers.
+    pub uncovered: Vec<UncoveredMount>,
+    /// What was seen and is not part of the commit.
+    pub findings: Vec<Finding>,
+    /// Live paths that are no longer what the scratchpad saw.
+    pub conflicts: Vec<Conflict>,
+    /// How the command ended.
+    pub ending: Ending,
+    /// What was judged.
+    pub verdict: Verdict,
+    /// What became of the changes.
+    pub fate: Fate,
+    /// Whether the change set equals the origin's.
+    pub congruence: Congruence,
+    /// The time of each phase.
+    pub phases: Phases,
+    /// How often the entry was run again because the live system had changed meanwhile.
+    pub retries: u32,
+}
+
+/// Where an entry stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the journal.
+    Journal(EntryRef),
+    /// In the wip, or about to be.
+    Wip {
+        /// Its number within the wip, from 1.
+        number: u64,
+        /// Its name.
+        draft: DraftId,
+    },
+    /// Outside of any journal (`try`).
+    Try {
+        /// The name of a kept scratchpad.
+        name: Option<String>,
+    },
+}
+
+/// What an entry does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Description {
+    /// Runs a command.
+    Exec {
+        /// Program and arguments.
+        argv: Vec<Bytes>,
+        /// The working directory, absolute.
+        cwd: Bytes,
+    },
+    /// Installs recorded files.
+    Snap {
+        /// The paths it installs.
+        paths: Vec<RelPath>,
+    },
+    /// Reboots the host.
+    Reboot,
+    /// Opens an interactive shell (`try --shell`).
+    Shell,
+}
+
+impl From<&EntryKind> for Description {
+    fn from(kind: &EntryKind) -> Self {
+        match kind {
+            EntryKind::Exec(exec) => Self::Exec {
+                argv: exec.argv.clone(),
+                cwd: exec.cwd.clone(),
+            },
+            EntryKind::Snap(snap) => Self::Snap {
+                paths: snap.paths.clone(),
+            },
+            EntryKind::Reboot => Self::Reboot,
+        }
+    }
+}
+
+/// A mount of the live root that no overlay covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UncoveredMount {
+    /// Where it is mounted.
+    pub mount_point: RelPath,
+    /// The filesystem's type, as in mountinfo.
+    pub fs_type: String,
+    /// What the command sees in its place, and why.
+    pub treatment: String,
+}
+
+/// A live path that is no longer what the scratchpad saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// Where.
+    pub path: RelPath,
+    /// What the scratchpad was built on; `None` when nothing was there.
+    pub seen: Option<LiveIdentity>,
+    /// What is there now; `None` when nothing is.
+    pub found: Option<LiveIdentity>,
+}
+
+/// How the command of an entry ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself or by a signal.
+    Exited(Exit),
+    /// It could not be started, with this errno.
+    CouldNotStart(i32),
+    /// The entry runs no command, or it was not reached.
+    NoCommand,
+}
+
+/// What was judged about an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its changes may be committed.
+    Approved,
+    /// Its command failed or could not be started.
+    CommandFailed,
+    /// The live system changed meanwhile (see [`Report::conflicts`]).
+    Conflict,
+    /// Its changes cannot be committed on this host.
+    Refused(Vec<Refusal>),
+    /// Somebody stopped it with this signal.
+    Interrupted(i32),
+    /// A reboot that this run may not do.
+    RebootNotAllowed,
+}
+
+/// One reason why changes cannot be committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The path it is about; `None` when it is about the whole entry.
+    pub path: Option<RelPath>,
+    /// The reason, a sentence without its full stop.
+    pub reason: String,
+}
+
+/// What became of the changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// They are live, and the receipt is durable.
+    Committed,
+    /// This was a preview: nothing was to be committed.
+    Previewed,
+    /// They were dropped; the live system is as before.
+    Dropped,
+    /// The scratchpad is kept under its name (`try --keep`).
+    Kept,
+}
+
+/// How this host's change set compares with the origin's, over the normal form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Congruence {
+    /// Equal.
+    Same,
+    /// Not equal; the paths that differ, none when the origin's change set is not at hand.
+    Differs(Vec<Divergence>),
+    /// There is nothing to compare with (this is the origin, or it recorded no result).
+    Unknown,
+}
+
+/// One path at which a target changed otherwise than the origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Divergence {
+    /// Where.
+    pub path: RelPath,
+    /// The change on the origin; `None` when the path did not change there.
+    pub origin: Option<Change>,
+    /// The change here; `None` when the path did not change here.
+    pub here: Option<Change>,
+}
+
+impl Report {
+    /// The time from the beginning of the set-up to the end of the commit.
+    pub fn duration(&self) -> Duration {
+        let phases = &self.phases;
+        phases.set_up + phases.run + phases.collect + phases.commit
+    }
+
+    /// Whether the entry is as it should be: approved, whatever became of it.
+    pub fn is_approved(&self) -> bool {
+        self.verdict == Verdict::Approved
+    }
+}

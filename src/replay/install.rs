@@ -1,0 +1,276 @@
+//! Writes a snapshot's objects below a root: what a `snap` entry does inside a scratchpad. Not for
+//! the live root, which only a commit changes. Upholds: content is verified before it has its
+//! name, and no link of the tree is followed.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+
+use isconf_sandbox::change::{Content, Digest, Kind, Node, RelPath};
+use isconf_sandbox::fs::{Dir, Place, set_metadata};
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, SFlag};
+
+use crate::store::{Store, StoreError};
+
+/// Why a snapshot could not be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// A system call failed.
+    #[error("cannot {operation} {path}")]
+    System {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: RelPath,
+        /// Why it failed.
+        #[source]
+        errno: Errno,
+    },
+    /// A directory stands where another kind of object is to be, or the other way round.
+    #[error("{path} is a {found} here, and the entry has a {wanted}")]
+    OtherKind {
+        /// Where.
+        path: RelPath,
+        /// What is here.
+        found: &'static str,
+        /// What the entry has.
+        wanted: &'static str,
+    },
+    /// The content is not here, or damaged.
+    #[error("the content of {path} is not at hand")]
+    Content {
+        /// Whose content.
+        path: RelPath,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// Writing the content failed.
+    #[error("cannot write {path}")]
+    Write {
+        /// Which file.
+        path: RelPath,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The manifest lists an object that cannot be made, such as a socket or a file without
+    /// content.
+    #[error("the entry's manifest has an object that cannot be made: {0}")]
+    Unmakable(RelPath),
+}
+
+/// The name under which a file is written before it replaces another. Long and odd enough to be
+/// nobody's; a scratchpad has one installer at a time.
+const ASIDE: &[u8] = b".isconf-install-8c1f0b7e";
+
+/// Installs `nodes`, in path order, below `root`. Objects at or below one of `paths` are made as
+/// they are listed; the other objects are parents, made only when they are missing.
+pub fn install(
+    root: &Dir,
+    nodes: &[(RelPath, Node)],
+    paths: &[RelPath],
+    store: &Store,
+) -> Result<(), InstallError> {
+    let mut installer = Installer {
+        root,
+        store,
+        first_names: BTreeMap::new(),
+        late: Vec::new(),
+    };
+    for (path, node) in nodes {
+        let wanted = paths.iter().any(|top| path.starts_with(top));
+        installer.object(path, node, wanted)?;
+    }
+    installer.finish_directories()
+}
+
+struct Installer<'a> {
+    root: &'a Dir,
+    store: &'a Store,
+    /// Files that further names may be links of.
+    first_names: BTreeMap<RelPath, ()>,
+    /// Directories whose attributes are set when everything below them is there.
+    late: Vec<(&'a RelPath, &'a Node)>,
+}
+
+impl<'a> Installer<'a> {
+    fn object(
+        &mut self,
+        path: &'a RelPath,
+        node: &'a Node,
+        wanted: bool,
+    ) -> Result<(), InstallError> {
+        let Some((dir, name)) = self.parent_of(path)? else {
+            return Ok(());
+        };
+        let place = dir.at(name);
+        let found = place.stat().map_err(failed("look at", path))?;
+        let found_directory = found.as_ref().is_some_and(|stat| stat.is_directory());
+        if !wanted && found.is_some() {
+            return Ok(());
+        }
+        match (&node.kind, &found) {
+            (Kind::Directory, None) => {
+                place
+                    .create_dir(0o700)
+                    .map_err(failed("make the directory", path))?;
+                self.late.push((path, node));
+                return Ok(());
+            }
+            (Kind::Directory, Some(_)) if found_directory => {
+                self.late.push((path, node));
+                return Ok(());
+            }
+            (wanted, Some(_)) if found_directory || *wanted == Kind::Directory => {
+                let found = if found_directory { "directory" } else { "file" };
+                let wanted = wanted.name();
+                return Err(InstallError::OtherKind {
+                    path: path.clone(),
+                    found,
+                    wanted,
+                });
+            }
+            _ => {}
+        }
+        self.make(dir.at(ASIDE), path, node)?;
+        dir.at(ASIDE)
+            .rename_over(place)
+            .map_err(failed("put in place", path))
+    }
+
+    /// The open directory that holds `path`, and the name in it; `None` for the root itself.
+    fn parent_of(&self, path: &'a RelPath) -> Result<Option<(Dir, &'a [u8])>, InstallError> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(None);
+        };
+        let dir = self.root.enter(&parent).map_err(failed("open", &parent))?;
+        Ok(Some((dir, name)))
+    }
+
+    fn make(&mut self, aside: Place<'_>, path: &RelPath, node: &Node) -> Result<(), InstallError> {
+        // A leftover of an interrupted installer would be in the same scratchpad, and so gone.
+        if let Some(first) = &node.link_of {
+            let Some((dir, name)) = self.owned_parent_of(first)? else {
+                return Err(InstallError::Unmakable(path.clone()));
+            };
+            return dir.at(name).link_to(aside).map_err(failed("link", path));
+        }
+        match &node.kind {
+            Kind::File {
+                content: Content::Read(digest),
+                size,
+                ..
+            } => {
+                self.file(aside, path, *digest, *size)?;
+                self.first_names.insert(path.clone(), ());
+            }
+            Kind::Symlink { target } => {
+                aside
+                    .create_symlink(target)
+                    .map_err(failed("make the link", path))?;
+            }
+            Kind::Fifo => self.special(aside, path, SFlag::S_IFIFO, 0)?,
+            Kind::CharDevice { major, minor } => {
+                self.special(aside, path, SFlag::S_IFCHR, device(*major, *minor))?;
+            }
+            Kind::BlockDevice { major, minor } => {
+                self.special(aside, path, SFlag::S_IFBLK, device(*major, *minor))?;
+            }
+            Kind::File { .. } | Kind::Directory | Kind::Socket => {
+                return Err(InstallError::Unmakable(path.clone()));
+            }
+        }
+        self.attributes(aside, path, node)
+    }
+
+    fn owned_parent_of<'p>(
+        &self,
+        path: &'p RelPath,
+    ) -> Result<Option<(Dir, &'p [u8])>, InstallError> {
+        if !self.first_names.contains_key(path) {
+            return Ok(None);
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(None);
+        };
+        let dir = self.root.enter(&parent).map_err(failed("open", &parent))?;
+        Ok(Some((dir, name)))
+    }
+
+    fn file(
+        &self,
+        aside: Place<'_>,
+        path: &RelPath,
+        digest: Digest,
+        size: u64,
+    ) -> Result<(), InstallError> {
+        let fd = aside.create(0o600).map_err(failed("create", path))?;
+        let mut file = File::from(fd);
+        let content = |source| InstallError::Content {
+            path: path.clone(),
+            source,
+        };
+        // No sync: the scratchpad needs none, and a commit syncs what it takes.
+        let written = self.store.copy_to(&digest, &mut file).map_err(content)?;
+        if written != size {
+            return Err(InstallError::Unmakable(path.clone()));
+        }
+        Ok(())
+    }
+
+    fn special(
+        &self,
+        aside: Place<'_>,
+        path: &RelPath,
+        kind: SFlag,
+        device: u64,
+    ) -> Result<(), InstallError> {
+        nix::sys::stat::mknodat(
+            aside.dir,
+            aside.name,
+            kind,
+            Mode::from_bits_truncate(0o600),
+            device,
+        )
+        .map_err(failed("make the node", path))
+    }
+
+    fn attributes(
+        &self,
+        place: Place<'_>,
+        path: &RelPath,
+        node: &Node,
+    ) -> Result<(), InstallError> {
+        let stat = place.stat().map_err(failed("look at", path))?;
+        let stat = stat.ok_or_else(|| failed("look at", path)(Errno::ENOENT))?;
+        set_metadata(place, &stat, &node.meta).map_err(failed("set the attributes of", path))
+    }
+
+    /// Sets the directories' attributes, the deepest first, so that making what is in them does
+    /// not touch a time that is already set.
+    fn finish_directories(&self) -> Result<(), InstallError> {
+        for (path, node) in self.late.iter().rev() {
+            if let Some((dir, name)) = self.parent_of(path)? {
+                self.attributes(dir.at(name), path, node)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn device(major: u32, minor: u32) -> u64 {
+    nix::sys::stat::makedev(u64::from(major), u64::from(minor))
+}
+
+fn failed<'a>(
+    operation: &'static str,
+    path: &'a RelPath,
+) -> impl FnOnce(Errno) -> InstallError + use<'a> {
+    move |errno| InstallError::System {
+        operation,
+        path: path.clone(),
+        errno,
+    }
+}

@@ -1,0 +1,319 @@
+//! The origin: runs an entry under the lock, commits it here, and adds it to the wip. Not for
+//! checking in. Upholds: a failing entry leaves nothing live and nothing in the wip.
+
+use std::time::Duration;
+
+use isconf_sandbox::change::{ChangeSet, encode_nodes};
+use isconf_sandbox::child::Exit;
+use isconf_sandbox::commit::crash_point;
+
+use super::commit::{MakeRealError, make_real};
+use super::contents::Contents;
+use super::payload::Payload;
+use super::settle::record_draft;
+use super::snapshot::{Snapshot, SnapshotError};
+use super::this_host::ThisHost;
+use super::trial::{Bench, Trial, TrialError, attempt, blank, mount};
+use super::work::{Terminal, Work};
+use crate::history::{History, HistoryError};
+use crate::journal::{JournalError, WipDraft};
+use crate::lock::{BranchLock, LockError};
+use crate::model::report::{Description, Ending, Fate, Place, Report};
+use crate::model::{
+    ChangeDigests, Deed, Draft, DraftId, EffectSummary, EntryKind, Exec, Moment, Outcome,
+    ReceiptBody, Snap,
+};
+use crate::store::StoreError;
+
+/// Why nothing could be tried or recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The lock is not the caller's.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The entry could not be tried.
+    #[error(transparent)]
+    Trial(#[from] TrialError),
+    /// It could not be made real or recorded.
+    #[error(transparent)]
+    MakeReal(#[from] MakeRealError),
+    /// The snapshot could not be taken.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// Something could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The wip cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// No random bytes for the draft's name.
+    #[error("cannot get random bytes")]
+    Random(#[source] getrandom::Error),
+}
+
+/// What to do with a successful entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intention {
+    /// Show it and drop it.
+    Preview,
+    /// Make it real and record it.
+    Record,
+}
+
+/// What came of it.
+pub struct Recorded {
+    /// The report.
+    pub report: Report,
+    /// The bytes for its unified diffs.
+    pub contents: Contents,
+    /// Why the command could not be started, for people.
+    pub not_started: Option<String>,
+}
+
+/// Checks that the caller may change the branch, and has applied all that it has.
+pub fn check_lock(host: &ThisHost) -> Result<String, RecordingError> {
+    let lock = BranchLock::load(&host.branch_lock())?;
+    let held = lock.check(&host.author)?;
+    Ok(held.message.to_string())
+}
+
+/// Runs a command in a scratchpad; makes it real and records it if it succeeds.
+pub fn exec(
+    host: &ThisHost,
+    history: &mut History,
+    exec: Exec,
+    intention: Intention,
+    keeps_contents: bool,
+) -> Result<Recorded, RecordingError> {
+    let message = check_lock(host)?;
+    let started = host.now();
+    let work = Work::Command(exec.clone());
+    let terminal = Terminal::Callers;
+    let ignore = host.ignore();
+    let bench = Bench {
+        store: &host.store,
+        ignore: &ignore,
+        terminal,
+        keeps_contents,
+    };
+    let mut contents = Contents::new();
+    let mounted = mount(&host.scratch_settings(), None)?;
+    let mut trial = attempt(bench, mounted, &work, &mut contents)?;
+    name(host, &mut trial.report, &message)?;
+    let mut recorded = Recorded {
+        report: trial.report.clone(),
+        contents,
+        not_started: trial.not_started.take(),
+    };
+    if intention == Intention::Preview || !trial.report.is_approved() {
+        recorded.report.fate = match intention {
+            Intention::Preview => Fate::Previewed,
+            Intention::Record => Fate::Dropped,
+        };
+        trial
+            .exited
+            .end()
+            .map_err(MakeRealError::End)?
+            .discard()
+            .map_err(MakeRealError::Discard)?;
+        return Ok(recorded);
+    }
+    record(
+        host,
+        history,
+        trial,
+        EntryKind::Exec(exec),
+        started,
+        &mut recorded.report,
+    )?;
+    Ok(recorded)
+}
+
+/// Commits an approved trial with its draft.
+fn record(
+    host: &ThisHost,
+    history: &mut History,
+    trial: Trial,
+    kind: EntryKind,
+    started: Moment,
+    report: &mut Report,
+) -> Result<(), RecordingError> {
+    // A target shows with this set where it differs, and an audit knows with it what to expect.
+    let full = host.store.put_bytes(&trial.capture.set.encode())?;
+    let digests = report
+        .digests
+        .map_or(ChangeDigests { full, normal: full }, |digests| {
+            ChangeDigests { full, ..digests }
+        });
+    let outcome = outcome(report, digests);
+    let draft = draft(host, report.message.clone(), kind, outcome, started)?;
+    let tx = trial.exited.layout().tx.clone();
+    let receipt = ReceiptBody {
+        deed: Deed::Made(draft.id),
+        branch: host.branch.clone(),
+        changes: Some(digests),
+        tx: Some(tx.clone()),
+        started,
+        finished: host.now(),
+        congruent: None,
+    };
+    report.place = match report.place {
+        Place::Wip { number, .. } => Place::Wip {
+            number,
+            draft: draft.id,
+        },
+        ref other => other.clone(),
+    };
+    let payload = Payload {
+        receipt,
+        draft: Some(WipDraft {
+            draft,
+            tx: Some(tx),
+        }),
+    };
+    make_real(
+        host,
+        history,
+        trial.exited,
+        &trial.capture,
+        &payload,
+        report,
+    )?;
+    Ok(())
+}
+
+/// Takes a snapshot of files that are live on this origin, and records it.
+pub fn snap(
+    host: &ThisHost,
+    history: &mut History,
+    snapshot: Snapshot,
+    intention: Intention,
+) -> Result<Recorded, RecordingError> {
+    let message = check_lock(host)?;
+    let started = host.now();
+    let nodes = snapshot.nodes.iter().cloned().collect();
+    let mut report = blank(
+        Place::Try { name: None },
+        Description::Snap {
+            paths: snapshot.paths.clone(),
+        },
+    );
+    name(host, &mut report, &message)?;
+    report.fate = Fate::Previewed;
+    let mut recorded = Recorded {
+        report,
+        contents: Contents::new(),
+        not_started: None,
+    };
+    if intention == Intention::Preview {
+        return Ok(recorded);
+    }
+    let manifest = host.store.put_bytes(&encode_nodes(&nodes))?;
+    let snap: Snap = snapshot.into_record(manifest);
+    let empty = ChangeSet::default();
+    let full = host.store.put_bytes(&empty.encode())?;
+    let digests = ChangeDigests { full, normal: full };
+    let outcome = outcome(&recorded.report, digests);
+    let draft = draft(host, message, EntryKind::Snap(snap), outcome, started)?;
+    made_without_change(host, history, draft, started, Some(digests))?;
+    recorded.report.fate = Fate::Committed;
+    Ok(recorded)
+}
+
+/// Records a reboot; durable before the caller reboots.
+pub fn reboot(host: &ThisHost, history: &mut History) -> Result<(), RecordingError> {
+    let message = check_lock(host)?;
+    let started = host.now();
+    let empty = ChangeSet::default();
+    let full = host.store.put_bytes(&empty.encode())?;
+    let digests = ChangeDigests { full, normal: full };
+    let report = blank(Place::Try { name: None }, Description::Reboot);
+    let draft = draft(
+        host,
+        message,
+        EntryKind::Reboot,
+        outcome(&report, digests),
+        started,
+    )?;
+    made_without_change(host, history, draft, started, None)
+}
+
+/// Records a draft that changed no live file. The draft comes first: a receipt of a draft that is
+/// not in the wip would say that something was made which nobody can check in.
+fn made_without_change(
+    host: &ThisHost,
+    history: &mut History,
+    draft: Draft,
+    started: Moment,
+    changes: Option<ChangeDigests>,
+) -> Result<(), RecordingError> {
+    let deed = Deed::Made(draft.id);
+    record_draft(host, &WipDraft { draft, tx: None })?;
+    crash_point("record.draft.durable");
+    let (branch, finished) = (host.branch.clone(), host.now());
+    let body = ReceiptBody {
+        deed,
+        branch,
+        changes,
+        tx: None,
+        started,
+        finished,
+        congruent: None,
+    };
+    history.append(&host.lock, &body)?;
+    crash_point("record.receipt.durable");
+    Ok(())
+}
+
+/// Gives the report its place in the wip, its author and its message.
+fn name(host: &ThisHost, report: &mut Report, message: &str) -> Result<(), RecordingError> {
+    let number = host.wip()?.map_or(0, |wip| wip.len()) + 1;
+    report.place = Place::Wip {
+        number,
+        draft: DraftId::from_bytes([0; 16]),
+    };
+    report.author = Some(host.author.clone());
+    message.clone_into(&mut report.message);
+    Ok(())
+}
+
+fn draft(
+    host: &ThisHost,
+    message: String,
+    kind: EntryKind,
+    outcome: Outcome,
+    time: Moment,
+) -> Result<Draft, RecordingError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(RecordingError::Random)?;
+    let (id, author) = (DraftId::from_bytes(bytes), host.author.clone());
+    Ok(Draft {
+        id,
+        author,
+        time,
+        message,
+        kind,
+        outcome,
+    })
+}
+
+fn outcome(report: &Report, changes: ChangeDigests) -> Outcome {
+    let exit = match report.ending {
+        Ending::Exited(exit) => exit,
+        Ending::NoCommand | Ending::CouldNotStart(_) => Exit::Status(0),
+    };
+    Outcome {
+        exit,
+        changes,
+        effects: report.effects.iter().map(EffectSummary::of).collect(),
+        duration_ms: milliseconds(report.phases.run),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,101 @@
+//! What every verb does first: finishes or drops what an interrupted isconf left behind. Upholds:
+//! each entry is wholly live and recorded, or not at all, before anything new begins.
+
+use isconf_sandbox::commit::{self, RecoverError};
+use isconf_sandbox::layout::TxId;
+use isconf_sandbox::session::{SweepError, sweep};
+
+use super::settle::{SettleError, settle};
+use super::this_host::ThisHost;
+use crate::check_in::{self, CheckInError};
+use crate::history::{History, HistoryError};
+use crate::model::{Deed, ReceiptBody};
+
+/// Something that was found and put right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Repaired {
+    /// The scratch directories of a process that is gone were removed.
+    Swept(TxId),
+    /// A commit or undo that had been decided was finished.
+    Finished(ReceiptBody),
+    /// An incomplete receipt was cut off; its transaction's intent has it.
+    TornReceipt,
+    /// A check-in that was interrupted behind its point of no return was finished.
+    CheckedIn,
+    /// A commit that could not be completed was taken back.
+    TakenBack(TxId),
+}
+
+/// Why recovery could not be finished. Nothing else is done until it is.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// Leftovers could not be removed.
+    #[error("cannot remove what an interrupted isconf left behind")]
+    Sweep(#[from] SweepError),
+    /// A commit could not be finished.
+    #[error("an interrupted commit cannot be finished")]
+    Commit(#[from] RecoverError),
+    /// The records could not be written.
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+    /// The history cannot be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The check-in could not be finished.
+    #[error("an interrupted check-in cannot be finished")]
+    CheckIn(#[from] CheckInError),
+}
+
+/// Recovers this host; gives what was put right, and the history, which is whole then.
+pub fn recover(host: &ThisHost) -> Result<(Vec<Repaired>, History), RecoveryError> {
+    let swept = sweep(host.home.as_path())?;
+    let mut repaired: Vec<_> = swept.into_iter().map(Repaired::Swept).collect();
+    let pending = commit::recover(host.home.as_path(), host.root())?;
+    // Only a transaction that was not finished explains an incomplete receipt; without one the
+    // history is damaged, and opening it says so.
+    if !pending.is_empty() && History::cut_torn_tail(&host.lock, &host.home)? {
+        repaired.push(Repaired::TornReceipt);
+    }
+    let mut history = host.history()?;
+    for recovered in pending {
+        match recovered.landed {
+            Some(landed) => {
+                let receipt = settle(host, &mut history, landed)?;
+                repaired.push(Repaired::Finished(receipt));
+            }
+            None => repaired.push(Repaired::TakenBack(recovered.tx)),
+        }
+    }
+    if check_in::recover(host.site(), host.now())?.is_some() {
+        repaired.push(Repaired::CheckedIn);
+        history = host.history()?;
+    }
+    Ok((repaired, history))
+}
+
+impl Repaired {
+    /// What was done, as a sentence for people.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Swept(tx) => {
+                format!("removed the scratchpad that an interrupted isconf left behind: {tx}")
+            }
+            Self::TornReceipt => {
+                "cut off an incomplete receipt; its commit is recorded anew.".to_owned()
+            }
+            Self::CheckedIn => "finished an interrupted check-in.".to_owned(),
+            Self::TakenBack(tx) => format!("took back a commit that could not be completed: {tx}"),
+            Self::Finished(receipt) => match receipt.deed {
+                Deed::Discarded { .. } | Deed::Undone { .. } => {
+                    "finished an interrupted undo.".to_owned()
+                }
+                Deed::Applied(at) => {
+                    format!("finished the interrupted commit of entry {}.", at.seq)
+                }
+                Deed::Made(_) | Deed::OutOfBand | Deed::CheckedIn(_) | Deed::Rebooted(_) => {
+                    "finished an interrupted commit.".to_owned()
+                }
+            },
+        }
+    }
+}

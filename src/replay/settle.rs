@@ -1,0 +1,87 @@
+//! Writes down what has landed: the draft into the wip, the receipt into the history, and only then
+//! lets the sandbox forget the intent. Used after a commit and after a crash alike. Upholds: after
+//! a crash at any point the next start ends in the same records.
+
+use isconf_sandbox::commit::{Landed, RecordError, crash_point};
+
+use super::payload::{InvalidPayload, Payload};
+use super::this_host::ThisHost;
+use crate::history::{History, HistoryError};
+use crate::journal::{JournalError, Wip, WipDraft};
+use crate::model::{Deed, DraftId, ReceiptBody};
+
+/// Why what is live could not be written down. The next start of any verb tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The intent's payload cannot be read.
+    #[error(transparent)]
+    Payload(#[from] InvalidPayload),
+    /// The wip cannot be read or written.
+    #[error(transparent)]
+    Wip(#[from] JournalError),
+    /// The history cannot be read or written.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The intent cannot be finished.
+    #[error("cannot finish the transaction's intent")]
+    Finish(#[from] RecordError),
+}
+
+/// Records a landed transaction and finishes it. May be called again for the same transaction
+/// after a crash: what is written already is not written twice.
+pub fn settle(
+    host: &ThisHost,
+    history: &mut History,
+    landed: Landed,
+) -> Result<ReceiptBody, SettleError> {
+    let payload = Payload::parse(landed.payload())?;
+    crash_point("settle.begun");
+    if let Some(draft) = &payload.draft {
+        record_draft(host, draft)?;
+        crash_point("settle.draft.durable");
+    }
+    if let Deed::Discarded { draft, .. } = payload.receipt.deed {
+        forget_draft(host, draft)?;
+        crash_point("settle.draft.forgotten");
+    }
+    if !is_recorded(history, &payload.receipt)? {
+        history.append(&host.lock, &payload.receipt)?;
+    }
+    crash_point("settle.receipt.durable");
+    landed.finish()?;
+    Ok(payload.receipt)
+}
+
+/// Adds the draft to the wip unless it is there.
+pub fn record_draft(host: &ThisHost, draft: &WipDraft) -> Result<(), JournalError> {
+    let base = host.journal()?.last();
+    let mut wip = Wip::open_or_create(&host.lock, &host.home, &host.domain, &host.branch, base)?;
+    if wip
+        .drafts()?
+        .iter()
+        .any(|known| known.draft.id == draft.draft.id)
+    {
+        return Ok(());
+    }
+    wip.append(&host.lock, draft)
+}
+
+/// Takes the draft off the wip if it is the last one; drafts are taken back from the last on.
+fn forget_draft(host: &ThisHost, draft: DraftId) -> Result<(), JournalError> {
+    let Some(mut wip) = host.wip()? else {
+        return Ok(());
+    };
+    match wip.drafts()?.last() {
+        Some(last) if last.draft.id == draft => wip.drop_last(&host.lock),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether the last receipt is this one. Only the last can be: the host lock admits one
+/// transaction at a time, and it is settled before the next one begins.
+fn is_recorded(history: &History, receipt: &ReceiptBody) -> Result<bool, HistoryError> {
+    if history.is_empty() {
+        return Ok(false);
+    }
+    Ok(history.receipt(history.len())?.body == *receipt)
+}

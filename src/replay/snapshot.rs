@@ -1,0 +1,292 @@
+//! Takes files, links and whole directories as they are now: their attributes into a manifest,
+//! their content into the store. Not for installing them (see `install`). Upholds: targets get
+//! what was there at the moment of `snap`, whatever happens to it afterwards.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use isconf_sandbox::change::{Content, InvalidPath, Kind, Node, RelPath};
+use isconf_sandbox::fs::{Dir, Place, Stat, read_metadata};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+use crate::model::Snap;
+use crate::store::{Store, StoreError};
+
+/// Why a snapshot could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Nothing is there.
+    #[error("{}: No such file or directory", .0.display())]
+    Missing(PathBuf),
+    /// It is something that no entry can install.
+    #[error("{} is a {kind}, which cannot be snapped", path.display())]
+    Kind {
+        /// Where.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The path cannot be an entry's.
+    #[error("{} cannot be snapped", path.display())]
+    Path {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: InvalidPath,
+    },
+    /// A system call failed.
+    #[error("cannot read {}", path.display())]
+    System {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        errno: Errno,
+    },
+    /// The file grew or shrank while it was read.
+    #[error("{} changed while it was read", .0.display())]
+    Changing(PathBuf),
+    /// The content could not be stored.
+    #[error("cannot store the content of {}", path.display())]
+    Store {
+        /// Whose.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+}
+
+/// What was found, ready to be recorded.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The paths as they are recorded: absolute, the directories above them without links.
+    pub paths: Vec<RelPath>,
+    /// Every object and the parents of each path, in path order.
+    pub nodes: Vec<(RelPath, Node)>,
+    /// Sockets and the like below a directory, which are left out.
+    pub left_out: Vec<RelPath>,
+}
+
+impl Snapshot {
+    /// The number of objects without parents, and the sum of the files' lengths.
+    pub fn size(&self) -> (u64, u64) {
+        let below = |path: &RelPath| self.paths.iter().any(|top| path.starts_with(top));
+        let wanted = self.nodes.iter().filter(|(path, _)| below(path));
+        wanted.fold((0, 0), |(count, bytes), (_, node)| {
+            match (&node.kind, &node.link_of) {
+                (Kind::File { size, .. }, None) => (count + 1, bytes + size),
+                _ => (count + 1, bytes),
+            }
+        })
+    }
+
+    /// The record, once the manifest is stored under `manifest`.
+    pub fn into_record(self, manifest: isconf_sandbox::change::Digest) -> Snap {
+        let (count, total_bytes) = self.size();
+        Snap {
+            paths: self.paths,
+            manifest,
+            count,
+            total_bytes,
+        }
+    }
+}
+
+/// Checks one argument of `snap` without reading it: exists, and is of a kind that can be snapped.
+/// Returns the path to record: the directory above with its links resolved, the last name as it
+/// is, so that a link is snapped as a link.
+pub fn check(cwd: &Path, argument: &Path) -> Result<RelPath, SnapshotError> {
+    let asked = cwd.join(argument);
+    let meta = match std::fs::symlink_metadata(&asked) {
+        Ok(meta) => meta,
+        Err(e) if is_absent(&e) => return Err(SnapshotError::Missing(asked)),
+        Err(e) => {
+            return Err(SnapshotError::System {
+                path: asked,
+                errno: errno_of(&e),
+            });
+        }
+    };
+    let kind = meta.file_type();
+    if !(kind.is_file() || kind.is_dir() || kind.is_symlink()) {
+        return Err(SnapshotError::Kind {
+            path: asked,
+            kind: "device, pipe or socket",
+        });
+    }
+    let real = match (asked.parent(), asked.file_name()) {
+        (Some(parent), Some(name)) => std::fs::canonicalize(parent).map(|p| p.join(name)),
+        // `/`, or a path that ends in `..`: there is no last name to keep.
+        _ => std::fs::canonicalize(&asked),
+    };
+    let real = real.map_err(|e| SnapshotError::System {
+        path: asked,
+        errno: errno_of(&e),
+    })?;
+    RelPath::from_absolute(&real).map_err(|source| SnapshotError::Path { path: real, source })
+}
+
+/// Reads everything at and below `paths` (as [`check`] gave them) of the live root and stores every
+/// file's content. Memory does not grow with the size of files.
+pub fn take(paths: Vec<RelPath>, store: &Store) -> Result<Snapshot, SnapshotError> {
+    let root = Dir::open(Path::new("/")).map_err(|errno| SnapshotError::System {
+        path: PathBuf::from("/"),
+        errno,
+    })?;
+    let mut taker = Taker {
+        store,
+        root,
+        nodes: BTreeMap::new(),
+        names: BTreeMap::new(),
+        left_out: Vec::new(),
+    };
+    for path in &paths {
+        taker.parents(path)?;
+        taker.tree(path)?;
+    }
+    Ok(Snapshot {
+        paths,
+        nodes: taker.nodes.into_iter().collect(),
+        left_out: taker.left_out,
+    })
+}
+
+struct Taker<'a> {
+    store: &'a Store,
+    root: Dir,
+    nodes: BTreeMap<RelPath, Node>,
+    /// The first name of each file that has several, by device and inode.
+    names: BTreeMap<((u32, u32), u64), RelPath>,
+    left_out: Vec<RelPath>,
+}
+
+impl Taker<'_> {
+    fn parents(&mut self, path: &RelPath) -> Result<(), SnapshotError> {
+        let mut above = path.parent();
+        while let Some(parent) = above.filter(|p| !p.is_root()) {
+            if !self.nodes.contains_key(&parent) {
+                self.object(&parent)?;
+            }
+            above = parent.parent();
+        }
+        Ok(())
+    }
+
+    fn tree(&mut self, top: &RelPath) -> Result<(), SnapshotError> {
+        let mut pending = vec![top.clone()];
+        while let Some(path) = pending.pop() {
+            if !self.object(&path)? {
+                continue;
+            }
+            let dir = self.root.enter(&path).map_err(failed(&path))?;
+            for name in dir.names().map_err(failed(&path))? {
+                let child = path.child(&name).map_err(|source| SnapshotError::Path {
+                    path: path.to_absolute(),
+                    source,
+                })?;
+                pending.push(child);
+            }
+        }
+        Ok(())
+    }
+
+    /// Records one object; says whether it is a directory.
+    fn object(&mut self, path: &RelPath) -> Result<bool, SnapshotError> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(true);
+        };
+        let dir = self.root.enter(&parent).map_err(failed(path))?;
+        let place = dir.at(name);
+        let Some(stat) = place.stat().map_err(failed(path))? else {
+            return Err(SnapshotError::Missing(path.to_absolute()));
+        };
+        if stat.kind_bits() == nix::libc::S_IFSOCK {
+            self.left_out.push(path.clone());
+            return Ok(false);
+        }
+        let node = self.node(path, place, &stat)?;
+        self.nodes.insert(path.clone(), node);
+        Ok(stat.is_directory())
+    }
+
+    fn node(
+        &mut self,
+        path: &RelPath,
+        place: Place<'_>,
+        stat: &Stat,
+    ) -> Result<Node, SnapshotError> {
+        let meta = read_metadata(place, stat).map_err(failed(path))?;
+        let (major, minor) = stat.rdev;
+        let kind = match stat.kind_bits() {
+            nix::libc::S_IFDIR => Kind::Directory,
+            nix::libc::S_IFLNK => Kind::Symlink {
+                target: place.read_link().map_err(failed(path))?,
+            },
+            nix::libc::S_IFIFO => Kind::Fifo,
+            nix::libc::S_IFCHR => Kind::CharDevice { major, minor },
+            nix::libc::S_IFBLK => Kind::BlockDevice { major, minor },
+            _ => self.content(path, place, stat)?,
+        };
+        let several = matches!(kind, Kind::File { .. }) && stat.identity.nlink > 1;
+        let link_of = several.then(|| self.names.get(&(stat.device, stat.identity.ino)).cloned());
+        let link_of = link_of.flatten().filter(|first| first != path);
+        if several && link_of.is_none() {
+            self.names
+                .insert((stat.device, stat.identity.ino), path.clone());
+        }
+        Ok(Node {
+            kind,
+            meta,
+            link_of,
+        })
+    }
+
+    fn content(
+        &self,
+        path: &RelPath,
+        place: Place<'_>,
+        stat: &Stat,
+    ) -> Result<Kind, SnapshotError> {
+        let fd = place.open(OFlag::O_RDONLY).map_err(failed(path))?;
+        let mut file = File::from(fd);
+        let store = |source| SnapshotError::Store {
+            path: path.to_absolute(),
+            source,
+        };
+        let (digest, size) = self.store.put_reader(&mut file).map_err(store)?;
+        let again = place.stat().map_err(failed(path))?;
+        if size != stat.identity.size
+            || again.map(|s| s.identity.ctime) != Some(stat.identity.ctime)
+        {
+            return Err(SnapshotError::Changing(path.to_absolute()));
+        }
+        let hole_bytes = size.saturating_sub(stat.blocks.saturating_mul(512));
+        Ok(Kind::File {
+            size,
+            content: Content::Read(digest),
+            hole_bytes,
+        })
+    }
+}
+
+fn failed<'a>(path: &'a RelPath) -> impl FnOnce(Errno) -> SnapshotError + use<'a> {
+    move |errno| SnapshotError::System {
+        path: path.to_absolute(),
+        errno,
+    }
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(nix::libc::ENOENT | nix::libc::ENOTDIR)
+    )
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO))
+}

@@ -1,0 +1,162 @@
+//! One entry in one scratchpad, up to the judged report. Not for what is done about it. Upholds:
+//! `up`, `up --noop`, `exec` and `try` run and judge an entry by the same code.
+
+use isconf_sandbox::capture::Capture;
+use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern, Timestamp};
+use isconf_sandbox::child::Phases;
+use isconf_sandbox::collect::CollectError;
+use isconf_sandbox::mounts::Uncovered;
+use isconf_sandbox::session::{
+    Exited, MountError, Mounted, PrepareError, Prepared, Settings, WaitError,
+};
+use nix::errno::Errno;
+use nix::time::{ClockId, clock_gettime};
+
+use super::contents::Contents;
+use super::judge::{Evidence, judge};
+use super::work::{Terminal, Work, WorkError};
+use crate::model::ChangeDigests;
+use crate::model::report::{
+    Congruence, Description, Ending, Fate, Place, Report, UncoveredMount, Verdict,
+};
+use crate::store::Store;
+
+/// Why an entry could not be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// No scratchpad can be made.
+    #[error("no scratchpad can be made")]
+    Prepare(#[from] PrepareError),
+    /// It cannot be mounted.
+    #[error("the scratchpad cannot be mounted")]
+    Mount(#[from] MountError),
+    /// The entry cannot be done in it.
+    #[error(transparent)]
+    Work(#[from] WorkError),
+    /// The command cannot be waited for.
+    #[error("the command cannot be supervised")]
+    Wait(#[from] WaitError),
+    /// What it changed cannot be read.
+    #[error("cannot read what changed")]
+    Collect(#[from] CollectError),
+    /// The clock cannot be read.
+    #[error("cannot read the clock")]
+    Clock(#[source] Errno),
+}
+
+/// What stays the same for all trials of one verb.
+#[derive(Debug, Clone, Copy)]
+pub struct Bench<'a> {
+    /// What an entry needs.
+    pub store: &'a Store,
+    /// Paths that do not count when hosts are compared.
+    pub ignore: &'a [PathPattern],
+    /// The command's streams.
+    pub terminal: Terminal,
+    /// Whether the bytes for unified diffs are to be kept.
+    pub keeps_contents: bool,
+}
+
+/// An entry that ran, judged.
+#[derive(Debug)]
+pub struct Trial {
+    /// The scratchpad, still there.
+    pub exited: Exited,
+    /// What it changed.
+    pub capture: Capture,
+    /// The report so far: place, author and fate are for the caller.
+    pub report: Report,
+    /// How its times of modification are told from those it set.
+    pub rules: NormalRules,
+    /// Why the command could not be started, for people.
+    pub not_started: Option<String>,
+}
+
+/// Makes a scratchpad. `not_before` is the time of this process's last commit, if it made one.
+pub fn mount(settings: &Settings, not_before: Option<Timestamp>) -> Result<Mounted, TrialError> {
+    Ok(Prepared::new(settings, not_before)?.mount()?)
+}
+
+/// Does the work in the scratchpad, reads what changed, and judges it.
+pub fn attempt(
+    bench: Bench<'_>,
+    mounted: Mounted,
+    work: &Work,
+    contents: &mut Contents,
+) -> Result<Trial, TrialError> {
+    let from = now()?;
+    let done = work.perform(mounted, bench.store, bench.terminal)?;
+    let rules = NormalRules {
+        run: (from, now()?),
+        ignore: bench.ignore.to_vec(),
+    };
+    let mut exited = done.exited;
+    let capture = exited.capture()?;
+    if bench.keeps_contents {
+        contents.remember(exited.layout(), &capture);
+    }
+    let mut report = blank(Place::Try { name: None }, work.description());
+    report.digests = Some(ChangeDigests {
+        full: capture.set.digest(),
+        normal: capture.set.normal_digest(&rules),
+    });
+    report.verdict = judge(Evidence {
+        ending: done.ending,
+        interrupted_by: exited.interrupted_by(),
+        findings: &capture.findings,
+    });
+    report.changes = capture.set.clone();
+    report.shown_only = capture.shown.clone();
+    report.effects = exited.effects().to_vec();
+    report.uncovered = exited.uncovered().iter().map(uncovered_mount).collect();
+    report.findings = capture.findings.clone();
+    report.ending = done.ending;
+    report.phases = *exited.phases();
+    Ok(Trial {
+        exited,
+        capture,
+        report,
+        rules,
+        not_started: done.not_started,
+    })
+}
+
+/// The coarse clock, with which inodes are stamped.
+fn now() -> Result<Timestamp, TrialError> {
+    let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map_err(TrialError::Clock)?;
+    Ok(Timestamp {
+        secs: now.tv_sec(),
+        nanos: now.tv_nsec() as u32,
+    })
+}
+
+/// A report of nothing yet.
+pub fn blank(place: Place, description: Description) -> Report {
+    Report {
+        place,
+        description,
+        author: None,
+        message: String::new(),
+        changes: ChangeSet::default(),
+        digests: None,
+        shown_only: ChangeSet::default(),
+        effects: Vec::new(),
+        uncovered: Vec::new(),
+        findings: Vec::new(),
+        conflicts: Vec::new(),
+        ending: Ending::NoCommand,
+        verdict: Verdict::Approved,
+        fate: Fate::Dropped,
+        congruence: Congruence::Unknown,
+        phases: Phases::default(),
+        retries: 0,
+    }
+}
+
+fn uncovered_mount(uncovered: &Uncovered) -> UncoveredMount {
+    UncoveredMount {
+        mount_point: uncovered.mount_point.clone(),
+        fs_type: uncovered.fs_type.clone(),
+        treatment: uncovered.to_string(),
+    }
+}

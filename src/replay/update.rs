@@ -1,0 +1,339 @@
+//! `up` and `up --noop`: the pending entries in the order of the journal. Upholds: replay stops at
+//! the first entry that does not go through, with the machine as before it, and goes on there next
+//! time; a preview runs the same code and commits nothing.
+//!
+//! ```text
+//! up:        for each entry: scratchpad ─> trial ─> judge ─> commit ─> receipt
+//! up --noop: one scratchpad: entry ─> trial ─> judge, the next on top, ... dropped
+//! ```
+
+use std::time::Instant;
+
+use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern, Timestamp};
+use isconf_sandbox::commit::crash_point;
+use isconf_sandbox::session::Mounted;
+
+use super::commit::{MakeRealError, make_real};
+use super::congruence::congruence;
+use super::contents::Contents;
+use super::payload::Payload;
+use super::this_host::ThisHost;
+use super::trial::{Trial, TrialError, attempt, blank, mount};
+use super::work::Work;
+use crate::history::{History, HistoryError};
+use crate::journal::{Journal, JournalError};
+use crate::model::report::{Congruence, Description, Fate, Place, Report, Verdict};
+use crate::model::run::{Run, RunMode, RunOutcome};
+use crate::model::{ChangeDigests, Deed, Entry, EntryKind, Moment, ReceiptBody};
+use crate::store::StoreError;
+
+/// How often an entry is run again because the live system changed while it ran.
+const MAX_RETRIES: u32 = 2;
+
+/// Why `up` could not go on; the machine is as after the last entry that was reported.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// Uncommitted work is in the way.
+    #[error("local changes not checked in")]
+    Wip,
+    /// The journal or the wip cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// An entry could not be tried.
+    #[error("entry {seq}")]
+    Trial {
+        /// Which.
+        seq: u64,
+        /// Why.
+        #[source]
+        source: TrialError,
+    },
+    /// An entry could not be made real or recorded.
+    #[error("entry {seq}")]
+    MakeReal {
+        /// Which.
+        seq: u64,
+        /// Why.
+        #[source]
+        source: MakeRealError,
+    },
+    /// A change set could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What `up` is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpdateRequest {
+    /// Whether to commit.
+    pub mode: RunMode,
+    /// Whether a reboot entry may be recorded for the caller to reboot.
+    pub may_reboot: bool,
+    /// Whether the bytes for unified diffs are kept.
+    pub keeps_contents: bool,
+}
+
+/// Runs the pending entries. `each` is given every report as soon as there is one, with the bytes
+/// for its diffs. After [`RunOutcome::Rebooting`] the caller reboots; the receipt is durable.
+pub fn update(
+    host: &ThisHost,
+    history: &mut History,
+    request: UpdateRequest,
+    each: &mut dyn FnMut(&Report, &Contents),
+) -> Result<Run, UpdateError> {
+    let begun = Instant::now();
+    if host.has_wip()? {
+        return Err(UpdateError::Wip);
+    }
+    let journal = host.journal()?;
+    let position = history.position(journal.chain())?;
+    let mut run = Run {
+        mode: request.mode,
+        host: host.settings.host.value.clone(),
+        branch: host.branch.clone(),
+        reports: Vec::new(),
+        pending: journal.len() - position,
+        outcome: RunOutcome::NothingPending,
+        duration: begun.elapsed(),
+    };
+    if run.pending > 0 {
+        let mut replay = Replay {
+            host,
+            history,
+            journal: &journal,
+            ignore: host.ignore(),
+            request,
+            pad: None,
+            contents: Contents::new(),
+            settled_at: None,
+        };
+        replay.all(position, &mut run, each)?;
+        replay.finish()?;
+    }
+    run.duration = begun.elapsed();
+    Ok(run)
+}
+
+struct Replay<'a> {
+    host: &'a ThisHost,
+    history: &'a mut History,
+    journal: &'a Journal,
+    ignore: Vec<PathPattern>,
+    request: UpdateRequest,
+    /// The one scratchpad of a preview, between entries.
+    pad: Option<Mounted>,
+    contents: Contents,
+    /// When the last commit was, so that its inodes are not taken for somebody else's change.
+    settled_at: Option<Timestamp>,
+}
+
+impl Replay<'_> {
+    fn all(
+        &mut self,
+        position: u64,
+        run: &mut Run,
+        each: &mut dyn FnMut(&Report, &Contents),
+    ) -> Result<(), UpdateError> {
+        run.outcome = RunOutcome::Complete;
+        for seq in self.journal.pending(position) {
+            let entry = self.journal.signed_entry(seq)?;
+            let report = self.one(&entry)?;
+            each(&report, &self.contents);
+            let goes_on = report.is_approved();
+            run.outcome = match (&report.verdict, &entry.draft.kind) {
+                (Verdict::Approved, EntryKind::Reboot) if self.request.mode == RunMode::Commit => {
+                    RunOutcome::Rebooting
+                }
+                (Verdict::Approved, _) => RunOutcome::Complete,
+                (Verdict::RebootNotAllowed, _) => RunOutcome::RebootNeeded,
+                (Verdict::Interrupted(signal), _) => RunOutcome::Interrupted(*signal),
+                (Verdict::CommandFailed | Verdict::Conflict | Verdict::Refused(_), _) => {
+                    RunOutcome::Stopped
+                }
+            };
+            run.reports.push(report);
+            if goes_on && self.request.mode == RunMode::Commit {
+                run.pending -= 1;
+            }
+            if run.outcome != RunOutcome::Complete {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, entry: &Entry) -> Result<Report, UpdateError> {
+        let work = Work::of_entry(&entry.draft.kind, &self.host.store);
+        let trial = |source| UpdateError::Trial {
+            seq: entry.at.seq,
+            source,
+        };
+        let report = match work {
+            Ok(Some(work)) => match self.request.mode {
+                RunMode::Preview => self.preview(entry, &work),
+                RunMode::Commit => return self.commit(entry, &work),
+            },
+            Ok(None) => return self.reboot(entry),
+            Err(error) => Err(TrialError::Work(error)),
+        };
+        report.map_err(trial)
+    }
+
+    fn preview(&mut self, entry: &Entry, work: &Work) -> Result<Report, TrialError> {
+        let pad = match self.pad.take() {
+            Some(pad) => pad,
+            None => mount(&self.host.scratch_settings(), None)?,
+        };
+        let bench = self.host.bench(&self.ignore, self.request.keeps_contents);
+        let trial = attempt(bench, pad, work, &mut self.contents)?;
+        let mut report = self.named(entry, trial.report);
+        report.congruence = self.congruence(entry, &report.changes, &trial.rules);
+        report.fate = Fate::Previewed;
+        self.pad = Some(trial.exited.again());
+        Ok(report)
+    }
+
+    fn commit(&mut self, entry: &Entry, work: &Work) -> Result<Report, UpdateError> {
+        let mut retries = 0;
+        loop {
+            let mut report = self.commit_once(entry, work)?;
+            report.retries = retries;
+            if report.verdict != Verdict::Conflict || retries == MAX_RETRIES {
+                return Ok(report);
+            }
+            retries += 1;
+        }
+    }
+
+    fn commit_once(&mut self, entry: &Entry, work: &Work) -> Result<Report, UpdateError> {
+        let failed = |source| UpdateError::Trial {
+            seq: entry.at.seq,
+            source,
+        };
+        let unreal = |source| UpdateError::MakeReal {
+            seq: entry.at.seq,
+            source,
+        };
+        let started = self.host.now();
+        self.contents = Contents::new();
+        let bench = self.host.bench(&self.ignore, self.request.keeps_contents);
+        let pad = mount(&self.host.scratch_settings(), self.settled_at).map_err(failed)?;
+        let trial = attempt(bench, pad, work, &mut self.contents).map_err(failed)?;
+        let mut report = self.named(entry, trial.report.clone());
+        report.congruence = self.congruence(entry, &report.changes, &trial.rules);
+        if !report.is_approved() {
+            let ended = trial
+                .exited
+                .end()
+                .map_err(MakeRealError::End)
+                .map_err(unreal)?;
+            ended
+                .discard()
+                .map_err(MakeRealError::Discard)
+                .map_err(unreal)?;
+            return Ok(report);
+        }
+        let payload = self.payload(entry, &trial, &report, started)?;
+        make_real(
+            self.host,
+            self.history,
+            trial.exited,
+            &trial.capture,
+            &payload,
+            &mut report,
+        )
+        .map_err(unreal)?;
+        self.settled_at = Some(self.host.now().to_timestamp());
+        Ok(report)
+    }
+
+    fn payload(
+        &self,
+        entry: &Entry,
+        trial: &Trial,
+        report: &Report,
+        started: Moment,
+    ) -> Result<Payload, UpdateError> {
+        // An audit knows with this set what to expect. Most often it is the origin's own.
+        let full = self.host.store.put_bytes(&trial.capture.set.encode())?;
+        let changes = report
+            .digests
+            .map(|digests| ChangeDigests { full, ..digests });
+        let receipt = ReceiptBody {
+            deed: Deed::Applied(entry.at),
+            branch: self.host.branch.clone(),
+            changes,
+            tx: Some(trial.exited.layout().tx.clone()),
+            started,
+            finished: self.host.now(),
+            congruent: match report.congruence {
+                Congruence::Same => Some(true),
+                Congruence::Differs(_) => Some(false),
+                Congruence::Unknown => None,
+            },
+        };
+        Ok(Payload {
+            receipt,
+            draft: None,
+        })
+    }
+
+    /// A reboot: recorded before the caller reboots, so that it happens exactly once.
+    fn reboot(&mut self, entry: &Entry) -> Result<Report, UpdateError> {
+        let mut report = self.named(entry, blank(Place::Journal(entry.at), Description::Reboot));
+        match (self.request.mode, self.request.may_reboot) {
+            (RunMode::Preview, _) => report.fate = Fate::Previewed,
+            (RunMode::Commit, false) => report.verdict = Verdict::RebootNotAllowed,
+            (RunMode::Commit, true) => {
+                let now = self.host.now();
+                let receipt = ReceiptBody {
+                    deed: Deed::Rebooted(entry.at),
+                    branch: self.host.branch.clone(),
+                    changes: None,
+                    tx: None,
+                    started: now,
+                    finished: now,
+                    congruent: None,
+                };
+                crash_point("reboot.begun");
+                self.history.append(&self.host.lock, &receipt)?;
+                crash_point("reboot.receipt.durable");
+                report.fate = Fate::Committed;
+            }
+        }
+        Ok(report)
+    }
+
+    fn named(&self, entry: &Entry, mut report: Report) -> Report {
+        report.place = Place::Journal(entry.at);
+        report.description = Description::from(&entry.draft.kind);
+        report.author = Some(entry.draft.author.clone());
+        report.message.clone_from(&entry.draft.message);
+        report
+    }
+
+    fn congruence(&self, entry: &Entry, set: &ChangeSet, rules: &NormalRules) -> Congruence {
+        congruence(entry, set, rules, &self.host.store)
+    }
+
+    /// Drops the preview's scratchpad.
+    fn finish(&mut self) -> Result<(), UpdateError> {
+        let Some(pad) = self.pad.take() else {
+            return Ok(());
+        };
+        let seq = self.journal.len();
+        let unreal = |source| UpdateError::MakeReal { seq, source };
+        let ended = pad
+            .written()
+            .end()
+            .map_err(MakeRealError::End)
+            .map_err(unreal)?;
+        ended
+            .discard()
+            .map_err(MakeRealError::Discard)
+            .map_err(unreal)
+    }
+}

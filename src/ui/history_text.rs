@@ -1,0 +1,120 @@
+//! Receipts of this host's history, for `history`. Not for the entries behind them (`log_text`).
+//! Upholds: text and JSON are made from the same receipt.
+
+use serde::Serialize;
+
+use super::attributes::Detail;
+use super::page::Page;
+use super::quantity::{human_duration, human_time};
+use super::report_json::{JSON_VERSION, line};
+use super::style::{Role, Style};
+use crate::model::{Deed, EntryRef, Receipt};
+
+/// A receipt for people: one line, in full with digests and the undo's transaction.
+pub fn history_text(receipt: &Receipt, detail: Detail, style: Style) -> String {
+    let mut page = Page::new(style);
+    let body = &receipt.body;
+    let time = human_time(body.finished.to_timestamp());
+    let took = human_duration(body.finished.since(body.started));
+    let congruent = match body.congruent {
+        Some(true) => ", same changes as on the origin".to_owned(),
+        Some(false) => format!(
+            ", {}",
+            page.paint(Role::Doubt, "other changes than on the origin")
+        ),
+        None => String::new(),
+    };
+    let number = page.paint(Role::Heading, &format!("receipt {}", receipt.seq));
+    page.line(
+        0,
+        &format!(
+            "{number}  {time}  {} on {}, {took}{congruent}",
+            deed_words(&body.deed, detail),
+            body.branch
+        ),
+    );
+    if detail == Detail::Full {
+        if let Some(changes) = &body.changes {
+            page.line(2, &format!("change set {}", changes.full));
+            page.line(2, &format!("normal form {}", changes.normal));
+        }
+        if let Some(tx) = &body.tx {
+            page.line(2, &format!("undo {tx}"));
+        }
+    }
+    page.into_text()
+}
+
+fn deed_words(deed: &Deed, detail: Detail) -> String {
+    let entry = |at: &EntryRef| match detail {
+        Detail::Full => format!("entry {} {}", at.seq, at.id),
+        Detail::Summary | Detail::Normal => format!("entry {} {}", at.seq, at.id.0.short()),
+    };
+    match deed {
+        Deed::Applied(at) => format!("applied {}", entry(at)),
+        Deed::Rebooted(at) => format!("rebooted for {}", entry(at)),
+        Deed::Made(draft) if detail == Detail::Full => format!("made wip {draft}"),
+        Deed::Made(_) => "made wip".to_owned(),
+        Deed::CheckedIn(at) => format!("checked in up to {}", entry(at)),
+        Deed::Discarded { receipt, .. } => format!("discarded the wip of receipt {receipt}"),
+        Deed::Undone { receipt, now_at } => match now_at {
+            Some(at) => format!("undid receipt {receipt}, now at {}", entry(at)),
+            None => format!("undid receipt {receipt}"),
+        },
+        Deed::OutOfBand => "committed out of band".to_owned(),
+    }
+}
+
+/// A receipt for programs, with everything, as one line of JSON.
+pub fn history_json(receipt: &Receipt) -> Result<String, serde_json::Error> {
+    let body = &receipt.body;
+    let entry = match &body.deed {
+        Deed::Applied(at) | Deed::Rebooted(at) | Deed::CheckedIn(at) => Some(*at),
+        Deed::Undone { now_at, .. } => *now_at,
+        Deed::Made(_) | Deed::Discarded { .. } | Deed::OutOfBand => None,
+    };
+    let draft = match &body.deed {
+        Deed::Made(draft) | Deed::Discarded { draft, .. } => Some(draft.to_string()),
+        Deed::Applied(_)
+        | Deed::Rebooted(_)
+        | Deed::CheckedIn(_)
+        | Deed::Undone { .. }
+        | Deed::OutOfBand => None,
+    };
+    line(&ReceiptJson {
+        version: JSON_VERSION,
+        kind: "receipt",
+        receipt: receipt.seq,
+        deed: body.deed.name(),
+        branch: body.branch.as_str(),
+        seq: entry.map(|at| at.seq),
+        id: entry.map(|at| at.id.to_string()),
+        draft,
+        takes_back: body.deed.takes_back(),
+        full: body.changes.map(|changes| changes.full.to_string()),
+        normal: body.changes.map(|changes| changes.normal.to_string()),
+        undo: body.tx.as_ref().map(ToString::to_string),
+        started: body.started.to_string(),
+        finished: body.finished.to_string(),
+        congruent: body.congruent,
+    })
+}
+
+#[derive(Serialize)]
+struct ReceiptJson<'a> {
+    version: u32,
+    kind: &'static str,
+    receipt: u64,
+    deed: &'static str,
+    branch: &'a str,
+    seq: Option<u64>,
+    id: Option<String>,
+    draft: Option<String>,
+    takes_back: Option<u64>,
+    full: Option<String>,
+    normal: Option<String>,
+    undo: Option<String>,
+    started: String,
+    finished: String,
+    congruent: Option<bool>,
+}

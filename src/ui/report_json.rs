@@ -1,0 +1,462 @@
+//! Reports for programs, as `docs/report.schema.json` describes. Not for people (`report_text`
+//! shows them the same facts). Upholds: output for programs is versioned and has a schema.
+//!
+//! A document is one line. `up --json` writes one `report` a line as the entries go, and one `run`
+//! at the end.
+
+use std::time::Duration;
+
+use isconf_sandbox::capture::{FindingReason, LiveIdentity};
+use isconf_sandbox::change::ChangeSet;
+use isconf_sandbox::child::{Effect, EffectOutcome, Exit, Phases};
+use serde::Serialize;
+
+use super::diff::{Secrets, content_diff};
+use super::object_json::{BytesJson, ChangeJson, time};
+use super::quantity::{errno_name, signal_name};
+use super::report_text::{View, effect_kind_words, file_type_words};
+use crate::model::Author;
+use crate::model::contents::ContentSource;
+use crate::model::report::{
+    Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Report, Verdict,
+};
+
+/// The version of every JSON document that isconf writes; raised when a reader could be misled.
+pub const JSON_VERSION: u32 = 1;
+
+/// One report as one line of JSON. Of `view`, only the secrets and the limits of diffs count: a
+/// program gets every path.
+pub fn report_json(
+    report: &Report,
+    view: &View<'_>,
+    contents: Option<&dyn ContentSource>,
+) -> Result<String, serde_json::Error> {
+    line(&ReportJson::of(report, view, contents))
+}
+
+/// A document on a line of its own.
+pub(super) fn line(document: &impl Serialize) -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string(document)?;
+    text.push('\n');
+    Ok(text)
+}
+
+#[derive(Serialize)]
+struct ReportJson<'a> {
+    version: u32,
+    kind: &'static str,
+    place: PlaceJson<'a>,
+    entry: DescriptionJson,
+    author: Option<&'a str>,
+    message: &'a str,
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<String>,
+    fate: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refusals: Vec<RefusalJson<'a>>,
+    ending: EndingJson,
+    changes: Vec<ChangeJson>,
+    shown_only: Vec<ChangeJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digests: Option<DigestsJson>,
+    totals: TotalsJson,
+    effects: Vec<EffectJson<'a>>,
+    uncovered: Vec<UncoveredJson<'a>>,
+    findings: Vec<FindingJson>,
+    conflicts: Vec<ConflictJson>,
+    congruence: CongruenceJson,
+    retries: u32,
+    seconds: PhasesJson,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "in", rename_all = "snake_case")]
+enum PlaceJson<'a> {
+    Journal {
+        seq: u64,
+        id: String,
+    },
+    Wip {
+        number: u64,
+        draft: String,
+    },
+    Try {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'a str>,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum DescriptionJson {
+    Exec {
+        argv: Vec<BytesJson>,
+        cwd: BytesJson,
+    },
+    Snap {
+        paths: Vec<BytesJson>,
+    },
+    Reboot,
+    Shell,
+}
+
+#[derive(Serialize)]
+struct RefusalJson<'a> {
+    path: Option<BytesJson>,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum EndingJson {
+    Status(u8),
+    Signal(String),
+    CouldNotStart(String),
+    NoCommand,
+}
+
+#[derive(Serialize)]
+struct DigestsJson {
+    full: String,
+    normal: String,
+}
+
+#[derive(Serialize)]
+struct TotalsJson {
+    paths: usize,
+    added: usize,
+    modified: usize,
+    metadata: usize,
+    rewritten: usize,
+    deleted: usize,
+    moved: usize,
+    bytes_added: u64,
+    bytes_removed: u64,
+}
+
+#[derive(Serialize)]
+struct EffectJson<'a> {
+    kind: String,
+    operation: &'a str,
+    target: &'a str,
+    process: &'a str,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errno: Option<String>,
+    count: u32,
+}
+
+#[derive(Serialize)]
+struct UncoveredJson<'a> {
+    mount_point: BytesJson,
+    fs_type: &'a str,
+    treatment: &'a str,
+}
+
+#[derive(Serialize)]
+struct FindingJson {
+    path: BytesJson,
+    reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct ConflictJson {
+    path: BytesJson,
+    seen: Option<LiveJson>,
+    found: Option<LiveJson>,
+}
+
+#[derive(Serialize)]
+struct LiveJson {
+    kind: String,
+    mode: String,
+    size: u64,
+    ino: u64,
+    nlink: u64,
+    mtime: String,
+    ctime: String,
+}
+
+#[derive(Serialize)]
+struct CongruenceJson {
+    answer: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differs: Vec<DivergenceJson>,
+}
+
+#[derive(Serialize)]
+struct DivergenceJson {
+    path: BytesJson,
+    origin: Option<ChangeJson>,
+    here: Option<ChangeJson>,
+}
+
+#[derive(Serialize)]
+struct PhasesJson {
+    set_up: f64,
+    run: f64,
+    collect: f64,
+    commit: f64,
+}
+
+impl<'a> ReportJson<'a> {
+    fn of(report: &'a Report, view: &View<'_>, contents: Option<&dyn ContentSource>) -> Self {
+        Self {
+            version: JSON_VERSION,
+            kind: "report",
+            place: PlaceJson::of(&report.place),
+            entry: DescriptionJson::of(&report.description),
+            author: report.author.as_ref().map(Author::as_str),
+            message: &report.message,
+            verdict: verdict_name(&report.verdict),
+            signal: match report.verdict {
+                Verdict::Interrupted(signal) => Some(signal_name(signal)),
+                _ => None,
+            },
+            fate: fate_name(report.fate),
+            refusals: refusals(&report.verdict),
+            ending: EndingJson::of(report),
+            changes: changes(&report.changes, view, contents),
+            shown_only: changes(&report.shown_only, view, None),
+            digests: report.digests.map(|digests| DigestsJson {
+                full: digests.full.to_string(),
+                normal: digests.normal.to_string(),
+            }),
+            totals: TotalsJson::of(&report.changes),
+            effects: report.effects.iter().map(EffectJson::of).collect(),
+            uncovered: report
+                .uncovered
+                .iter()
+                .map(|mount| UncoveredJson {
+                    mount_point: BytesJson::path(&mount.mount_point),
+                    fs_type: &mount.fs_type,
+                    treatment: &mount.treatment,
+                })
+                .collect(),
+            findings: report
+                .findings
+                .iter()
+                .map(|finding| FindingJson {
+                    path: BytesJson::path(&finding.path),
+                    reason: finding_name(finding.reason),
+                })
+                .collect(),
+            conflicts: report.conflicts.iter().map(ConflictJson::of).collect(),
+            congruence: CongruenceJson::of(&report.congruence, view.secrets),
+            retries: report.retries,
+            seconds: PhasesJson::of(&report.phases),
+        }
+    }
+}
+
+fn changes(
+    set: &ChangeSet,
+    view: &View<'_>,
+    contents: Option<&dyn ContentSource>,
+) -> Vec<ChangeJson> {
+    let diff = |change| {
+        contents
+            .and_then(|contents| content_diff(change, contents, &view.diff_limits, view.secrets))
+    };
+    set.changes()
+        .iter()
+        .map(|change| ChangeJson::of(change, view.secrets, diff(change)))
+        .collect()
+}
+
+const fn verdict_name(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approved => "approved",
+        Verdict::CommandFailed => "command_failed",
+        Verdict::Conflict => "conflict",
+        Verdict::Refused(_) => "refused",
+        Verdict::Interrupted(_) => "interrupted",
+        Verdict::RebootNotAllowed => "reboot_not_allowed",
+    }
+}
+
+const fn fate_name(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Committed => "committed",
+        Fate::Previewed => "previewed",
+        Fate::Dropped => "dropped",
+        Fate::Kept => "kept",
+    }
+}
+
+const fn finding_name(reason: FindingReason) -> &'static str {
+    match reason {
+        FindingReason::ShowOnly => "shown_only",
+        FindingReason::SocketOfEndedProcess => "socket_of_ended_process",
+        FindingReason::LiveChanged => "live_changed",
+    }
+}
+
+fn refusals(verdict: &Verdict) -> Vec<RefusalJson<'_>> {
+    let Verdict::Refused(refusals) = verdict else {
+        return Vec::new();
+    };
+    refusals
+        .iter()
+        .map(|refusal| RefusalJson {
+            path: refusal.path.as_ref().map(BytesJson::path),
+            reason: &refusal.reason,
+        })
+        .collect()
+}
+
+impl<'a> PlaceJson<'a> {
+    fn of(place: &'a Place) -> Self {
+        match place {
+            Place::Journal(at) => Self::Journal {
+                seq: at.seq,
+                id: at.id.to_string(),
+            },
+            Place::Wip { number, draft } => Self::Wip {
+                number: *number,
+                draft: draft.to_string(),
+            },
+            Place::Try { name } => Self::Try {
+                name: name.as_deref(),
+            },
+        }
+    }
+}
+
+impl DescriptionJson {
+    fn of(description: &Description) -> Self {
+        match description {
+            Description::Exec { argv, cwd } => Self::Exec {
+                argv: argv
+                    .iter()
+                    .map(|word| BytesJson::of(word.as_slice()))
+                    .collect(),
+                cwd: BytesJson::of(cwd.as_slice()),
+            },
+            Description::Snap { paths } => Self::Snap {
+                paths: paths.iter().map(BytesJson::path).collect(),
+            },
+            Description::Reboot => Self::Reboot,
+            Description::Shell => Self::Shell,
+        }
+    }
+}
+
+impl EndingJson {
+    fn of(report: &Report) -> Self {
+        match report.ending {
+            Ending::Exited(Exit::Status(status)) => Self::Status(status),
+            Ending::Exited(Exit::Signal(signal)) => Self::Signal(signal_name(signal)),
+            Ending::CouldNotStart(errno) => Self::CouldNotStart(errno_name(errno)),
+            Ending::NoCommand => Self::NoCommand,
+        }
+    }
+}
+
+impl TotalsJson {
+    fn of(set: &ChangeSet) -> Self {
+        let totals = set.totals();
+        Self {
+            paths: set.len(),
+            added: totals.added,
+            modified: totals.modified,
+            metadata: totals.metadata,
+            rewritten: totals.rewritten,
+            deleted: totals.deleted,
+            moved: totals.moved,
+            bytes_added: totals.bytes_added,
+            bytes_removed: totals.bytes_removed,
+        }
+    }
+}
+
+impl<'a> EffectJson<'a> {
+    fn of(effect: &'a Effect) -> Self {
+        let (outcome, errno) = match effect.outcome {
+            EffectOutcome::Refused(errno) => ("refused", Some(errno_name(errno))),
+            EffectOutcome::Contained => ("contained", None),
+            EffectOutcome::Allowed => ("allowed", None),
+        };
+        Self {
+            kind: effect_kind_words(effect.kind).replace(' ', "_"),
+            operation: &effect.operation,
+            target: &effect.target,
+            process: &effect.process,
+            outcome,
+            errno,
+            count: effect.count,
+        }
+    }
+}
+
+impl ConflictJson {
+    fn of(conflict: &Conflict) -> Self {
+        Self {
+            path: BytesJson::path(&conflict.path),
+            seen: conflict.seen.as_ref().map(LiveJson::of),
+            found: conflict.found.as_ref().map(LiveJson::of),
+        }
+    }
+}
+
+impl LiveJson {
+    fn of(live: &LiveIdentity) -> Self {
+        Self {
+            kind: file_type_words(live.mode).replace(' ', "_"),
+            mode: format!("{:04o}", live.mode & 0o7777),
+            size: live.size,
+            ino: live.ino,
+            nlink: live.nlink,
+            mtime: time(live.mtime),
+            ctime: time(live.ctime),
+        }
+    }
+}
+
+impl CongruenceJson {
+    fn of(congruence: &Congruence, secrets: &dyn Secrets) -> Self {
+        let divergence = |divergence: &Divergence| DivergenceJson {
+            path: BytesJson::path(&divergence.path),
+            origin: side(divergence.origin.as_ref(), secrets),
+            here: side(divergence.here.as_ref(), secrets),
+        };
+        match congruence {
+            Congruence::Same => Self::plain("same"),
+            Congruence::Unknown => Self::plain("unknown"),
+            Congruence::Differs(paths) => Self {
+                answer: "differs",
+                differs: paths.iter().map(divergence).collect(),
+            },
+        }
+    }
+
+    const fn plain(answer: &'static str) -> Self {
+        Self {
+            answer,
+            differs: Vec::new(),
+        }
+    }
+}
+
+fn side(
+    change: Option<&isconf_sandbox::change::Change>,
+    secrets: &dyn Secrets,
+) -> Option<ChangeJson> {
+    change.map(|change| ChangeJson::of(change, secrets, None))
+}
+
+impl PhasesJson {
+    fn of(phases: &Phases) -> Self {
+        let seconds = |time: Duration| time.as_secs_f64();
+        Self {
+            set_up: seconds(phases.set_up),
+            run: seconds(phases.run),
+            collect: seconds(phases.collect),
+            commit: seconds(phases.commit),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

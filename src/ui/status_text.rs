@@ -1,0 +1,161 @@
+//! Where this host stands, for `status`. Not for finding it out. Upholds: text and JSON are made
+//! from the same view.
+
+use serde::Serialize;
+
+use super::page::{Page, counted, escaped};
+use super::quantity::human_time;
+use super::report_json::{JSON_VERSION, line};
+use super::style::{Role, Style};
+use crate::model::{Author, BranchName, DomainName, EntryRef, HostName, Moment};
+
+/// Where this host stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusView {
+    /// This host.
+    pub host: HostName,
+    /// Its domain.
+    pub domain: DomainName,
+    /// Its branch.
+    pub branch: BranchName,
+    /// Who holds the branch's lock.
+    pub lock: Option<LockView>,
+    /// The last entry that was committed here; `None` when there is none.
+    pub at: Option<EntryRef>,
+    /// The last entry of the journal, as far as this host knows it; `None` when it is empty.
+    pub head: Option<EntryRef>,
+    /// Entries to be replayed.
+    pub pending: u64,
+    /// Drafts that are not checked in.
+    pub wip: u64,
+    /// The daemon's process; `None` when it does not run.
+    pub daemon: Option<u32>,
+    /// The names of kept scratchpads.
+    pub kept: Vec<String>,
+    /// What waits for recovery, in words; `None` when nothing does.
+    pub recovery: Option<String>,
+}
+
+/// A lock that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockView {
+    /// Who holds it.
+    pub holder: Author,
+    /// Why.
+    pub message: String,
+    /// Since when.
+    pub since: Moment,
+}
+
+/// The status for people.
+pub fn status_text(status: &StatusView, style: Style) -> String {
+    let mut page = Page::new(style);
+    let title = format!("{} is on {} branch", status.host, status.branch);
+    page.line(0, &page.paint(Role::Heading, &title));
+    page.line(2, &format!("domain    {}", status.domain));
+    let place = |at: Option<EntryRef>| {
+        at.map_or_else(
+            || "no entry".to_owned(),
+            |at| format!("entry {} {}", at.seq, at.id.0.short()),
+        )
+    };
+    page.line(2, &format!("journal   {}", place(status.head)));
+    page.line(2, &format!("replayed  {}", place(status.at)));
+    let pending = match status.pending {
+        0 => "nothing".to_owned(),
+        number => page.paint(Role::Modified, &counted(number, "entry")),
+    };
+    page.line(2, &format!("pending   {pending}"));
+    let wip = match status.wip {
+        0 => "nothing".to_owned(),
+        number => page.paint(Role::Noted, &counted(number, "entry")),
+    };
+    page.line(2, &format!("wip       {wip}"));
+    let lock = status.lock.as_ref().map_or_else(
+        || "not locked".to_owned(),
+        |lock| {
+            format!(
+                "{} since {}: {}",
+                lock.holder,
+                human_time(lock.since.to_timestamp()),
+                escaped(lock.message.as_bytes())
+            )
+        },
+    );
+    page.line(2, &format!("lock      {lock}"));
+    let daemon = status.daemon.map_or_else(
+        || "not running".to_owned(),
+        |pid| format!("running, process {pid}"),
+    );
+    page.line(2, &format!("daemon    {daemon}"));
+    for name in &status.kept {
+        page.line(2, &format!("kept      {}", escaped(name.as_bytes())));
+    }
+    if let Some(recovery) = &status.recovery {
+        let words = format!("recovery  {}", escaped(recovery.as_bytes()));
+        page.line(2, &page.paint(Role::Failure, &words));
+    }
+    page.into_text()
+}
+
+/// The status for programs, as one line of JSON.
+pub fn status_json(status: &StatusView) -> Result<String, serde_json::Error> {
+    line(&StatusJson {
+        version: JSON_VERSION,
+        kind: "status",
+        host: status.host.as_str(),
+        domain: status.domain.as_str(),
+        branch: status.branch.as_str(),
+        lock: status.lock.as_ref().map(|lock| LockJson {
+            holder: lock.holder.as_str(),
+            message: &lock.message,
+            since: lock.since.to_string(),
+        }),
+        replayed: status.at.map(EntryRefJson::of),
+        journal: status.head.map(EntryRefJson::of),
+        pending: status.pending,
+        wip: status.wip,
+        daemon: status.daemon,
+        kept: &status.kept,
+        recovery: status.recovery.as_deref(),
+    })
+}
+
+#[derive(Serialize)]
+struct StatusJson<'a> {
+    version: u32,
+    kind: &'static str,
+    host: &'a str,
+    domain: &'a str,
+    branch: &'a str,
+    lock: Option<LockJson<'a>>,
+    replayed: Option<EntryRefJson>,
+    journal: Option<EntryRefJson>,
+    pending: u64,
+    wip: u64,
+    daemon: Option<u32>,
+    kept: &'a [String],
+    recovery: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct LockJson<'a> {
+    holder: &'a str,
+    message: &'a str,
+    since: String,
+}
+
+#[derive(Serialize)]
+struct EntryRefJson {
+    seq: u64,
+    id: String,
+}
+
+impl EntryRefJson {
+    fn of(at: EntryRef) -> Self {
+        Self {
+            seq: at.seq,
+            id: at.id.to_string(),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The cases, one file a subject. An acceptance case is a test named `case_NN_what_it_claims` in
+//! an `acceptance_*` file.
+
+mod papers;
+mod host;
+mod tour;
