@@ -17,6 +17,7 @@ use clap_complete::Shell;
 #[derive(Debug, Parser)]
 #[command(
     name = "isconf",
+    bin_name = "isconf",
     version,
     infer_long_args = true,
     disable_help_subcommand = true,

@@ -43,21 +43,24 @@ fn wrong_usage(text: String) -> ParseFailure {
 fn refused(error: &clap::Error) -> ParseFailure {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ParseFailure {
-            text: error.render().to_string(),
+            text: rendered(error),
             to_stdout: true,
             exit: ExitCode::Ok,
         },
         ErrorKind::InvalidSubcommand => unknown_verb(error),
-        _ => {
-            let text = error.render().to_string();
-            wrong_usage(format!("isconf: {text}"))
-        }
+        _ => wrong_usage(format!("isconf: {}", rendered(error))),
     }
+}
+
+/// The parser's text, without colour, with a line end.
+fn rendered(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    format!("{}\n", text.trim_end())
 }
 
 /// Says which verb is unknown; those of `bundle` and `keys` get the parser's own text.
 fn unknown_verb(error: &clap::Error) -> ParseFailure {
-    let text = error.render().to_string();
+    let text = rendered(error);
     if text.contains("Usage: isconf bundle") || text.contains("Usage: isconf keys") {
         return wrong_usage(format!("isconf: {text}"));
     }
@@ -68,11 +71,10 @@ fn unknown_verb(error: &clap::Error) -> ParseFailure {
 
 /// The short usage of the original: flags and verbs, made from the definition.
 fn usage() -> String {
-    let definition = definition();
+    let mut definition = definition();
     let mut text = String::from(
         "usage: isconf [-DhqrV] [-c config] [-m message] {verb} [verb args ...]\n\noptions:\n",
     );
-    let mut definition = definition;
     definition.build();
     for arg in definition.get_arguments() {
         let (Some(short), Some(long)) = (arg.get_short(), arg.get_long()) else {

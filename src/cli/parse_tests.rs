@@ -111,6 +111,7 @@ fn help_and_version_are_answers() {
             "{line}"
         );
         assert!(answer.text.contains("Usage: isconf"), "{line}");
+        assert!(answer.text.ends_with('\n'), "{line}");
     }
     let long = parsed("--help").unwrap_err().text;
     assert!(long.starts_with("Keeps machines the same"), "{long}");

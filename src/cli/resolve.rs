@@ -272,16 +272,16 @@ fn entry_name(text: &str) -> Result<EntryName, UsageError> {
 
 fn try_command(args: TryArgs) -> Result<TryCommand, UsageError> {
     let show = presentation(&args.report);
+    // The parser waives `requires` where the required option conflicts with another one given.
+    if args.even_failed && args.commit.is_none() {
+        return Err(UsageError::OnlyWithCommit("--even-failed"));
+    }
+    if args.unjournaled && args.commit.is_none() {
+        return Err(UsageError::OnlyWithCommit("--unjournaled"));
+    }
     let is_of_kept = args.list || args.show.is_some() || args.drop.is_some();
     if is_of_kept || args.commit.is_some() {
         return of_kept(&args, show);
-    }
-    // The parser waives `requires` for an option that conflicts with the command given.
-    if args.even_failed {
-        return Err(UsageError::OnlyWithCommit("--even-failed"));
-    }
-    if args.unjournaled {
-        return Err(UsageError::OnlyWithCommit("--unjournaled"));
     }
     let keep = args.keep.as_deref().map(ScratchName::new).transpose()?;
     if args.shell {

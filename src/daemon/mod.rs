@@ -1,4 +1,33 @@
-//! The daemon.
+//! The daemon: the process that will serve peers, how it starts and stops, and how verbs ask it. It
+//! never runs, judges or commits entries by itself. Upholds: its state can be rebuilt from disk, so
+//! killing it is always allowed; whether it runs is what the kernel's lock says, not what a file
+//! says.
+//!
+//! ```text
+//! start ─spawn─> run ─> DaemonLock (held until the process ends)
+//!   ^             ├─> Server on conf/.ctl ─> Conversation (pure) <─ client: status, ping
+//!   └── "ready" ──┘                                stop ─SIGTERM─> run ─> end
+//! ```
+
+mod daemon_lock;
+mod protocol;
+mod log;
+mod server;
+mod run;
+mod start;
+mod stop;
+pub mod client;
+
+pub use daemon_lock::{DaemonLock, DaemonLockError, running_daemon};
+pub use log::Log;
+pub use protocol::{Answer, DaemonStatus, PROTOCOL_VERSION, Refusal, Request};
+pub use run::{Attachment, DaemonError, DaemonFacts, run};
+pub use start::{Launch, StartError, Started, start};
+pub use stop::{StopError, Stopped, stop};
 
 /// The hidden verb by which `start` runs the daemon.
 pub const DAEMON_VERB: &str = "daemon";
+
+#[cfg(test)]
+#[path = "daemon_tests.rs"]
+mod tests;

@@ -8,7 +8,7 @@ use super::record::{ReceiptFault, parse_receipt, receipt_body};
 use crate::chain::{Chain, ChainError, ChainKind, Fault, Header, Place, cut_torn_tail};
 use crate::durable::{self, FileError};
 use crate::lock::HostLock;
-use crate::model::{Deed, DomainName, EntryRef, Home, Receipt, ReceiptBody};
+use crate::model::{Deed, DomainName, DraftId, EntryRef, Home, Receipt, ReceiptBody};
 
 /// A history that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +180,22 @@ impl History {
             at,
             journal: journal.path().to_path_buf(),
         }))
+    }
+
+    /// The drafts that were taken back since this host last moved in its journal: those that a wip
+    /// may still list.
+    pub fn discarded_lately(&self) -> Result<Vec<DraftId>, HistoryError> {
+        let mut discarded = Vec::new();
+        for seq in (1..=self.len()).rev() {
+            let deed = self.receipt(seq)?.body.deed;
+            if deed.now_at().is_some() {
+                break;
+            }
+            if let Deed::Discarded { draft, .. } = deed {
+                discarded.push(draft);
+            }
+        }
+        Ok(discarded)
     }
 
     /// The receipts whose changes are in effect, the last one first: committed and not taken back.

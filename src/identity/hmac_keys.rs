@@ -6,9 +6,10 @@ use std::fmt;
 use std::path::Path;
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::durable::{self, FileError};
+use crate::model::Hex;
 
 /// The longest file of keys, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -18,6 +19,9 @@ const MAX_KEYS: usize = 32;
 
 /// The line that accepts everything.
 const ANY: &[u8] = b"+ANY+";
+
+/// What a fingerprint is a hash of besides the key, so that it is of no use anywhere else.
+const FINGERPRINT_OF: &[u8] = b"isconf key fingerprint 1\n";
 
 /// The length of an authentication code, in bytes.
 pub const CODE_BYTES: usize = 32;
@@ -38,6 +42,29 @@ pub enum HmacKeysError {
     /// More keys than are ever used.
     #[error("{} has more than {MAX_KEYS} keys", .0.display())]
     TooMany(std::path::PathBuf),
+    /// The kernel gave no random bytes.
+    #[error("no random bytes for a new key")]
+    Random(#[source] getrandom::Error),
+}
+
+/// Tells keys apart without showing them: the start of a SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyFingerprint([u8; 8]);
+
+impl KeyFingerprint {
+    fn of(key: &[u8]) -> Self {
+        let hash = Sha256::new_with_prefix(FINGERPRINT_OF).chain_update(key);
+        let hash: [u8; 32] = hash.finalize().into();
+        let mut start = [0; 8];
+        start.copy_from_slice(&hash[..8]);
+        Self(start)
+    }
+}
+
+impl fmt::Display for KeyFingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Hex::from_bytes(self.0).fmt(f)
+    }
 }
 
 /// What an authentication code proved.
@@ -71,6 +98,34 @@ impl HmacKeys {
             keys: keys.into_iter().map(<[u8]>::to_vec).collect(),
             accepts_anything: !any.is_empty(),
         }
+    }
+
+    /// Makes a key of the kernel's random numbers and puts it first in the file at `path`, whose
+    /// directory must exist: it signs from now on, and those before still verify.
+    pub fn add_generated(path: &Path) -> Result<KeyFingerprint, HmacKeysError> {
+        let before = durable::read_small(path, MAX_FILE_BYTES)?.unwrap_or_default();
+        if Self::parse(&before).keys.len() >= MAX_KEYS {
+            return Err(HmacKeysError::TooMany(path.to_path_buf()));
+        }
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(HmacKeysError::Random)?;
+        let key = Hex::from_bytes(secret).to_string();
+        let text = [key.as_bytes(), b"\n", &before].concat();
+        durable::replace(path, &text)?;
+        Ok(KeyFingerprint::of(key.as_bytes()))
+    }
+
+    /// The fingerprints of the keys, in order: the first signs.
+    pub fn fingerprints(&self) -> Vec<KeyFingerprint> {
+        self.keys
+            .iter()
+            .map(|key| KeyFingerprint::of(key))
+            .collect()
+    }
+
+    /// Whether `+ANY+` accepts what none of the keys made.
+    pub fn accepts_anything(&self) -> bool {
+        self.accepts_anything
     }
 
     /// Whether there is no key to sign with.
@@ -187,6 +242,18 @@ mod tests {
             let keys = HmacKeys::parse(text.as_bytes());
             assert!(keys.is_empty() && keys.authenticator().is_none());
         }
+    }
+
+    #[test]
+    fn a_generated_key_signs_and_the_old_ones_still_verify() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hmac_keys");
+        let first = HmacKeys::add_generated(&path).unwrap();
+        let second = HmacKeys::add_generated(&path).unwrap();
+        let keys = HmacKeys::load(&path).unwrap();
+        assert_eq!(keys.fingerprints(), [second, first]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.contains(&first.to_string()));
     }
 
     #[test]

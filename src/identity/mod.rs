@@ -4,5 +4,7 @@
 mod host_key;
 mod hmac_keys;
 
-pub use hmac_keys::{Authentication, Authenticator, HmacKeys, HmacKeysError, Verifier};
+pub use hmac_keys::{
+    Authentication, Authenticator, HmacKeys, HmacKeysError, KeyFingerprint, Verifier,
+};
 pub use host_key::{BadSignature, HostKey, HostKeyError, verify};

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! IS_HOME/
-//!   conf/{domain,branch,history,hmac_keys,host.key,.pid,.ctl,.lock}
+//!   conf/{domain,branch,history,hmac_keys,host.key,.pid,.ctl,.lock,.daemon.lock}
 //!   fs/cache/DOMAIN/volume/BRANCH/{journal,head,lock}
 //!   fs/cache/DOMAIN/blob/ab/<sha256>
 //!   fs/private/DOMAIN/volume/BRANCH/journal.wip
@@ -69,6 +69,11 @@ impl Home {
     /// The daemon's Unix socket.
     pub fn control_socket(&self) -> PathBuf {
         self.conf().join(".ctl")
+    }
+
+    /// The file that the running daemon has locked.
+    pub fn daemon_lock(&self) -> PathBuf {
+        self.conf().join(".daemon.lock")
     }
 
     /// The host-wide lock file.

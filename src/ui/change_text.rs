@@ -8,12 +8,21 @@ use isconf_sandbox::change::{Change, ChangeSet, Kind, Label, Node, RelPath};
 use super::attributes::{Detail, Shown, described, differences, remembered};
 use super::diff::{ContentDiff, content_diff};
 use super::page::{Page, counted};
-use super::report_text::View;
+use super::report_text::{View, totals_words};
 use super::style::Role;
 use crate::model::contents::ContentSource;
+use crate::model::report::Totals;
 
 /// Paths up to this many characters are padded so that the facts stand in a column.
 const COLUMN: usize = 40;
+
+/// A change set by itself, without what a report says around it.
+pub fn change_set_text(set: &ChangeSet, view: &View<'_>) -> String {
+    let mut page = Page::new(view.style);
+    changes_into(&mut page, 2, set, view, None);
+    page.line(2, &totals_words(&Totals::of(set)));
+    page.into_text()
+}
 
 /// Adds the changes in path order.
 pub(super) fn changes_into(

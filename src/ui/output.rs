@@ -103,6 +103,11 @@ impl Output {
         self.out.write(bytes).map_err(WriteOutput)
     }
 
+    /// Writes what the parser says about wrong usage to standard error, as it is.
+    pub fn usage(&mut self, text: &str) {
+        self.err.write_message(&printable(text));
+    }
+
     /// `isconf: debug: text`, with `-D` only.
     pub fn debug(&mut self, text: &str) {
         self.message(Level::Debug, text);

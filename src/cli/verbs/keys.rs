@@ -1,0 +1,47 @@
+//! `keys`: makes and lists the keys of the domain. Upholds: a key is never printed.
+
+use crate::cli::{Failure, Session};
+use crate::identity::HmacKeys;
+use crate::ui::exit::ExitCode;
+
+/// Makes a key and puts it first.
+pub fn keys_generate(session: &mut Session) -> Result<ExitCode, Failure> {
+    let member = session.member()?;
+    let _host = session.host_lock(member.home(), "keys generate")?;
+    let path = &member.settings.hmac_keys.value;
+    let fingerprint = HmacKeys::add_generated(path)?;
+    let path = path.display();
+    session
+        .out
+        .info(&format!("key {fingerprint} is now the first in {path}"));
+    session.out.hint(&format!(
+        "copy {path} to the other hosts of the domain; on those that have keys already, add its first line below theirs before you put it first."
+    ));
+    Ok(ExitCode::Ok)
+}
+
+/// Lists the keys by their fingerprints.
+pub fn keys_list(session: &mut Session) -> Result<ExitCode, Failure> {
+    let member = session.member()?;
+    let path = &member.settings.hmac_keys.value;
+    let keys = HmacKeys::load(path)?;
+    if keys.is_empty() {
+        let path = path.display();
+        session.out.info(&format!("there are no keys in {path}"));
+        session.out.hint("`isconf keys generate` makes one.");
+    }
+    let mut text = String::new();
+    for (index, fingerprint) in keys.fingerprints().iter().enumerate() {
+        let use_of = if index == 0 {
+            "signs and verifies"
+        } else {
+            "verifies"
+        };
+        text.push_str(&format!("{}  {fingerprint}  {use_of}\n", index + 1));
+    }
+    if keys.accepts_anything() {
+        text.push_str("+ANY+  accepts what none of the keys made\n");
+    }
+    session.out.result(&text)?;
+    Ok(ExitCode::Ok)
+}

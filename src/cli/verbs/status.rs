@@ -1,0 +1,84 @@
+//! `status`: where this host stands. Upholds: reads only and waits for nobody, so that it answers
+//! while an `up` runs; an answer that can still be given is given, whatever else is damaged.
+
+use super::serve::daemon_pid;
+use crate::chain::{ChainError, Fault};
+use crate::cli::invocation::Format;
+use crate::cli::{Failure, Member, Session};
+use crate::history::{History, HistoryError};
+use crate::lock::BranchLock;
+use crate::model::EntryRef;
+use crate::ui::exit::ExitCode;
+use crate::ui::status_text::{LockView, StatusView, status_json, status_text};
+
+/// Shows where this host stands.
+pub fn status(session: &mut Session, format: Format) -> Result<ExitCode, Failure> {
+    let member = session.on_branch()?;
+    let view = view(&member)?;
+    let text = match format {
+        Format::Text => status_text(&view, session.out.style()),
+        Format::Json => status_json(&view)?,
+    };
+    session.out.result(&text)?;
+    Ok(ExitCode::Ok)
+}
+
+fn view(member: &Member) -> Result<StatusView, Failure> {
+    // The history first: an `up` that goes on meanwhile can only make it older than the journal.
+    let (history, recovery) = readable(member.history())?;
+    let journal = member.journal()?;
+    let (at, applied) = match (&history, &journal) {
+        (Some(history), Some(journal)) => {
+            let applied = history.position(journal.chain())?;
+            (journal.at(applied).filter(is_an_entry), applied)
+        }
+        (Some(history), None) => (history.standing()?.map(|(_, at)| at), 0),
+        (None, _) => (None, 0),
+    };
+    let head = journal.as_ref().map(|journal| journal.last());
+    let entries = journal.as_ref().map_or(0, |journal| journal.len());
+    Ok(StatusView {
+        host: member.settings.host.value.clone(),
+        domain: member.domain.clone(),
+        branch: member.branch().clone(),
+        lock: lock_view(member.branch_lock()?),
+        at,
+        head: head.filter(is_an_entry),
+        pending: entries - applied,
+        wip: member.drafts(history.as_ref())?.len() as u64,
+        daemon: daemon_pid(member)?,
+        kept: Vec::new(),
+        recovery,
+    })
+}
+
+/// Whether it is not the place before the first entry.
+const fn is_an_entry(at: &EntryRef) -> bool {
+    at.seq > 0
+}
+
+/// The history; one that a crash left with an incomplete receipt is no error here, but waits for
+/// the next verb that changes something.
+fn readable(
+    opened: Result<Option<History>, HistoryError>,
+) -> Result<(Option<History>, Option<String>), Failure> {
+    match opened {
+        Ok(history) => Ok((history, None)),
+        Err(HistoryError::Chain(ChainError::Broken(broken)))
+            if matches!(broken.fault, Fault::TornTail { .. }) =>
+        {
+            let words = format!("{broken}; the next verb that changes this host repairs it");
+            Ok((None, Some(words)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn lock_view(lock: BranchLock) -> Option<LockView> {
+    let held = lock.held?;
+    Some(LockView {
+        holder: held.author,
+        message: held.message.to_string(),
+        since: held.since,
+    })
+}

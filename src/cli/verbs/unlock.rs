@@ -1,0 +1,44 @@
+//! `unlock`: gives the lock up, or breaks somebody else's. Upholds: work that is not checked in
+//! stays, unless its author says that it goes.
+
+use crate::cli::invocation::Wip;
+use crate::cli::{Failure, Session};
+use crate::lock::BranchLock;
+use crate::ui::exit::ExitCode;
+
+/// Unlocks the branch of this host.
+pub fn unlock(session: &mut Session, wip: Wip) -> Result<ExitCode, Failure> {
+    match wip {
+        Wip::Keep => keep(session),
+        Wip::Discard => super::discard(session),
+    }
+}
+
+fn keep(session: &mut Session) -> Result<ExitCode, Failure> {
+    let member = session.on_branch()?;
+    let branch = member.branch();
+    let author = member.author()?;
+    let host = session.host_lock(member.home(), "unlock")?;
+    let held = BranchLock::break_open(&host, &member.branch_lock_file())
+        .map_err(|e| Failure::of_lock(e, branch))?;
+    let out = &mut session.out;
+    match held {
+        None => out.info(&format!("{branch} was not locked")),
+        Some(held) => {
+            out.info(&format!("removing lock on {branch} set by {}", held.author));
+            if held.author != author {
+                out.warning(&format!(
+                    "broke {branch} lock -- please notify {}",
+                    held.author
+                ));
+            }
+        }
+    }
+    let history = member.history()?;
+    let drafts = member.drafts(history.as_ref())?.len();
+    if drafts > 0 {
+        out.info(&format!("{drafts} changes stay here, not checked in"));
+        out.hint("lock again to go on with them; `isconf unlock --discard` takes them back.");
+    }
+    Ok(ExitCode::Ok)
+}

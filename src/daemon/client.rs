@@ -1,0 +1,114 @@
+//! How a verb asks the daemon. Upholds: a verb never hangs on a daemon that does not answer, and
+//! never reads more than a line may have.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt,
+};
+use nix::sys::time::TimeVal;
+
+use crate::model::Home;
+
+use super::protocol::{
+    Answer, AnswerError, DaemonStatus, MAX_LINE_BYTES, Refusal, Request, read_answer, request_line,
+};
+
+/// How long a verb waits for the daemon, as in the original. Each step may take this long.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens on the socket.
+    #[error("the daemon is not running. Start it with `isconf start`")]
+    NotRunning,
+    /// It listens and says nothing.
+    #[error("the daemon timed out after {} s. `isconf restart` ends and starts it", .0.as_secs())]
+    TimedOut(Duration),
+    /// It closed the connection without an answer.
+    #[error("the daemon closed the connection")]
+    Closed,
+    /// The socket failed.
+    #[error("cannot talk to the daemon over {}", path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It said something that is no answer.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+    /// It did not serve the request.
+    #[error("the daemon refused: {0}")]
+    Refused(Refusal),
+    /// It answered another question.
+    #[error("the daemon gave another answer than was asked for")]
+    Unexpected,
+}
+
+/// Asks how the daemon is.
+pub fn status(home: &Home, timeout: Duration) -> Result<DaemonStatus, ClientError> {
+    match ask(home, Request::Status, timeout)? {
+        Answer::Status(status) => Ok(status),
+        Answer::Refused(refusal) => Err(ClientError::Refused(refusal)),
+        Answer::Pong | Answer::Stopping => Err(ClientError::Unexpected),
+    }
+}
+
+/// Asks whether the daemon answers.
+pub fn ping(home: &Home, timeout: Duration) -> Result<(), ClientError> {
+    match ask(home, Request::Ping, timeout)? {
+        Answer::Pong => Ok(()),
+        Answer::Refused(refusal) => Err(ClientError::Refused(refusal)),
+        Answer::Status(_) | Answer::Stopping => Err(ClientError::Unexpected),
+    }
+}
+
+/// Sends one request and reads one answer.
+pub fn ask(home: &Home, request: Request, timeout: Duration) -> Result<Answer, ClientError> {
+    let path = home.control_socket();
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning,
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::TimedOut(timeout),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => ClientError::Closed,
+        _ => ClientError::Socket {
+            path: path.clone(),
+            source,
+        },
+    };
+    let mut stream = connected(&path, timeout).map_err(failed)?;
+    stream.write_all(&request_line(request)).map_err(failed)?;
+    let mut line = Vec::new();
+    let mut limited = BufReader::new(stream).take(MAX_LINE_BYTES as u64);
+    limited.read_until(b'\n', &mut line).map_err(failed)?;
+    if line.is_empty() {
+        return Err(ClientError::Closed);
+    }
+    Ok(read_answer(&line)?)
+}
+
+/// Connects; the time limit is set before, since connecting waits when too many others do.
+fn connected(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let socket: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
+    let limit = TimeVal::new(seconds, timeout.subsec_micros().into());
+    setsockopt(&socket, sockopt::SendTimeout, &limit)?;
+    setsockopt(&socket, sockopt::ReceiveTimeout, &limit)?;
+    let address = UnixAddr::new(path)?;
+    loop {
+        match connect(socket.as_raw_fd(), &address) {
+            Ok(()) => return Ok(UnixStream::from(socket)),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The daemon's own life, from its lock to its end. Upholds: it says that it is ready only when it can
+//! be asked; nothing it leaves behind is believed by anybody.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{dup2_stderr, dup2_stdout, setsid};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::durable::{self, FileError};
+use crate::model::{DomainName, Home};
+
+use super::daemon_lock::{DaemonLock, DaemonLockError};
+use super::log::Log;
+use super::protocol::DaemonStatus;
+use super::server::{Ended, Server};
+
+/// What the daemon tells the process that started it.
+pub(super) const READY_LINE: &str = "ready\n";
+/// What a second daemon tells it.
+pub(super) const RUNNING_LINE: &str = "running\n";
+
+/// Whether the daemon belongs to a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachment {
+    /// It leaves its caller's session; standard output leads to `start`, which waits for one line.
+    Detached,
+    /// It stays where it is, and says on its log what it does.
+    Foreground,
+}
+
+/// What a daemon is told at its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaemonFacts {
+    /// Where everything lies.
+    pub home: Home,
+    /// The domain that it serves.
+    pub domain: DomainName,
+    /// The time.
+    pub now: SystemTime,
+}
+
+/// Why the daemon did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Another one does, or the lock could not be taken.
+    #[error(transparent)]
+    Lock(#[from] DaemonLockError),
+    /// A file could not be written, or the socket not bound.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It could not be detached from its caller.
+    #[error("cannot leave the caller's session")]
+    Detach(#[source] io::Error),
+    /// The runtime or its signal handlers could not be made.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+}
+
+/// Runs the daemon until SIGTERM, SIGINT or a verb ends it. Needs a process of its own, in which
+/// nothing else happened: it changes session, directory, umask and standard streams when detached.
+pub fn run(facts: &DaemonFacts, attachment: Attachment, mut log: Log) -> Result<(), DaemonError> {
+    durable::create_directories(&facts.home.conf())?;
+    let lock = match DaemonLock::take(&facts.home) {
+        Ok(lock) => lock,
+        Err(error) => {
+            if attachment == Attachment::Detached {
+                say(RUNNING_LINE).map_err(DaemonError::Detach)?;
+            }
+            return Err(error.into());
+        }
+    };
+    if attachment == Attachment::Detached {
+        leave_caller().map_err(DaemonError::Detach)?;
+    }
+    let mut runtime = Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().map_err(DaemonError::Runtime)?;
+    runtime.block_on(serve(facts, attachment, &mut log))?;
+    // Connections end here, the lock last, so that who waits for the lock waits for all.
+    drop(runtime);
+    drop(lock);
+    Ok(())
+}
+
+/// Binds, says so, serves, cleans up.
+async fn serve(
+    facts: &DaemonFacts,
+    attachment: Attachment,
+    log: &mut Log,
+) -> Result<(), DaemonError> {
+    let mut signals = Signals::catch().map_err(DaemonError::Runtime)?;
+    let status = status_of(facts);
+    let socket = facts.home.control_socket();
+    // The file stays behind, as in the original: it says that a daemon once ran here.
+    let pid = format!("{}\n", status.pid);
+    durable::replace(&facts.home.pid_file(), pid.as_bytes())?;
+    let server = Server::bind(&socket, status)?;
+    let home = facts.home.as_path().display();
+    log.info(&format!("daemon of {} started on {home}", facts.domain));
+    if attachment == Attachment::Detached {
+        say(READY_LINE)
+            .and_then(|()| leave_streams())
+            .map_err(DaemonError::Detach)?;
+    }
+    let ended = server.serve(signals.told_to_end(), log).await;
+    durable::remove(&socket)?;
+    log.info(match ended {
+        Ended::Asked => "daemon stops, a verb asked for it",
+        Ended::Told => "daemon stops, a signal asked for it",
+    });
+    Ok(())
+}
+
+fn status_of(facts: &DaemonFacts) -> DaemonStatus {
+    let since = facts.now.duration_since(UNIX_EPOCH);
+    DaemonStatus {
+        pid: std::process::id(),
+        isconf: env!("CARGO_PKG_VERSION").to_owned(),
+        // A clock before 1970 is shown as 1970.
+        started: since.map_or(0, |s| s.as_secs()),
+        domain: facts.domain.to_string(),
+    }
+}
+
+/// The signals that end the daemon, and the one that must not.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    _ignored_hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _ignored_hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn told_to_end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// A session of its own, no directory kept busy, files for root only.
+fn leave_caller() -> io::Result<()> {
+    setsid()?;
+    std::env::set_current_dir(Path::new("/"))?;
+    umask(Mode::from_bits_truncate(0o077));
+    Ok(())
+}
+
+/// Tells the process that started this one.
+fn say(line: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
+        // It was killed meanwhile, which is no reason not to run.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Lets go of the caller's streams; the pipe to `start` closes with them.
+fn leave_streams() -> io::Result<()> {
+    let null = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    dup2_stdout(null.as_fd())?;
+    dup2_stderr(null.as_fd())?;
+    Ok(())
+}
