@@ -14,6 +14,7 @@ mod parse;
 mod session;
 mod verbs;
 mod failure;
+mod advice;
 pub mod completions;
 pub mod man;
 

@@ -11,7 +11,6 @@ use super::page::{Page, counted};
 use super::report_text::{View, totals_words};
 use super::style::Role;
 use crate::model::contents::ContentSource;
-use crate::model::report::Totals;
 
 /// Paths up to this many characters are padded so that the facts stand in a column.
 const COLUMN: usize = 40;
@@ -20,7 +19,7 @@ const COLUMN: usize = 40;
 pub fn change_set_text(set: &ChangeSet, view: &View<'_>) -> String {
     let mut page = Page::new(view.style);
     changes_into(&mut page, 2, set, view, None);
-    page.line(2, &totals_words(&Totals::of(set)));
+    page.line(2, &totals_words(set));
     page.into_text()
 }
 

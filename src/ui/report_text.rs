@@ -325,7 +325,7 @@ fn divergence_words(divergence: &Divergence, view: &View<'_>) -> String {
 }
 
 /// The numbers of a change set in words.
-fn totals_words(set: &ChangeSet) -> String {
+pub(super) fn totals_words(set: &ChangeSet) -> String {
     if set.is_empty() {
         return "no path changed".to_owned();
     }

@@ -38,7 +38,7 @@ fn keep(session: &mut Session) -> Result<ExitCode, Failure> {
     let drafts = member.drafts(history.as_ref())?.len();
     if drafts > 0 {
         out.info(&format!("{drafts} changes stay here, not checked in"));
-        out.hint("lock again to go on with them; `isconf unlock --discard` takes them back.");
+        out.info("lock again to go on with them; `isconf unlock --discard` takes them back.");
     }
     Ok(ExitCode::Ok)
 }
