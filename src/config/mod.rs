@@ -17,15 +17,17 @@ mod path_glob;
 mod setting_table;
 mod value;
 mod settings;
+mod listing;
 mod exec_environment;
 
+pub use listing::Listed;
 pub use main_cf::{MainCf, MainCfError, Variable};
 pub use main_cf_parse::{Fault, FaultKind, MAX_LINE_BYTES, MAX_MAIN_CF_BYTES};
 pub use origin::{Origin, Setting};
 pub use path_glob::{InvalidGlob, PathGlob};
 pub use setting_table::{SETTINGS, SettingRow};
 pub use settings::{
-    DEFAULT_MAIN_CF, Listed, MissingDomain, SettingFault, Settings, SettingsError, UndoPolicy,
+    DEFAULT_MAIN_CF, MissingDomain, SettingFault, Settings, SettingsError, UndoPolicy,
 };
 pub use surroundings::{GatherError, Surroundings};
 pub use target::{HostNames, InvalidPattern, Target};

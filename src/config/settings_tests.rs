@@ -4,6 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::config::HostNames;
+use crate::config::SETTINGS;
 
 /// A host with an `IS_HOME` of its own.
 struct Host {
@@ -69,7 +70,12 @@ fn without_anything_the_defaults_hold() {
 #[test]
 fn every_default_of_the_table_is_of_its_form() {
     let settings = Host::new().load().unwrap();
-    assert_eq!(settings.listing().len(), SETTINGS.len() + 1);
+    let listing = settings.listing();
+    assert_eq!(listing.len(), SETTINGS.len() + 1);
+    for (row, shown) in SETTINGS.iter().zip(&listing) {
+        let has_value = row.default.is_empty() || shown.value.is_some();
+        assert!(has_value && shown.name == row.name, "{shown:?}");
+    }
     let home = default_of("IS_HOME", value::home);
     assert_eq!(home.value.as_path(), Path::new("/var/is"));
 }

@@ -11,7 +11,7 @@ use isconf_sandbox::capture::{Capture, Source};
 use isconf_sandbox::change::{Change, Kind, RelPath};
 use isconf_sandbox::layout::Layout;
 
-use crate::ui::diff::ContentSource;
+use crate::model::contents::ContentSource;
 
 /// The largest file that is kept, in bytes: what a diff is shown of.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -75,17 +75,13 @@ impl Contents {
 }
 
 impl ContentSource for Contents {
-    fn before(&self, path: &RelPath, limit: u64) -> Option<Vec<u8>> {
-        within(self.before.get(path), limit)
+    fn before(&self, path: &RelPath) -> Option<Vec<u8>> {
+        self.before.get(path).cloned()
     }
 
-    fn after(&self, path: &RelPath, limit: u64) -> Option<Vec<u8>> {
-        within(self.after.get(path), limit)
+    fn after(&self, path: &RelPath) -> Option<Vec<u8>> {
+        self.after.get(path).cloned()
     }
-}
-
-fn within(bytes: Option<&Vec<u8>>, limit: u64) -> Option<Vec<u8>> {
-    bytes.filter(|bytes| bytes.len() as u64 <= limit).cloned()
 }
 
 fn is_small_file(change: &Change, before: bool) -> bool {

@@ -5,7 +5,7 @@ use isconf_sandbox::commit::{self, RecoverError};
 use isconf_sandbox::layout::TxId;
 use isconf_sandbox::session::{SweepError, sweep};
 
-use super::settle::{SettleError, settle};
+use super::settle::{SettleError, forget_draft, settle};
 use super::this_host::ThisHost;
 use crate::check_in::{self, CheckInError};
 use crate::history::{History, HistoryError};
@@ -66,11 +66,23 @@ pub fn recover(host: &ThisHost) -> Result<(Vec<Repaired>, History), RecoveryErro
             None => repaired.push(Repaired::TakenBack(recovered.tx)),
         }
     }
+    finish_discard(host, &history)?;
     if check_in::recover(host.site(), host.now())?.is_some() {
         repaired.push(Repaired::CheckedIn);
         history = host.history()?;
     }
     Ok((repaired, history))
+}
+
+/// Takes a draft off the wip whose receipt says already that it was taken back.
+fn finish_discard(host: &ThisHost, history: &History) -> Result<(), SettleError> {
+    if history.is_empty() {
+        return Ok(());
+    }
+    match history.receipt(history.len())?.body.deed {
+        Deed::Discarded { draft, .. } => Ok(forget_draft(host, draft)?),
+        _ => Ok(()),
+    }
 }
 
 impl Repaired {

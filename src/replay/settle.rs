@@ -67,7 +67,7 @@ pub fn record_draft(host: &ThisHost, draft: &WipDraft) -> Result<(), JournalErro
 }
 
 /// Takes the draft off the wip if it is the last one; drafts are taken back from the last on.
-fn forget_draft(host: &ThisHost, draft: DraftId) -> Result<(), JournalError> {
+pub fn forget_draft(host: &ThisHost, draft: DraftId) -> Result<(), JournalError> {
     let Some(mut wip) = host.wip()? else {
         return Ok(());
     };

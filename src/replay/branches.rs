@@ -1,0 +1,94 @@
+//! `fork` and `migrate`: which branch this host follows. Upholds: a host only moves to a branch
+//! whose journal holds all that was done here, in order.
+
+use super::this_host::ThisHost;
+use crate::durable::{self, FileError};
+use crate::history::{History, HistoryError};
+use crate::journal::{Journal, JournalError};
+use crate::model::BranchName;
+
+/// Why the host stays where it is.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveError {
+    /// Uncommitted work is in the way.
+    #[error("local changes not checked in")]
+    Wip,
+    /// The host is there already.
+    #[error("{host} is already on {branch} branch")]
+    AlreadyThere {
+        /// This host.
+        host: String,
+        /// The branch.
+        branch: BranchName,
+    },
+    /// The branch to be made has entries.
+    #[error("{0} already exists -- did you mean 'migrate'?")]
+    Exists(BranchName),
+    /// There is no such branch here.
+    #[error("there is no branch {0} on this host")]
+    Unknown(BranchName),
+    /// What was done here is not in the branch's journal.
+    #[error(
+        "migration of this host to {new} failed: conflicting changes: {new} is not a superset of {old}"
+    )]
+    NotASuperset {
+        /// The branch to move to.
+        new: BranchName,
+        /// The branch of this host.
+        old: BranchName,
+        /// Which entry is missing.
+        #[source]
+        source: HistoryError,
+    },
+    /// A journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(HistoryError),
+    /// The branch's name could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Makes `new` as a copy of this host's branch, and moves there.
+pub fn fork(host: &ThisHost, new: &BranchName) -> Result<(), MoveError> {
+    refuse_wip(host)?;
+    if *new == host.branch {
+        return Err(MoveError::Exists(new.clone()));
+    }
+    match host.journal()?.fork(&host.lock, &host.home, &host.domain, new) {
+        Ok(_) => move_to(host, new),
+        Err(JournalError::BranchExists(branch)) => Err(MoveError::Exists(branch)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Moves to `new`, which must hold everything that was done here.
+pub fn migrate(host: &ThisHost, history: &History, new: &BranchName) -> Result<(), MoveError> {
+    refuse_wip(host)?;
+    if *new == host.branch {
+        let host = host.settings.host.value.to_string();
+        return Err(MoveError::AlreadyThere { host, branch: new.clone() });
+    }
+    let Some(journal) = Journal::open(&host.home, &host.domain, new)? else {
+        return Err(MoveError::Unknown(new.clone()));
+    };
+    match history.position(journal.chain()) {
+        Ok(_) => move_to(host, new),
+        Err(source @ HistoryError::NotAPrefix(_)) => {
+            let (new, old) = (new.clone(), host.branch.clone());
+            Err(MoveError::NotASuperset { new, old, source })
+        }
+        Err(error) => Err(MoveError::History(error)),
+    }
+}
+
+fn refuse_wip(host: &ThisHost) -> Result<(), MoveError> {
+    if host.has_wip()? { Err(MoveError::Wip) } else { Ok(()) }
+}
+
+fn move_to(host: &ThisHost, branch: &BranchName) -> Result<(), MoveError> {
+    durable::replace(&host.home.branch_file(), format!("{branch}\n").as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Takes back what was committed here: the last entry, or all drafts of the wip. Not for deciding
+//! whether the user may. Upholds: what is taken back is restored to the bit or not touched; the
+//! history remembers both.
+
+use isconf_sandbox::change::{Change, ChangeSet};
+use isconf_sandbox::commit::{self, UndoError, crash_point};
+use isconf_sandbox::layout::TxId;
+
+use super::payload::Payload;
+use super::settle::{SettleError, forget_draft, settle};
+use super::this_host::ThisHost;
+use crate::history::{Effective, History, HistoryError};
+use crate::journal::JournalError;
+use crate::model::{ChangeDigests, Deed, DraftId, EntryId, EntryRef, ReceiptBody};
+use crate::store::StoreError;
+
+/// The longest change set that is read: 100,000 paths with long names and attributes.
+const MAX_CHANGE_SET_BYTES: u64 = 256 << 20;
+
+/// Why nothing was taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeBackError {
+    /// There is nothing that could be.
+    #[error("nothing was committed on this host that could be taken back")]
+    Nothing,
+    /// A reboot cannot be.
+    #[error("the last entry is a reboot, which cannot be taken back")]
+    Reboot,
+    /// The drafts and the history do not agree on what was made last.
+    #[error("the last draft in the wip is not the last change of this host")]
+    NotLast,
+    /// The live paths are no longer as it left them, or it cannot be taken back.
+    #[error(transparent)]
+    Undo(#[from] UndoError),
+    /// The journal or the wip cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// It was taken back and could not be recorded; the next start records it.
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+    /// The change set is not at hand.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What can be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastChange {
+    /// Its receipt's number.
+    pub receipt: u64,
+    /// The entry, where there is one.
+    pub entry: Option<EntryRef>,
+    /// What is recorded when it is taken back.
+    deed: Deed,
+    /// The transaction with the undo copies; none when it changed no file.
+    tx: Option<TxId>,
+    /// What it had changed.
+    changes: Option<ChangeDigests>,
+}
+
+impl LastChange {
+    /// The draft, when it is one of the wip.
+    pub fn draft(&self) -> Option<DraftId> {
+        match self.deed {
+            Deed::Discarded { draft, .. } => Some(draft),
+            _ => None,
+        }
+    }
+}
+
+/// Finds the last change that is in effect on this host.
+pub fn last_change(host: &ThisHost, history: &History) -> Result<LastChange, TakeBackError> {
+    let effective = history.effective_backwards().next().ok_or(TakeBackError::Nothing)??;
+    let receipt = effective.receipt.seq;
+    let (deed, entry) = deed_of_undo(host, &effective)?;
+    let body = effective.receipt.body;
+    Ok(LastChange { receipt, entry, deed, tx: body.tx, changes: body.changes })
+}
+
+/// What is recorded when this receipt is taken back, and which entry it is about.
+fn deed_of_undo(
+    host: &ThisHost,
+    effective: &Effective,
+) -> Result<(Deed, Option<EntryRef>), TakeBackError> {
+    let receipt = effective.receipt.seq;
+    let at_entry = |seq: u64| -> Result<(Deed, Option<EntryRef>), TakeBackError> {
+        let journal = host.journal()?;
+        let now_at = journal.at(seq - 1).unwrap_or(EntryRef {
+            seq: 0,
+            id: EntryId(journal.chain().head().id),
+        });
+        Ok((Deed::Undone { receipt, now_at: Some(now_at) }, journal.at(seq)))
+    };
+    match (&effective.receipt.body.deed, effective.entry_seq) {
+        (Deed::Rebooted(_), _) => Err(TakeBackError::Reboot),
+        (Deed::Made(_) | Deed::Applied(_), Some(seq)) if seq > 0 => at_entry(seq),
+        (Deed::Made(draft), _) => {
+            let drafts = host.wip()?.map(|wip| wip.drafts()).transpose()?.unwrap_or_default();
+            if drafts.last().is_none_or(|last| last.draft.id != *draft) {
+                return Err(TakeBackError::NotLast);
+            }
+            Ok((Deed::Discarded { draft: *draft, receipt }, None))
+        }
+        (Deed::OutOfBand, _) => Ok((Deed::Undone { receipt, now_at: None }, None)),
+        (
+            Deed::Applied(_) | Deed::CheckedIn(_) | Deed::Discarded { .. } | Deed::Undone { .. },
+            _,
+        ) => Err(TakeBackError::Nothing),
+    }
+}
+
+/// Takes it back and records that.
+pub fn take_back(
+    host: &ThisHost,
+    history: &mut History,
+    last: &LastChange,
+) -> Result<(), TakeBackError> {
+    let now = host.now();
+    let receipt = ReceiptBody {
+        deed: last.deed.clone(),
+        branch: host.branch.clone(),
+        changes: last.changes,
+        tx: last.tx.clone(),
+        started: now,
+        finished: now,
+        congruent: None,
+    };
+    match &last.tx {
+        Some(tx) => {
+            let payload = Payload { receipt, draft: None };
+            let landed =
+                commit::undo(host.home.as_path(), host.root(), tx, &payload.to_bytes())?;
+            settle(host, history, landed)?;
+        }
+        None => without_change(host, history, &receipt)?,
+    }
+    Ok(())
+}
+
+/// Takes back what changed no file. The receipt comes first: after a crash behind it, recovery
+/// takes the draft off the wip.
+fn without_change(
+    host: &ThisHost,
+    history: &mut History,
+    receipt: &ReceiptBody,
+) -> Result<(), TakeBackError> {
+    history.append(&host.lock, receipt)?;
+    crash_point("undo.receipt.durable");
+    if let Deed::Discarded { draft, .. } = receipt.deed {
+        forget_draft(host, draft)?;
+        crash_point("undo.draft.dropped");
+    }
+    Ok(())
+}
+
+/// Takes back all drafts of the wip, the last one first; gives how many.
+pub fn discard(host: &ThisHost, history: &mut History) -> Result<u64, TakeBackError> {
+    let mut discarded = 0;
+    while host.has_wip()? {
+        let last = last_change(host, history)?;
+        if last.draft().is_none() {
+            return Err(TakeBackError::NotLast);
+        }
+        take_back(host, history, &last)?;
+        discarded += 1;
+    }
+    if let Some(wip) = host.wip()? {
+        wip.remove(&host.lock)?;
+    }
+    Ok(discarded)
+}
+
+/// What taking it back would change, as a change set. `None` when it is not at hand.
+pub fn inverse(host: &ThisHost, last: &LastChange) -> Result<ChangeSet, TakeBackError> {
+    let Some(changes) = last.changes else {
+        return Ok(ChangeSet::default());
+    };
+    let bytes = host.store.get(&changes.full, MAX_CHANGE_SET_BYTES)?;
+    let set = ChangeSet::decode(&bytes).unwrap_or_default();
+    Ok(inverted(&set))
+}
+
+/// The change set read backwards.
+fn inverted(set: &ChangeSet) -> ChangeSet {
+    let moved_away: Vec<_> =
+        set.changes().iter().filter_map(|change| change.moved_from.clone()).collect();
+    let back = |change: &Change| {
+        let was_moved = change.after.is_none() && moved_away.contains(&change.path);
+        let origin = change.moved_from.clone();
+        let moved = (change.before.is_some(), origin);
+        match moved {
+            _ if was_moved => None,
+            (true, Some(old)) => Some(Change {
+                path: old,
+                before: change.after.clone(),
+                after: change.before.clone(),
+                moved_from: Some(change.path.clone()),
+            }),
+            (_, _) => Some(Change {
+                path: change.path.clone(),
+                before: change.after.clone(),
+                after: change.before.clone(),
+                moved_from: None,
+            }),
+        }
+    };
+    // A path that was both left by a move and taken by another would appear twice; the preview of
+    // such an exchange shows the set as it was.
+    let changes = set.changes().iter().filter_map(back).collect();
+    ChangeSet::new(changes).unwrap_or_else(|_| set.clone())
+}
