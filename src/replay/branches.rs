@@ -57,7 +57,10 @@ pub fn fork(host: &ThisHost, new: &BranchName) -> Result<(), MoveError> {
     if *new == host.branch {
         return Err(MoveError::Exists(new.clone()));
     }
-    match host.journal()?.fork(&host.lock, &host.home, &host.domain, new) {
+    match host
+        .journal()?
+        .fork(&host.lock, &host.home, &host.domain, new)
+    {
         Ok(_) => move_to(host, new),
         Err(JournalError::BranchExists(branch)) => Err(MoveError::Exists(branch)),
         Err(error) => Err(error.into()),
@@ -69,7 +72,10 @@ pub fn migrate(host: &ThisHost, history: &History, new: &BranchName) -> Result<(
     refuse_wip(host)?;
     if *new == host.branch {
         let host = host.settings.host.value.to_string();
-        return Err(MoveError::AlreadyThere { host, branch: new.clone() });
+        return Err(MoveError::AlreadyThere {
+            host,
+            branch: new.clone(),
+        });
     }
     let Some(journal) = Journal::open(&host.home, &host.domain, new)? else {
         return Err(MoveError::Unknown(new.clone()));
@@ -85,7 +91,11 @@ pub fn migrate(host: &ThisHost, history: &History, new: &BranchName) -> Result<(
 }
 
 fn refuse_wip(host: &ThisHost) -> Result<(), MoveError> {
-    if host.has_wip()? { Err(MoveError::Wip) } else { Ok(()) }
+    if host.has_wip()? {
+        Err(MoveError::Wip)
+    } else {
+        Ok(())
+    }
 }
 
 fn move_to(host: &ThisHost, branch: &BranchName) -> Result<(), MoveError> {

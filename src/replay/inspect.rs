@@ -87,8 +87,17 @@ pub fn inspect(
     let mut expected = ExpectedState::new();
     let mut digests = BTreeMap::new();
     for past in past(host, history)? {
-        for node in past.set.changes().iter().filter_map(|c| Some((&c.path, c.after.as_ref()?))) {
-            if let Kind::File { content: Content::Read(digest), .. } = node.1.kind {
+        for node in past
+            .set
+            .changes()
+            .iter()
+            .filter_map(|c| Some((&c.path, c.after.as_ref()?)))
+        {
+            if let Kind::File {
+                content: Content::Read(digest),
+                ..
+            } = node.1.kind
+            {
                 digests.insert(node.0.clone(), digest);
             }
         }
@@ -112,8 +121,11 @@ pub fn inspect(
     )?;
     known.save(&cache)?;
     audit.duration = begun.elapsed();
-    let contents =
-        DriftContents { digests, store: host.store.clone(), root: host.root().to_path_buf() };
+    let contents = DriftContents {
+        digests,
+        store: host.store.clone(),
+        root: host.root().to_path_buf(),
+    };
     Ok(Answer { audit, contents })
 }
 
@@ -134,9 +146,14 @@ fn past(host: &ThisHost, history: &History) -> Result<Vec<Past>, InspectError> {
         Some(wip) => wip.drafts()?.into_iter().map(|wip| wip.draft).collect(),
         None => Vec::new(),
     };
-    let mut effective = history.effective_backwards().collect::<Result<Vec<_>, _>>()?;
+    let mut effective = history
+        .effective_backwards()
+        .collect::<Result<Vec<_>, _>>()?;
     effective.reverse();
-    effective.iter().map(|one| past_of(one, &journal, &drafts, &host.store)).collect()
+    effective
+        .iter()
+        .map(|one| past_of(one, &journal, &drafts, &host.store))
+        .collect()
 }
 
 fn past_of(
@@ -199,8 +216,7 @@ fn with_snapshot(
     let bytes = store
         .get(&snap.manifest, MAX_SET_BYTES)
         .map_err(|source| InspectError::Store { receipt, source })?;
-    let nodes =
-        decode_nodes(&bytes).map_err(|source| InspectError::Damaged { receipt, source })?;
+    let nodes = decode_nodes(&bytes).map_err(|source| InspectError::Damaged { receipt, source })?;
     let mut changes: Vec<Change> = changed.changes().to_vec();
     let is_wanted = |path: &RelPath| snap.paths.iter().any(|top| path.starts_with(top));
     for (path, node) in nodes.into_iter().filter(|(path, _)| is_wanted(path)) {
@@ -213,7 +229,12 @@ fn with_snapshot(
 
 /// A path that is as it was.
 fn unchanged(path: RelPath, node: Node) -> Change {
-    Change { path, before: Some(node.clone()), after: Some(node), moved_from: None }
+    Change {
+        path,
+        before: Some(node.clone()),
+        after: Some(node),
+        moved_from: None,
+    }
 }
 
 /// The contents of drifted files: what an entry brought, where the store has it, and what is live.
@@ -230,7 +251,9 @@ impl ContentSource for DriftContents {
     fn before(&self, path: &RelPath) -> Option<Vec<u8>> {
         let digest = self.digests.get(path)?;
         // What a command wrote is in no store; only what was snapped can be shown.
-        self.store.contains(digest).then(|| self.store.get(digest, MAX_SHOWN_BYTES).ok())?
+        self.store
+            .contains(digest)
+            .then(|| self.store.get(digest, MAX_SHOWN_BYTES).ok())?
     }
 
     fn after(&self, path: &RelPath) -> Option<Vec<u8>> {

@@ -73,11 +73,20 @@ impl LastChange {
 
 /// Finds the last change that is in effect on this host.
 pub fn last_change(host: &ThisHost, history: &History) -> Result<LastChange, TakeBackError> {
-    let effective = history.effective_backwards().next().ok_or(TakeBackError::Nothing)??;
+    let effective = history
+        .effective_backwards()
+        .next()
+        .ok_or(TakeBackError::Nothing)??;
     let receipt = effective.receipt.seq;
     let (deed, entry) = deed_of_undo(host, &effective)?;
     let body = effective.receipt.body;
-    Ok(LastChange { receipt, entry, deed, tx: body.tx, changes: body.changes })
+    Ok(LastChange {
+        receipt,
+        entry,
+        deed,
+        tx: body.tx,
+        changes: body.changes,
+    })
 }
 
 /// What is recorded when this receipt is taken back, and which entry it is about.
@@ -92,19 +101,41 @@ fn deed_of_undo(
             seq: 0,
             id: EntryId(journal.chain().head().id),
         });
-        Ok((Deed::Undone { receipt, now_at: Some(now_at) }, journal.at(seq)))
+        Ok((
+            Deed::Undone {
+                receipt,
+                now_at: Some(now_at),
+            },
+            journal.at(seq),
+        ))
     };
     match (&effective.receipt.body.deed, effective.entry_seq) {
         (Deed::Rebooted(_), _) => Err(TakeBackError::Reboot),
         (Deed::Made(_) | Deed::Applied(_), Some(seq)) if seq > 0 => at_entry(seq),
         (Deed::Made(draft), _) => {
-            let drafts = host.wip()?.map(|wip| wip.drafts()).transpose()?.unwrap_or_default();
+            let drafts = host
+                .wip()?
+                .map(|wip| wip.drafts())
+                .transpose()?
+                .unwrap_or_default();
             if drafts.last().is_none_or(|last| last.draft.id != *draft) {
                 return Err(TakeBackError::NotLast);
             }
-            Ok((Deed::Discarded { draft: *draft, receipt }, None))
+            Ok((
+                Deed::Discarded {
+                    draft: *draft,
+                    receipt,
+                },
+                None,
+            ))
         }
-        (Deed::OutOfBand, _) => Ok((Deed::Undone { receipt, now_at: None }, None)),
+        (Deed::OutOfBand, _) => Ok((
+            Deed::Undone {
+                receipt,
+                now_at: None,
+            },
+            None,
+        )),
         (
             Deed::Applied(_) | Deed::CheckedIn(_) | Deed::Discarded { .. } | Deed::Undone { .. },
             _,
@@ -130,9 +161,11 @@ pub fn take_back(
     };
     match &last.tx {
         Some(tx) => {
-            let payload = Payload { receipt, draft: None };
-            let landed =
-                commit::undo(host.home.as_path(), host.root(), tx, &payload.to_bytes())?;
+            let payload = Payload {
+                receipt,
+                draft: None,
+            };
+            let landed = commit::undo(host.home.as_path(), host.root(), tx, &payload.to_bytes())?;
             settle(host, history, landed)?;
         }
         None => without_change(host, history, &receipt)?,
@@ -185,8 +218,11 @@ pub fn inverse(host: &ThisHost, last: &LastChange) -> Result<ChangeSet, TakeBack
 
 /// The change set read backwards.
 fn inverted(set: &ChangeSet) -> ChangeSet {
-    let moved_away: Vec<_> =
-        set.changes().iter().filter_map(|change| change.moved_from.clone()).collect();
+    let moved_away: Vec<_> = set
+        .changes()
+        .iter()
+        .filter_map(|change| change.moved_from.clone())
+        .collect();
     let back = |change: &Change| {
         let was_moved = change.after.is_none() && moved_away.contains(&change.path);
         let origin = change.moved_from.clone();

@@ -83,7 +83,7 @@ fn tell_exported(session: &mut Session, file: &Path, exported: &Exported) {
         format!("entries {first} to {last}")
     };
     out.info(&format!(
-        "{entries} of {} with {} blobs, {}, written to {}",
+        "{}: {entries}, with {} blobs of {}, written to {}",
         header.branch,
         exported.blobs,
         human_bytes(exported.blob_bytes),
@@ -135,15 +135,17 @@ fn tell_imported(session: &mut Session, member: &Member, imported: &Imported) {
             out.warning("no key vouches for the bundle; --allow-unauthenticated accepts it");
         }
     }
-    let last = header.last.seq;
-    let entries = match imported.new_entries {
-        0 => format!("no new entries: the journal has all up to {last}"),
-        new => format!("entries {} to {last}", last + 1 - new),
-    };
-    out.info(&format!(
-        "took in {entries} of {}, {} blobs",
-        header.branch, imported.blobs
-    ));
+    let (branch, last) = (&header.branch, header.last.seq);
+    match imported.new_entries {
+        0 => out.info(&format!(
+            "{branch}: no new entries, all up to {last} are here"
+        )),
+        new => out.info(&format!(
+            "{branch}: took in entries {} to {last}, with {} blobs",
+            last + 1 - new,
+            imported.blobs
+        )),
+    }
     if imported.new_entries > 0 && header.branch == *member.branch() {
         out.info("`isconf up` applies them");
     }
