@@ -16,6 +16,7 @@ mod verbs;
 mod failure;
 mod conductor_failure;
 mod worksite;
+mod advice;
 pub mod completions;
 pub mod man;
 

@@ -2,6 +2,7 @@
 //! this host as a member of its domain. Not for doing anything. Upholds: a verb that works on a
 //! branch first says on which; no verb but `init` makes `IS_HOME` on a host without a domain.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -79,6 +80,13 @@ impl Session {
         self.out
             .info(&format!("{host} is on {} branch", member.branch()));
         Ok(member)
+    }
+
+    /// The flags with which another isconf reads the same settings.
+    pub fn flags_for_daemon(&self) -> Vec<OsString> {
+        let named = self.config.iter();
+        let flags = named.map(|path| [OsString::from("-c"), path.clone().into_os_string()]);
+        flags.flatten().collect()
     }
 
     /// Takes the right to change things on this host, for `verb`.

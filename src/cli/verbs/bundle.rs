@@ -1,32 +1,165 @@
-//! `bundle`: carries a branch as one file. Upholds: nothing comes in unchecked.
+//! `bundle`: carries a branch to a host without a network, as one file. Upholds: a file under the
+//! name that was given is a whole bundle; nothing comes in unchecked.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
+use isconf_sandbox::change::{Content, Digest, Kind, decode_nodes};
+
+use crate::bundle::{Exported, Imported, Source, Target, export, import};
 use crate::cli::invocation::Trust;
-use crate::cli::{Failure, Session};
+use crate::cli::{Failure, Member, Session};
+use crate::durable::{self, FileError};
+use crate::identity::{Authentication, HmacKeys};
+use crate::store::Store;
 use crate::ui::exit::ExitCode;
-
-fn not_connected(verb: &str) -> Result<ExitCode, Failure> {
-    let message = format!("{verb} is not connected yet");
-    Err(Failure::new(ExitCode::Internal, message))
-}
+use crate::ui::human_bytes;
 
 /// Writes the journal of the branch, with all that it needs, into a file.
-pub fn bundle_export(
-    session: &mut Session,
-    _file: &Path,
-    _since: u64,
-) -> Result<ExitCode, Failure> {
-    session.on_branch()?;
-    not_connected("bundle export")
+pub fn bundle_export(session: &mut Session, file: &Path, since: u64) -> Result<ExitCode, Failure> {
+    let member = session.on_branch()?;
+    let branch = member.branch();
+    let Some(journal) = member.journal()? else {
+        let message = format!("{branch} has no journal on this host");
+        return Err(Failure::new(ExitCode::Failure, message)
+            .hint("the first `isconf ci` or `isconf bundle import` makes it."));
+    };
+    let keys = HmacKeys::load(&member.settings.hmac_keys.value)?;
+    let source = Source {
+        domain: &member.domain,
+        journal: &journal,
+        store: &Store::new(member.home().blobs(&member.domain)),
+        keys: &keys,
+        manifest_contents: &contents_of_manifest,
+    };
+    let exported = write_file(file, |out| Ok(export(source, since, out)?))?;
+    tell_exported(session, file, &exported);
+    Ok(ExitCode::Ok)
+}
+
+/// Fills a file, root-only, that has its name only when it is whole and durable.
+fn write_file<T>(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let aside = beside(path);
+    let mut writer = BufWriter::new(durable::create_private(&aside)?);
+    let filled = fill(&mut writer).and_then(|value| {
+        let put = put_in_place(writer, &aside, path);
+        Ok(put.map(|()| value)?)
+    });
+    if filled.is_err() {
+        // What is told is why the file was not made; a leftover aside is overwritten next time.
+        let _told_already = fs::remove_file(&aside);
+    }
+    filled
+}
+
+/// The name under which the file is written.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".new");
+    name.into()
+}
+
+fn put_in_place(writer: BufWriter<File>, aside: &Path, path: &Path) -> Result<(), FileError> {
+    let file = writer.into_inner().map_err(io::IntoInnerError::into_error);
+    let file = file.map_err(FileError::of("write", aside))?;
+    // The content must be durable before the name says that there is a bundle: it may be carried
+    // away on this very disk.
+    file.sync_all().map_err(FileError::of("sync", aside))?;
+    fs::rename(aside, path).map_err(FileError::of("rename", aside))?;
+    durable::sync_directory_of(path)
+}
+
+fn tell_exported(session: &mut Session, file: &Path, exported: &Exported) {
+    let (header, out) = (&exported.header, &mut session.out);
+    let (first, last) = (header.first_seq, header.last.seq);
+    let entries = if first > last {
+        "no entries".to_owned()
+    } else {
+        format!("entries {first} to {last}")
+    };
+    out.info(&format!(
+        "{}: {entries}, with {} blobs of {}, written to {}",
+        header.branch,
+        exported.blobs,
+        human_bytes(exported.blob_bytes),
+        file.display()
+    ));
+    if !exported.is_authenticated {
+        out.warning("no key vouches for the bundle: this host has none");
+        out.hint("`isconf keys generate` makes one; export again after that.");
+    }
 }
 
 /// Takes a bundle in.
 pub fn bundle_import(
     session: &mut Session,
-    _file: &Path,
-    _trust: Trust,
+    path: &Path,
+    trust: Trust,
 ) -> Result<ExitCode, Failure> {
-    session.on_branch()?;
-    not_connected("bundle import")
+    let member = session.on_branch()?;
+    let file = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let message = format!("{}: No such file or directory", path.display());
+            return Err(Failure::new(ExitCode::NotFound, message));
+        }
+        other => other.map_err(FileError::of("open", path))?,
+    };
+    let keys = HmacKeys::load(&member.settings.hmac_keys.value)?;
+    let host = session.host_lock(member.home(), "bundle import")?;
+    let target = Target {
+        host: &host,
+        home: member.home(),
+        domain: &member.domain,
+        keys: &keys,
+        allow_unauthenticated: trust == Trust::Anything,
+        manifest_contents: &contents_of_manifest,
+    };
+    let imported = import(target, path, BufReader::new(file))?;
+    tell_imported(session, &member, &imported);
+    Ok(ExitCode::Ok)
+}
+
+fn tell_imported(session: &mut Session, member: &Member, imported: &Imported) {
+    let (header, out) = (&imported.header, &mut session.out);
+    match imported.authentication {
+        Authentication::Known => out.info("a key of the domain vouches for the bundle"),
+        Authentication::AnyAccepted => {
+            out.warning("no key vouches for the bundle; +ANY+ accepts it");
+        }
+        Authentication::Unknown => {
+            out.warning("no key vouches for the bundle; --allow-unauthenticated accepts it");
+        }
+    }
+    let (branch, last) = (&header.branch, header.last.seq);
+    match imported.new_entries {
+        0 => out.info(&format!(
+            "{branch}: no new entries, all up to {last} are here"
+        )),
+        new => out.info(&format!(
+            "{branch}: took in entries {} to {last}, with {} blobs",
+            last + 1 - new,
+            imported.blobs
+        )),
+    }
+    if imported.new_entries > 0 && header.branch == *member.branch() {
+        out.info("`isconf up` applies them");
+    }
+}
+
+/// The contents that a manifest names; none when the bytes are not a manifest.
+fn contents_of_manifest(bytes: &[u8]) -> Option<Vec<Digest>> {
+    let nodes = decode_nodes(bytes).ok()?;
+    let contents = nodes.values().filter_map(|node| match node.kind {
+        Kind::File {
+            content: Content::Read(digest),
+            ..
+        } => Some(digest),
+        _ => None,
+    });
+    Some(contents.collect())
 }

@@ -91,7 +91,7 @@ fn advise_keys(session: &mut Session, settings: &Settings) -> Result<(), Failure
     if HmacKeys::load(path)?.is_empty() {
         let path = path.display();
         session.out.info(&format!("there are no keys in {path}"));
-        session.out.hint(&format!(
+        session.out.info(&format!(
             "`isconf keys generate` makes one on one host; copy {path} to the others of the domain."
         ));
     }

@@ -14,7 +14,7 @@ pub fn keys_generate(session: &mut Session) -> Result<ExitCode, Failure> {
     session
         .out
         .info(&format!("key {fingerprint} is now the first in {path}"));
-    session.out.hint(&format!(
+    session.out.info(&format!(
         "copy {path} to the other hosts of the domain; on those that have keys already, add its first line below theirs before you put it first."
     ));
     Ok(ExitCode::Ok)
@@ -28,7 +28,7 @@ pub fn keys_list(session: &mut Session) -> Result<ExitCode, Failure> {
     if keys.is_empty() {
         let path = path.display();
         session.out.info(&format!("there are no keys in {path}"));
-        session.out.hint("`isconf keys generate` makes one.");
+        session.out.info("`isconf keys generate` makes one.");
     }
     let mut text = String::new();
     for (index, fingerprint) in keys.fingerprints().iter().enumerate() {

@@ -1,39 +1,93 @@
-//! `start`, `stop`, `restart` and the daemon itself. Upholds: verbs work without it.
+//! `start`, `stop`, `restart`, and the daemon itself. Upholds: `start` returns when the daemon can
+//! be asked; a daemon that runs is left alone.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::cli::invocation::Place;
 use crate::cli::{Failure, Member, Session};
+use crate::daemon::{
+    self, Attachment, DAEMON_VERB, DaemonFacts, Launch, Log, Started, Stopped, running_daemon,
+};
+use crate::durable::FileError;
+use crate::model::Moment;
 use crate::ui::exit::ExitCode;
 
-fn not_connected(verb: &str) -> Result<ExitCode, Failure> {
-    let message = format!("{verb} is not connected yet");
-    Err(Failure::new(ExitCode::Internal, message))
-}
+/// How long a daemon may take until it can be asked; it reads a few small files.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts the daemon.
-pub fn start(session: &mut Session, _place: Place) -> Result<ExitCode, Failure> {
-    session.member()?;
-    not_connected("start")
+pub fn start(session: &mut Session, place: Place) -> Result<ExitCode, Failure> {
+    let member = session.member()?;
+    match place {
+        Place::Background => start_detached(session, &member),
+        Place::Foreground => {
+            let log = Log::Stream(Box::new(io::stderr()));
+            daemon::run(&facts(session, &member), Attachment::Foreground, log)?;
+            Ok(ExitCode::Ok)
+        }
+    }
 }
 
 /// Stops the daemon.
 pub fn stop(session: &mut Session) -> Result<ExitCode, Failure> {
-    session.member()?;
-    not_connected("stop")
+    let member = session.member()?;
+    match daemon::stop(member.home())? {
+        Stopped::Now(pid) => session.out.info(&format!("stopped, was process {pid}")),
+        Stopped::Already => session.out.info("already stopped"),
+        Stopped::NoPidFile => return Err(Failure::new(ExitCode::Failure, "no pid file found")),
+    }
+    Ok(ExitCode::Ok)
 }
 
 /// Stops the daemon, if it runs, and starts it.
 pub fn restart(session: &mut Session) -> Result<ExitCode, Failure> {
-    session.member()?;
-    not_connected("restart")
+    let member = session.member()?;
+    match daemon::stop(member.home())? {
+        Stopped::Now(pid) => session.out.info(&format!("stopped, was process {pid}")),
+        Stopped::Already | Stopped::NoPidFile => {}
+    }
+    start_detached(session, &member)
 }
 
-/// Is the daemon.
+/// Is the daemon, in a process that `start` made.
 pub fn daemon(session: &mut Session) -> Result<ExitCode, Failure> {
-    session.member()?;
-    not_connected("daemon")
+    let member = session.member()?;
+    daemon::run(
+        &facts(session, &member),
+        Attachment::Detached,
+        Log::syslog(),
+    )?;
+    Ok(ExitCode::Ok)
 }
 
-/// The daemon's process, if it runs.
-pub(super) fn daemon_pid(_member: &Member) -> Result<Option<u32>, Failure> {
-    Ok(None)
+/// The daemon's process, if it runs. Does not wait for its answer.
+pub(super) fn daemon_pid(member: &Member) -> Result<Option<u32>, Failure> {
+    Ok(running_daemon(member.home())?)
+}
+
+fn start_detached(session: &mut Session, member: &Member) -> Result<ExitCode, Failure> {
+    let program = std::env::current_exe();
+    let program = program.map_err(FileError::of("find", Path::new("/proc/self/exe")))?;
+    let mut args = session.flags_for_daemon();
+    args.push(DAEMON_VERB.into());
+    let launch = Launch {
+        program,
+        args,
+        patience: PATIENCE,
+    };
+    match daemon::start(member.home(), &launch)? {
+        Started::Now(pid) => session.out.info(&format!("started, process {pid}")),
+        Started::Already(pid) => session.out.info(&format!("already running, process {pid}")),
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn facts(session: &Session, member: &Member) -> DaemonFacts {
+    DaemonFacts {
+        home: member.home().clone(),
+        domain: member.domain.clone(),
+        now: UNIX_EPOCH + (session.clock)().since(Moment::EPOCH),
+    }
 }

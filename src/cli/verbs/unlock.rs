@@ -2,7 +2,7 @@
 //! stays, unless its author says that it goes.
 
 use crate::cli::invocation::Wip;
-use crate::cli::{Failure, Session};
+use crate::cli::{Failure, Member, Session};
 use crate::lock::BranchLock;
 use crate::ui::exit::ExitCode;
 
@@ -34,11 +34,19 @@ fn keep(session: &mut Session) -> Result<ExitCode, Failure> {
             }
         }
     }
-    let history = member.history()?;
-    let drafts = member.drafts(history.as_ref())?.len();
-    if drafts > 0 {
-        out.info(&format!("{drafts} changes stay here, not checked in"));
-        out.hint("lock again to go on with them; `isconf unlock --discard` takes them back.");
+    // The branch is unlocked, which was asked for; damage elsewhere does not change that.
+    match count_drafts(&member) {
+        Ok(0) => {}
+        Ok(drafts) => {
+            out.info(&format!("{drafts} changes stay here, not checked in"));
+            out.info("lock again to go on with them; `isconf unlock --discard` takes them back");
+        }
+        Err(failure) => out.warning(&failure.message),
     }
     Ok(ExitCode::Ok)
+}
+
+fn count_drafts(member: &Member) -> Result<usize, Failure> {
+    let history = member.history()?;
+    Ok(member.drafts(history.as_ref())?.len())
 }
