@@ -6,7 +6,6 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-
 use crate::bundle::{Exported, Imported, Source, Target, export, import};
 use crate::cli::invocation::Trust;
 use crate::cli::{Failure, Member, Session};
