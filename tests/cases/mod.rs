@@ -4,3 +4,12 @@
 mod papers;
 mod host;
 mod tour;
+mod acceptance_cli;
+mod acceptance_lock;
+mod acceptance_entries;
+mod acceptance_branches;
+mod scratchpad;
+mod preview;
+mod commit;
+mod damage;
+mod crash;
