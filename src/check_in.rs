@@ -175,7 +175,7 @@ fn record(site: Site<'_>, last: EntryRef, now: Moment) -> Result<(), HistoryErro
         finished: now,
         congruent: None,
     };
-    history.append(site.host, &receipt)?;
+    history.append_announced(site.host, site.home, &receipt)?;
     Ok(())
 }
 

@@ -28,8 +28,7 @@ const RESTORE_JOURNAL: &str = "nothing was run. Move the branch's directory asid
 const RESTORE_HISTORY: &str = "nothing was run. Restore the file from a backup of this host; without its history the host would apply every entry again.";
 
 /// What to do about an incomplete last record.
-const REPAIR_TAIL: &str =
-    "an interrupted isconf left this; the next verb that changes this host repairs it.";
+const REPAIR_TAIL: &str = "nothing was run. If an interrupted isconf left this, the next verb that changes this host repairs it; if it stays, restore the file from a backup of this host.";
 
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
@@ -63,7 +62,9 @@ impl From<HistoryError> for Failure {
                 Fault::TornTail { .. } => failure.hint(REPAIR_TAIL),
                 _ => failure.hint(RESTORE_HISTORY),
             },
-            HistoryError::WrongDomain { .. } | HistoryError::Record { .. } => {
+            HistoryError::WrongDomain { .. }
+            | HistoryError::Record { .. }
+            | HistoryError::Announced { .. } => {
                 failure.hint(RESTORE_HISTORY)
             }
             HistoryError::NotAPrefix(_) => failure.hint(

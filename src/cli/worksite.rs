@@ -33,6 +33,12 @@ impl Session {
         for repair in repaired {
             self.out.info(&repair.sentence());
         }
+        let ignored = host.journal()?.chain().unacknowledged();
+        if ignored > 0 {
+            self.out.warning(&format!(
+                "{ignored} bytes behind the end of the journal are ignored: a check-in or an import was interrupted before it counted"
+            ));
+        }
         Ok((host, history))
     }
 

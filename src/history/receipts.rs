@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use isconf_sandbox::commit::crash_point;
+
 use super::record::{ReceiptFault, parse_receipt, receipt_body};
 use crate::chain::{Chain, ChainError, ChainKind, Fault, Header, Place, cut_torn_tail};
 use crate::durable::{self, FileError};
@@ -38,6 +40,15 @@ pub enum HistoryError {
         line: u64,
         /// Its number.
         seq: u64,
+        /// What is wrong.
+        #[source]
+        source: ReceiptFault,
+    },
+    /// A receipt that was announced aside is damaged.
+    #[error("{} is not a receipt", path.display())]
+    Announced {
+        /// The file.
+        path: PathBuf,
         /// What is wrong.
         #[source]
         source: ReceiptFault,
@@ -140,6 +151,51 @@ impl History {
         self.chain
             .append(&[receipt_body(body)], &|digest| digest.to_string())?;
         Ok(self.len())
+    }
+
+    /// Adds a receipt that no intent of the sandbox announces: announces it aside first, so that an
+    /// incomplete one is known for what it is. Durable; returns its number.
+    pub fn append_announced(
+        &mut self,
+        host: &HostLock,
+        home: &Home,
+        body: &ReceiptBody,
+    ) -> Result<u64, HistoryError> {
+        let aside = announced(home);
+        durable::replace(&aside, body.to_record().as_bytes())?;
+        crash_point("history.announced");
+        let seq = self.append(host, body)?;
+        // One that stays is written again and found to be there.
+        durable::remove(&aside)?;
+        crash_point("history.announcement.removed");
+        Ok(seq)
+    }
+
+    /// Writes the receipt that was announced and not, or not wholly, written. To be called at every
+    /// start, before the history is opened.
+    pub fn finish_announced(
+        host: &HostLock,
+        home: &Home,
+        domain: &DomainName,
+    ) -> Result<(), HistoryError> {
+        let aside = announced(home);
+        let Some(bytes) = durable::read_small(&aside, MAX_RECEIPT_BYTES)? else {
+            return Ok(());
+        };
+        let malformed = |source| HistoryError::Announced {
+            path: aside.clone(),
+            source,
+        };
+        let text = str::from_utf8(&bytes).map_err(|_| malformed(ReceiptFault::NotUtf8))?;
+        let body = ReceiptBody::from_record(text).map_err(malformed)?;
+        Self::cut_torn_tail(host, home)?;
+        let mut history = Self::open_or_create(host, home, domain)?;
+        let is_there = !history.is_empty() && history.receipt(history.len())?.body == body;
+        if !is_there {
+            history.append(host, &body)?;
+        }
+        durable::remove(&aside)?;
+        Ok(())
     }
 
     /// Reads receipt `seq`.
@@ -296,6 +352,16 @@ impl Iterator for EffectiveBackwards<'_> {
         }
         None
     }
+}
+
+/// The longest receipt, in bytes: some digests, names and times.
+const MAX_RECEIPT_BYTES: u64 = 64 * 1024;
+
+/// Where a receipt is announced.
+fn announced(home: &Home) -> PathBuf {
+    let mut name = home.history().into_os_string();
+    name.push(".next");
+    name.into()
 }
 
 /// Where the history lies; it has no head file.

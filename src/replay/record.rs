@@ -267,7 +267,7 @@ fn made_without_change(
         finished,
         congruent: None,
     };
-    history.append(&host.lock, &body)?;
+    history.append_announced(&host.lock, &host.home, &body)?;
     crash_point("record.receipt.durable");
     Ok(())
 }

@@ -56,6 +56,7 @@ pub fn recover(host: &ThisHost) -> Result<(Vec<Repaired>, History), RecoveryErro
     if !pending.is_empty() && History::cut_torn_tail(&host.lock, &host.home)? {
         repaired.push(Repaired::TornReceipt);
     }
+    History::finish_announced(&host.lock, &host.home, &host.domain)?;
     let mut history = host.history()?;
     for recovered in pending {
         match recovered.landed {

@@ -2,7 +2,7 @@
 //! their content into the store. Not for installing them (see `install`). Upholds: targets get
 //! what was there at the moment of `snap`, whatever happens to it afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -148,6 +148,7 @@ pub fn take(paths: Vec<RelPath>, store: &Store) -> Result<Snapshot, SnapshotErro
         taker.parents(path)?;
         taker.tree(path)?;
     }
+    taker.link_names();
     Ok(Snapshot {
         paths,
         nodes: taker.nodes.into_iter().collect(),
@@ -159,8 +160,8 @@ struct Taker<'a> {
     store: &'a Store,
     root: Dir,
     nodes: BTreeMap<RelPath, Node>,
-    /// The first name of each file that has several, by device and inode.
-    names: BTreeMap<((u32, u32), u64), RelPath>,
+    /// The names of each file that has several, by device and inode.
+    names: BTreeMap<((u32, u32), u64), BTreeSet<RelPath>>,
     left_out: Vec<RelPath>,
 }
 
@@ -231,18 +232,27 @@ impl Taker<'_> {
             nix::libc::S_IFBLK => Kind::BlockDevice { major, minor },
             _ => self.content(path, place, stat)?,
         };
-        let several = matches!(kind, Kind::File { .. }) && stat.identity.nlink > 1;
-        let link_of = several.then(|| self.names.get(&(stat.device, stat.identity.ino)).cloned());
-        let link_of = link_of.flatten().filter(|first| first != path);
-        if several && link_of.is_none() {
-            self.names
-                .insert((stat.device, stat.identity.ino), path.clone());
+        if matches!(kind, Kind::File { .. }) && stat.identity.nlink > 1 {
+            let inode = (stat.device, stat.identity.ino);
+            self.names.entry(inode).or_default().insert(path.clone());
         }
         Ok(Node {
             kind,
             meta,
-            link_of,
+            link_of: None,
         })
+    }
+
+    /// Says of each further name of a file which the first one is, in path order.
+    fn link_names(&mut self) {
+        for names in self.names.values() {
+            let Some(first) = names.first() else { continue };
+            for further in names.iter().skip(1) {
+                if let Some(node) = self.nodes.get_mut(further) {
+                    node.link_of = Some(first.clone());
+                }
+            }
+        }
     }
 
     fn content(

@@ -180,7 +180,7 @@ fn without_change(
     history: &mut History,
     receipt: &ReceiptBody,
 ) -> Result<(), TakeBackError> {
-    history.append(&host.lock, receipt)?;
+    history.append_announced(&host.lock, &host.home, receipt)?;
     crash_point("undo.receipt.durable");
     if let Deed::Discarded { draft, .. } = receipt.deed {
         forget_draft(host, draft)?;

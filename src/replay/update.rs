@@ -313,7 +313,8 @@ impl Replay<'_> {
                     congruent: None,
                 };
                 crash_point("reboot.begun");
-                self.history.append(&self.host.lock, &receipt)?;
+                self.history
+                    .append_announced(&self.host.lock, &self.host.home, &receipt)?;
                 crash_point("reboot.receipt.durable");
                 report.fate = Fate::Committed;
             }

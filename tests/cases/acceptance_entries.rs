@@ -136,7 +136,7 @@ fn case_34_damaged_content_is_never_installed() {
     target.sh("f=$(grep -rl 'very content that' /var/is/fs) && chmod u+w $f && sed -i s/very/evil/ $f").code(0);
     let before = target.manifest_of_others();
     target.isconf(["up"]).fails().says("motd");
-    assert_eq!(target.manifest_of_others(), before);
+    target.is_still(&before);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn case_37_failing_command_leaves_nothing() {
     host.isconf(["exec", "no-such-command"])
         .code(127)
         .says("no-such-command");
-    assert_eq!(host.manifest_of_others(), before);
+    host.is_still(&before);
     host.isconf(["ci"]).code(0).says("no outstanding updates");
 }
 

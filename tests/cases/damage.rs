@@ -39,7 +39,9 @@ fn damaged_journal_or_history_runs_nothing() {
             let unchanged = target
                 .sh(&format!("cmp -s {file} /root/saved && echo same"))
                 .out();
-            if unchanged.is_empty() && !(damage.starts_with(':') && file == HISTORY) {
+            // Bytes behind the acknowledged end are those of an append that never counted.
+            let is_tail = damage.starts_with("echo") && file == JOURNAL;
+            if unchanged.is_empty() && !is_tail {
                 let done = target.isconf(["up"]).fails();
                 assert!(done.err().contains(file), "{damage}: {}", done.err());
             }

@@ -134,6 +134,26 @@ impl Machine {
             .join("\n")
     }
 
+    /// Must be, apart from isconf's own files, as it was; shows only the lines that differ.
+    #[track_caller]
+    pub fn is_still(&self, before: &str) {
+        let now = self.manifest_of_others();
+        let gone = before
+            .lines()
+            .filter(|line| !now.contains(line))
+            .map(|l| format!("-{l}"));
+        let new = now
+            .lines()
+            .filter(|line| !before.contains(line))
+            .map(|l| format!("+{l}"));
+        let differences: Vec<_> = gone.chain(new).take(20).collect();
+        assert!(
+            before == now,
+            "the machine changed:\n{}",
+            differences.join("\n")
+        );
+    }
+
     /// Takes the journal of this machine to `target` as a file, the way hosts without any network
     /// are kept in step.
     pub fn bundle_to(&self, target: &Self) {
