@@ -87,8 +87,14 @@ pub(super) fn gather(
             if modified && stat.is_file() && is_held(sites, volume, &item.from, &stat) {
                 facts.held.insert(item.from.clone());
             }
-            if stat.identity.nlink > 1 && !stat.is_directory() {
-                note_handle(sites, volume, &item.from, &stat, &mut facts);
+        }
+        for path in [&item.from, &item.path] {
+            if let Some(stat) = facts.at(path).copied()
+                && stat.identity.nlink > 1
+                && !stat.is_directory()
+                && !facts.handles.contains_key(&stat.ino())
+            {
+                note_handle(sites, volume, path, &stat, &mut facts);
             }
         }
     }

@@ -192,7 +192,6 @@ impl<'a> Planner<'a> {
     /// it, and the new place is free by then.
     fn moves_directly(&self, old: &RelPath, index: usize) -> bool {
         let shape = self.shape;
-        let item = &shape.items[index];
         let free = shape.occupant(index).is_none_or(|occupant| {
             !self.facts.exists(occupant)
                 || (shape.removed.contains(occupant) && !shape.claimed.contains_key(occupant))

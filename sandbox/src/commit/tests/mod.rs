@@ -5,6 +5,7 @@ mod stage;
 mod crash;
 mod conflict;
 mod real;
+mod random;
 mod speed;
 
 use std::path::Path;
