@@ -2,6 +2,7 @@
 
 mod manifest;
 mod stage;
+mod intent_bytes;
 mod crash;
 mod conflict;
 mod real;
