@@ -161,6 +161,12 @@ impl<'a> Shape<'a> {
         }
     }
 
+    /// The old paths that the set has to do with, and those of what it replaces; each once.
+    pub fn old_paths(&self) -> BTreeSet<&RelPath> {
+        let items = self.items.iter().map(|item| &item.from);
+        items.chain(&self.removed).collect()
+    }
+
     fn find_moved(&mut self) {
         for (index, item) in self.items.iter().enumerate() {
             let keeps = item.stays_live() || self.in_place.contains(&index);

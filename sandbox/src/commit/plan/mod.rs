@@ -308,20 +308,52 @@ impl<'a> Planner<'a> {
         item.and_then(|item| item.live).map_or(0, |live| live.ino)
     }
 
+    /// Where the live objects that go are kept, by old path.
+    fn departed(&self) -> BTreeMap<RelPath, Loc> {
+        let mut tops = BTreeMap::new();
+        for step in &self.plan.steps.moves {
+            if let Move::Rename { from, to, .. } = step
+                && from.area == Area::Live
+                && to.path.starts_with(&below(&[b"undo"]))
+            {
+                tops.insert(from.path.clone(), to.clone());
+            }
+        }
+        for (index, old) in &self.shape.displacing {
+            if let Origin::Upper { upper, .. } = &self.shape.items[*index].source {
+                tops.insert(old.clone(), self.scratch(&self.source(upper)));
+            }
+        }
+        tops
+    }
+
     /// The undo area must not count as a name of files that keep other names in the live tree.
     fn release(&mut self) {
-        let mut kept: BTreeMap<u64, Vec<Loc>> = BTreeMap::new();
-        for step in &self.plan.steps.moves {
-            match step {
-                Move::Rename { from, to, object }
-                    if from.area == Area::Live && to.path.starts_with(&below(&[b"undo"])) =>
-                {
-                    kept.entry(object.ino).or_default().push(to.clone());
+        let mut kept: BTreeMap<u64, Vec<(Loc, RelPath)>> = BTreeMap::new();
+        let tops = self.departed();
+        for old in self.shape.old_paths() {
+            let stat = self
+                .facts
+                .at(old)
+                .filter(|s| s.identity.nlink > 1 && !s.is_directory());
+            let Some(stat) = stat.filter(|_| self.shape.final_place(old).is_none()) else {
+                continue;
+            };
+            let mut above = Some(old.clone());
+            while let Some(at) = above {
+                if let Some(top) = tops.get(&at) {
+                    let rest = old.strip_prefix(&at).unwrap_or_default();
+                    let path = top.path.join(&rest).unwrap_or_default();
+                    let name = Loc {
+                        path,
+                        ..top.clone()
+                    };
+                    kept.entry(stat.ino())
+                        .or_default()
+                        .push((name, old.clone()));
+                    break;
                 }
-                Move::Exchange { scratch, old, .. } => {
-                    kept.entry(old.ino).or_default().push(scratch.clone());
-                }
-                _ => {}
+                above = at.parent();
             }
         }
         let names: BTreeMap<u64, u64> = self
@@ -336,8 +368,10 @@ impl<'a> Planner<'a> {
                 continue;
             };
             if names.get(&ino).is_some_and(|n| *n > locs.len() as u64) {
-                for name in locs {
+                for (name, old) in locs {
                     let handle = handle.clone();
+                    // Inside a directory that goes: its time must be right when it comes back.
+                    self.touch_old_parent(&old);
                     self.plan
                         .steps
                         .moves

@@ -211,6 +211,8 @@ fn files_with_several_names() {
     check("", "echo n > n; mv n opt/l1; ln opt/l1 opt/l4");
     check("", "mv etc/conf c2; touch c2; mv dir d2; chmod 711 d2");
     check("", "mv -T etc/conf opt/l1; ln -f gone/one opt/l2");
+    check("", "rm -r opt; mkdir opt");
+    check("mkdir gone/x; ln opt/l1 gone/x/l9", "rm -r gone");
     check("", "rm opt/l1 opt/l2 opt/l3");
     check("", "ln etc/conf c2; rm etc/conf; echo new > etc/conf");
     check(
