@@ -101,6 +101,26 @@ pub(super) fn gather(
     Ok(facts)
 }
 
+/// Looks at further live paths, those that the changes of moved directories replace.
+pub(super) fn gather_occupants(
+    sites: &mut Sites,
+    volume: usize,
+    paths: Vec<RelPath>,
+    facts: &mut Facts,
+) -> Result<(), LookError> {
+    for path in paths {
+        if facts.live.contains_key(&path) {
+            continue;
+        }
+        let stat = look(sites, volume, &path)?;
+        if let Some(stat) = stat.filter(|s| s.identity.nlink > 1 && !s.is_directory()) {
+            note_handle(sites, volume, &path, &stat, facts);
+        }
+        facts.live.insert(path, stat);
+    }
+    Ok(())
+}
+
 fn live(volume: usize, path: &RelPath) -> Loc {
     Loc {
         volume,

@@ -196,6 +196,7 @@ fn directories_go_come_and_move() {
 
 #[test]
 fn deep_moves_and_swaps() {
+    check("", "mv -T gone/one etc/sub/other; mv etc/sub dir/inner");
     check(
         "",
         "mv gone/deep/er er; rm -r gone; mv dir tmp; mv opt dir; mv tmp opt; echo x >> opt/a
