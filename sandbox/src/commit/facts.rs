@@ -87,12 +87,38 @@ pub(super) fn gather(
             if modified && stat.is_file() && is_held(sites, volume, &item.from, &stat) {
                 facts.held.insert(item.from.clone());
             }
-            if stat.identity.nlink > 1 && !stat.is_directory() {
-                note_handle(sites, volume, &item.from, &stat, &mut facts);
+        }
+        for path in [&item.from, &item.path] {
+            if let Some(stat) = facts.at(path).copied()
+                && stat.identity.nlink > 1
+                && !stat.is_directory()
+                && !facts.handles.contains_key(&stat.ino())
+            {
+                note_handle(sites, volume, path, &stat, &mut facts);
             }
         }
     }
     Ok(facts)
+}
+
+/// Looks at further live paths, those that the changes of moved directories replace.
+pub(super) fn gather_occupants(
+    sites: &mut Sites,
+    volume: usize,
+    paths: Vec<RelPath>,
+    facts: &mut Facts,
+) -> Result<(), LookError> {
+    for path in paths {
+        if facts.live.contains_key(&path) {
+            continue;
+        }
+        let stat = look(sites, volume, &path)?;
+        if let Some(stat) = stat.filter(|s| s.identity.nlink > 1 && !s.is_directory()) {
+            note_handle(sites, volume, &path, &stat, facts);
+        }
+        facts.live.insert(path, stat);
+    }
+    Ok(())
 }
 
 fn live(volume: usize, path: &RelPath) -> Loc {

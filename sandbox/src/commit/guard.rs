@@ -87,7 +87,6 @@ pub(super) fn compare(
     since: Timestamp,
     conflicts: &mut Conflicts,
 ) {
-    let olds: std::collections::BTreeSet<&RelPath> = items.iter().map(|i| &i.from).collect();
     let mut report = |path: &RelPath, kind, expected, found: Option<&Stat>| {
         conflicts.push(Conflict {
             path: sites.live_path(volume, path),
@@ -101,12 +100,32 @@ pub(super) fn compare(
         if let Some(kind) = difference(item, found, since) {
             report(&item.from, kind, item.live, found);
         }
-        // The new place of what moves; when it is an old place too, it is looked at as that.
-        if item.change.moved_from.is_some() && !olds.contains(&item.path) {
-            let found = facts.at(&item.path);
-            if let Some(kind) = differs(item.replaced.as_ref(), found, since) {
-                report(&item.path, kind, item.replaced, found);
-            }
+    }
+}
+
+/// Compares what moved objects replace with what the scratchpad saw. Pure.
+pub(super) fn compare_replaced(
+    sites: &Sites,
+    volume: usize,
+    shape: &Shape<'_>,
+    facts: &Facts,
+    since: Timestamp,
+    conflicts: &mut Conflicts,
+) {
+    let olds: std::collections::BTreeSet<&RelPath> = shape.items.iter().map(|i| &i.from).collect();
+    for (index, item) in shape.items.iter().enumerate() {
+        // What is an old place too was looked at as that.
+        let occupant = shape.occupant(index).filter(|old| !olds.contains(*old));
+        if item.change.moved_from.is_some()
+            && let Some(old) = occupant
+            && let Some(kind) = differs(item.replaced.as_ref(), facts.at(old), since)
+        {
+            conflicts.push(Conflict {
+                path: sites.live_path(volume, old),
+                kind,
+                expected: item.replaced,
+                found: facts.at(old).map(|stat| stat.identity),
+            });
         }
     }
 }

@@ -149,10 +149,13 @@ fn make_ready(
     let mut conflicts = Conflicts::default();
     let mut shapes = Vec::new();
     for (volume, items) in volumes.iter().enumerate() {
-        let facts = facts::gather(sites, volume, items)?;
+        let mut facts = facts::gather(sites, volume, items)?;
+        let occupants = Shape::occupants(items);
+        facts::gather_occupants(sites, volume, occupants, &mut facts)?;
         guard::compare(sites, volume, items, &facts, capture.since, &mut conflicts);
         let bound = bound_files(layout, volume, items);
         let shape = Shape::new(items, &facts, &bound)?;
+        guard::compare_replaced(sites, volume, &shape, &facts, capture.since, &mut conflicts);
         guard::walk_removed(sites, volume, &shape, &facts, &mut conflicts)?;
         shapes.push((volume, shape, facts));
     }

@@ -45,19 +45,7 @@ impl<'a> Shape<'a> {
         facts: &Facts,
         bound: &BTreeSet<RelPath>,
     ) -> Result<Self, Refusal> {
-        let by_path = items.iter().enumerate().map(|(i, item)| (&item.path, i));
-        let mut shape = Self {
-            items,
-            by_path: by_path.collect(),
-            surroundings: Vec::new(),
-            claimed: BTreeMap::new(),
-            movers: BTreeMap::new(),
-            stand_ins: BTreeMap::new(),
-            removed: BTreeSet::new(),
-            displacing: BTreeMap::new(),
-            in_place: BTreeSet::new(),
-            links: BTreeMap::new(),
-        };
+        let mut shape = Self::unknown(items);
         shape.look_around();
         shape.find_in_place(facts, bound);
         shape.find_rewrite_links();
@@ -71,6 +59,30 @@ impl<'a> Shape<'a> {
     /// The item of a path of the new tree.
     pub fn item_at(&self, path: &RelPath) -> Option<&'a Item<'a>> {
         self.by_path.get(path).map(|i| &self.items[*i])
+    }
+
+    fn unknown(items: &'a [Item<'a>]) -> Self {
+        let by_path = items.iter().enumerate().map(|(i, item)| (&item.path, i));
+        Self {
+            items,
+            by_path: by_path.collect(),
+            surroundings: Vec::new(),
+            claimed: BTreeMap::new(),
+            movers: BTreeMap::new(),
+            stand_ins: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            displacing: BTreeMap::new(),
+            in_place: BTreeSet::new(),
+            links: BTreeMap::new(),
+        }
+    }
+
+    /// The old places of what shows at the items' paths, which have to be looked at too.
+    pub fn occupants(items: &'a [Item<'a>]) -> Vec<RelPath> {
+        let mut shape = Self::unknown(items);
+        shape.look_around();
+        let occupants = shape.surroundings.into_iter();
+        occupants.filter_map(|around| around.occupant).collect()
     }
 
     /// Paths come in order, so that most have the parent of the one before.
@@ -159,6 +171,12 @@ impl<'a> Shape<'a> {
             self.stand_ins.insert(stray, index);
             self.claim(item.from.clone(), stray);
         }
+    }
+
+    /// The old paths that the set has to do with, and those of what it replaces; each once.
+    pub fn old_paths(&self) -> BTreeSet<&RelPath> {
+        let items = self.items.iter().map(|item| &item.from);
+        items.chain(&self.removed).collect()
     }
 
     fn find_moved(&mut self) {

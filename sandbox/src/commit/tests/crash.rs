@@ -22,7 +22,9 @@ pub fn everything(s: &mut Stage) {
     s.rename("a/b/c", "tree/c");
     s.write("tree/c/four", b"4 changed", false);
     s.write("a/one", b"replaced", false);
+    s.write("a/two", b"the other name stays", false);
     s.remove("a/link");
+    s.remove("linked");
     s.mkdir("d");
     s.write("d/only", b"only", false);
     s.write("keep/x", b"both names", true);

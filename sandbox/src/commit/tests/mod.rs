@@ -2,9 +2,11 @@
 
 mod manifest;
 mod stage;
+mod intent_bytes;
 mod crash;
 mod conflict;
 mod real;
+mod random;
 mod speed;
 
 use std::path::Path;
@@ -16,7 +18,17 @@ use super::*;
 /// A live tree with some of everything.
 fn make_live(root: &Path) {
     let write = |name: &str, bytes: &[u8]| std::fs::write(root.join(name), bytes).unwrap();
-    for dir in ["a", "a/b", "a/b/c", "d", "d/e", "empty", "keep"] {
+    for dir in [
+        "a",
+        "a/b",
+        "a/b/c",
+        "d",
+        "d/e",
+        "empty",
+        "keep",
+        "linked",
+        "linked/in",
+    ] {
         std::fs::create_dir(root.join(dir)).unwrap();
     }
     for (name, bytes) in [
@@ -33,6 +45,9 @@ fn make_live(root: &Path) {
         write(name, bytes);
     }
     std::fs::hard_link(root.join("keep/x"), root.join("keep/x2")).unwrap();
+    std::fs::hard_link(root.join("a/two"), root.join("keep/two2")).unwrap();
+    std::fs::hard_link(root.join("top"), root.join("linked/in/top3")).unwrap();
+    std::fs::hard_link(root.join("a/two"), root.join("linked/two4")).unwrap();
     std::os::unix::fs::symlink("one", root.join("a/link")).unwrap();
 }
 
@@ -211,7 +226,7 @@ fn an_upper_layer_elsewhere_is_copied() {
     let far = far.unwrap();
     let mut stage = Stage::new(near.path(), make_live);
     crash::everything(&mut stage);
-    stage.write("a/two", b"modified", true);
+    stage.write("six2", b"new", false);
     let moved = std::process::Command::new("cp")
         .arg("-a")
         .arg(stage.layout.volumes[0].upper())

@@ -39,9 +39,14 @@ fn without_new_times(
     mut tree: BTreeMap<RelPath, Seen>,
     changed: &crate::change::ChangeSet,
 ) -> BTreeMap<RelPath, Seen> {
+    // The same inode under a name outside the set has the same new time.
+    let firsts: std::collections::BTreeSet<RelPath> = tree
+        .iter()
+        .filter(|(path, _)| changed.get(path).is_some())
+        .map(|(_, seen)| seen.same_as.clone())
+        .collect();
     for (path, seen) in &mut tree {
-        // The same inode under a name outside the set has the same new time.
-        if changed.get(path).is_some() || changed.get(&seen.same_as).is_some() {
+        if changed.get(path).is_some() || firsts.contains(&seen.same_as) {
             seen.meta.mtime = Default::default();
         }
     }
@@ -56,7 +61,56 @@ fn unlock(base: &Path) {
         .output();
 }
 
-fn check_in(base: &str, setup: &str, script: &str) {
+/// Runs the script over an overlay of the live tree.
+fn run_inside(base: &Path, live: &Path, scratch: &Path, script: &str) {
+    let inside = format!(
+        "mknod {up}/.isconf c 0 0; touch -r {live} {up}
+         mount -t overlay overlay -o lowerdir={live},upperdir={up},workdir={work},index=on,\
+         redirect_dir=on,metacopy=on,xino=on,volatile merged
+         (cd merged; {script})
+         umount merged",
+        live = live.display(),
+        up = scratch.join("upper").display(),
+        work = scratch.join("work").display(),
+    );
+    let output = Command::new("unshare")
+        .args(["-m", "--propagation", "private", "/bin/sh", "-ec"])
+        .arg(format!("umask 022; {inside}"))
+        .current_dir(base)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+type Manifest = (BTreeMap<RelPath, Seen>, BTreeMap<RelPath, u64>);
+
+/// Compares the live tree with the native one, and its times with the change set.
+fn compare(live: &Path, native: &Path, before: &Manifest, set: &crate::change::ChangeSet) {
+    let (now, inodes) = manifest(live);
+    let (wanted, _) = manifest(native);
+    assert_eq!(
+        difference(
+            &without_new_times(now.clone(), set),
+            &without_new_times(wanted, set)
+        ),
+        ""
+    );
+    for change in set.changes() {
+        let mtime = change.after.as_ref().map(|node| node.meta.mtime);
+        let found = now.get(&change.path).map(|seen| seen.meta.mtime);
+        if !change.path.is_root() {
+            assert_eq!(mtime, found, "{}", change.path);
+        }
+    }
+    for (path, ino) in inodes {
+        let same = before.0.get(&path).is_some_and(|seen| seen.nlink > 1);
+        if same && set.get(&path).is_none() {
+            assert_eq!(before.1.get(&path), Some(&ino), "{path}");
+        }
+    }
+}
+
+pub fn check_in(base: &str, setup: &str, script: &str) {
     if !nix::unistd::geteuid().is_root() {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "needs root");
         eprintln!("skipped: needs root");
@@ -92,23 +146,7 @@ fn check_in(base: &str, setup: &str, script: &str) {
     std::fs::create_dir(place.path().join("merged")).unwrap();
     let since = after_now(place.path());
     let before = manifest(&live);
-    let inside = format!(
-        "mknod {up}/.isconf c 0 0; touch -r {live} {up}
-         mount -t overlay overlay -o lowerdir={live},upperdir={up},workdir={work},index=on,\
-         redirect_dir=on,metacopy=on,xino=on,volatile merged
-         (cd merged; {script})
-         umount merged",
-        live = live.display(),
-        up = scratch.join("upper").display(),
-        work = scratch.join("work").display(),
-    );
-    let output = Command::new("unshare")
-        .args(["-m", "--propagation", "private", "/bin/sh", "-ec"])
-        .arg(format!("umask 022; {inside}"))
-        .current_dir(place.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+    run_inside(place.path(), &live, &scratch, script);
     run(&native, script);
     let capture = collect(&layout, since).unwrap();
     let landed = commit(&layout, &capture, b"real");
@@ -116,28 +154,7 @@ fn check_in(base: &str, setup: &str, script: &str) {
         .unwrap_or_else(|e| panic!("{e}: {e:?}"))
         .finish()
         .unwrap();
-    let (now, inodes) = manifest(&live);
-    let (wanted, _) = manifest(&native);
-    assert_eq!(
-        difference(
-            &without_new_times(now.clone(), &capture.set),
-            &without_new_times(wanted, &capture.set)
-        ),
-        ""
-    );
-    for change in capture.set.changes() {
-        let mtime = change.after.as_ref().map(|node| node.meta.mtime);
-        let found = now.get(&change.path).map(|seen| seen.meta.mtime);
-        if !change.path.is_root() {
-            assert_eq!(mtime, found, "{}", change.path);
-        }
-    }
-    for (path, ino) in inodes {
-        let same = before.0.get(&path).is_some_and(|seen| seen.nlink > 1);
-        if same && capture.set.get(&path).is_none() {
-            assert_eq!(before.1.get(&path), Some(&ino), "{path}");
-        }
-    }
+    compare(&live, &native, &before, &capture.set);
     assert!(recover(&home, &live).unwrap().is_empty());
     let landed = undo(&home, &live, &layout.tx, b"");
     landed
@@ -179,6 +196,7 @@ fn directories_go_come_and_move() {
 
 #[test]
 fn deep_moves_and_swaps() {
+    check("", "mv -T gone/one etc/sub/other; mv etc/sub dir/inner");
     check(
         "",
         "mv gone/deep/er er; rm -r gone; mv dir tmp; mv opt dir; mv tmp opt; echo x >> opt/a
@@ -193,6 +211,9 @@ fn files_with_several_names() {
     check("", "rm opt/l2; ln usr/bin/tool tool; chmod 755 tool");
     check("", "echo n > n; mv n opt/l1; ln opt/l1 opt/l4");
     check("", "mv etc/conf c2; touch c2; mv dir d2; chmod 711 d2");
+    check("", "mv -T etc/conf opt/l1; ln -f gone/one opt/l2");
+    check("", "rm -r opt; mkdir opt");
+    check("mkdir gone/x; ln opt/l1 gone/x/l9", "rm -r gone");
     check("", "rm opt/l1 opt/l2 opt/l3");
     check("", "ln etc/conf c2; rm etc/conf; echo new > etc/conf");
     check(

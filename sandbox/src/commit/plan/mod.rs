@@ -10,14 +10,16 @@
 //! 6 attributes                    settings
 //! ```
 
+mod settings;
+
 use std::collections::BTreeMap;
 
-use super::facts::Facts;
-use super::intent::{Left, LeftObject, fingerprint};
-use super::item::{Item, Origin, object_of};
-use super::shape::Shape;
-use super::step::{Area, Attributes, Bytes, LOCKS, Loc, Move, Object, Rewrite, Setting, Steps};
-use crate::change::{Kind, RelPath, Timestamp};
+use crate::change::{Kind, RelPath};
+use crate::commit::facts::Facts;
+use crate::commit::intent::{Left, LeftObject, fingerprint};
+use crate::commit::item::{Item, Origin, object_of};
+use crate::commit::shape::Shape;
+use crate::commit::step::{Area, Bytes, Loc, Move, Object, Rewrite, Setting, Steps};
 use crate::fs::Stat;
 
 /// What is to be done on one volume: first aside, then live.
@@ -192,7 +194,6 @@ impl<'a> Planner<'a> {
     /// it, and the new place is free by then.
     fn moves_directly(&self, old: &RelPath, index: usize) -> bool {
         let shape = self.shape;
-        let item = &shape.items[index];
         let free = shape.occupant(index).is_none_or(|occupant| {
             !self.facts.exists(occupant)
                 || (shape.removed.contains(occupant) && !shape.claimed.contains_key(occupant))
@@ -307,20 +308,52 @@ impl<'a> Planner<'a> {
         item.and_then(|item| item.live).map_or(0, |live| live.ino)
     }
 
+    /// Where the live objects that go are kept, by old path.
+    fn departed(&self) -> BTreeMap<RelPath, Loc> {
+        let mut tops = BTreeMap::new();
+        for step in &self.plan.steps.moves {
+            if let Move::Rename { from, to, .. } = step
+                && from.area == Area::Live
+                && to.path.starts_with(&below(&[b"undo"]))
+            {
+                tops.insert(from.path.clone(), to.clone());
+            }
+        }
+        for (index, old) in &self.shape.displacing {
+            if let Origin::Upper { upper, .. } = &self.shape.items[*index].source {
+                tops.insert(old.clone(), self.scratch(&self.source(upper)));
+            }
+        }
+        tops
+    }
+
     /// The undo area must not count as a name of files that keep other names in the live tree.
     fn release(&mut self) {
-        let mut kept: BTreeMap<u64, Vec<Loc>> = BTreeMap::new();
-        for step in &self.plan.steps.moves {
-            match step {
-                Move::Rename { from, to, object }
-                    if from.area == Area::Live && to.path.starts_with(&below(&[b"undo"])) =>
-                {
-                    kept.entry(object.ino).or_default().push(to.clone());
+        let mut kept: BTreeMap<u64, Vec<(Loc, RelPath)>> = BTreeMap::new();
+        let tops = self.departed();
+        for old in self.shape.old_paths() {
+            let stat = self
+                .facts
+                .at(old)
+                .filter(|s| s.identity.nlink > 1 && !s.is_directory());
+            let Some(stat) = stat.filter(|_| self.shape.final_place(old).is_none()) else {
+                continue;
+            };
+            let mut above = Some(old.clone());
+            while let Some(at) = above {
+                if let Some(top) = tops.get(&at) {
+                    let rest = old.strip_prefix(&at).unwrap_or_default();
+                    let path = top.path.join(&rest).unwrap_or_default();
+                    let name = Loc {
+                        path,
+                        ..top.clone()
+                    };
+                    kept.entry(stat.ino())
+                        .or_default()
+                        .push((name, old.clone()));
+                    break;
                 }
-                Move::Exchange { scratch, old, .. } => {
-                    kept.entry(old.ino).or_default().push(scratch.clone());
-                }
-                _ => {}
+                above = at.parent();
             }
         }
         let names: BTreeMap<u64, u64> = self
@@ -335,8 +368,10 @@ impl<'a> Planner<'a> {
                 continue;
             };
             if names.get(&ino).is_some_and(|n| *n > locs.len() as u64) {
-                for name in locs {
+                for (name, old) in locs {
                     let handle = handle.clone();
+                    // Inside a directory that goes: its time must be right when it comes back.
+                    self.touch_old_parent(&old);
                     self.plan
                         .steps
                         .moves
@@ -388,162 +423,6 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Attributes of objects that stay, and flags that refuse changes of objects that are placed.
-    fn set(&mut self) {
-        for (index, item) in self.shape.items.iter().enumerate() {
-            let Some(after) = &item.change.after else {
-                continue;
-            };
-            match &item.source {
-                Origin::Gone => {}
-                Origin::Merged { .. } => {
-                    if let Some(live) = item.live {
-                        self.set_all(item, item, live.ino);
-                    }
-                }
-                Origin::LiveData { ino, .. } => {
-                    if item.live.is_some_and(|live| live.ino == *ino) {
-                        self.set_all(item, item, *ino);
-                    }
-                }
-                Origin::Upper { ino, .. } => {
-                    let locks = after.meta.flags & LOCKS;
-                    if locks != 0 && !self.shape.in_place.contains(&index) {
-                        let after = Some((item.path.clone(), Attributes::All(after.meta.clone())));
-                        self.add_setting(*ino, None, after);
-                    }
-                }
-            }
-        }
-        self.plan.steps.settings = std::mem::take(&mut self.settings).into_values().collect();
-    }
-
-    /// What moves and is written or aged as well looks otherwise when it moves back, which is
-    /// before its bytes and times go back: it is told by its inode number alone.
-    fn know_by_number(&mut self) {
-        let steps = &mut self.plan.steps;
-        let aging = steps
-            .settings
-            .iter()
-            .filter(|s| s.mtime(&s.before) != s.mtime(&s.after));
-        let changing: std::collections::BTreeSet<u64> = aging
-            .map(|setting| setting.ino)
-            .chain(steps.rewrites.iter().map(|rewrite| rewrite.ino))
-            .collect();
-        for step in &mut steps.moves {
-            let objects = match step {
-                Move::Rename { object, .. } => vec![object],
-                Move::Exchange { old, new, .. } => vec![old, new],
-                _ => continue,
-            };
-            for object in objects {
-                if changing.contains(&object.ino) {
-                    object.state = None;
-                }
-            }
-        }
-    }
-
-    /// Sets what differs between the states before and after of an inode that stays.
-    fn set_all(&mut self, old_item: &Item<'_>, item: &Item<'_>, ino: u64) {
-        let (Some(before), Some(after)) = (&old_item.change.before, &item.change.after) else {
-            return;
-        };
-        let mut before = before.meta.clone();
-        // What the directory really has now: others may have worked in it.
-        if let Some(stat) = self
-            .facts
-            .at(&old_item.from)
-            .filter(|stat| stat.ino() == ino)
-        {
-            before.mtime = stat.identity.mtime;
-        }
-        let mut aged = before.clone();
-        aged.mtime = after.meta.mtime;
-        let rewritten = matches!(item.source, Origin::Upper { .. });
-        let (old, new) = if aged == after.meta && !rewritten && after.meta.flags & LOCKS == 0 {
-            (
-                Attributes::Mtime(before.mtime),
-                Attributes::Mtime(after.meta.mtime),
-            )
-        } else {
-            (Attributes::All(before), Attributes::All(after.meta.clone()))
-        };
-        let old = Some((old_item.from.clone(), old));
-        self.add_setting(ino, old, Some((item.path.clone(), new)));
-    }
-
-    /// A live object that is immutable or append-only must be opened up to leave its place, and
-    /// be so again when it comes back.
-    fn keep_locks(&mut self, old: &RelPath, stat: &Stat, arrives: Option<&Item<'_>>) {
-        if stat.locks == 0 {
-            return;
-        }
-        let before = Some((old.clone(), Attributes::Locks(stat.locks)));
-        let after = arrives.map(|item| (item.path.clone(), Attributes::Locks(stat.locks)));
-        self.add_setting(stat.ino(), before, after);
-    }
-
-    /// One setting an inode: all attributes include the others.
-    fn add_setting(
-        &mut self,
-        ino: u64,
-        before: Option<(RelPath, Attributes)>,
-        after: Option<(RelPath, Attributes)>,
-    ) {
-        let new = Setting {
-            volume: self.volume,
-            ino,
-            before,
-            after,
-        };
-        match self.settings.get(&ino) {
-            // The change set's own come last, and win over what only keeps a time.
-            Some(old) if old.rank() > new.rank() => {}
-            _ => {
-                self.settings.insert(ino, new);
-            }
-        }
-    }
-
-    /// A directory that something leaves gets its time of modification back, unless the change
-    /// set says another.
-    fn touch_old_parent(&mut self, old: &RelPath) {
-        let Some(parent) = old.parent().filter(|p| self.last_old.as_ref() != Some(p)) else {
-            return;
-        };
-        self.last_old = Some(parent.clone());
-        let Some(stat) = self.facts.at(&parent) else {
-            return;
-        };
-        let mtime = Attributes::Mtime(stat.identity.mtime);
-        let after = self
-            .shape
-            .final_place(&parent)
-            .map(|path| (path, mtime.clone()));
-        self.add_setting(stat.ino(), Some((parent, mtime)), after);
-    }
-
-    /// The same for a directory that something comes to.
-    fn touch_new_parent(&mut self, path: &RelPath) {
-        let Some(parent) = path.parent().filter(|p| self.last_new.as_ref() != Some(p)) else {
-            return;
-        };
-        self.last_new = Some(parent.clone());
-        if let Some(item) = self.shape.item_at(&parent)
-            && let (Origin::Upper { ino, .. }, Some(after)) = (&item.source, &item.change.after)
-        {
-            let after = Some((parent, Attributes::Mtime(after.meta.mtime)));
-            self.add_setting(*ino, None, after);
-        } else if let Some(old) = self.shape.old_directory(&parent)
-            && let Some(stat) = self.facts.at(&old)
-        {
-            let mtime = Attributes::Mtime(stat.identity.mtime);
-            let before = Some((old, mtime.clone()));
-            self.add_setting(stat.ino(), before, Some((parent, mtime)));
-        }
-    }
-
     fn leave(&mut self) {
         for (index, item) in self.shape.items.iter().enumerate() {
             let object = item.change.after.as_ref().map(|after| {
@@ -578,27 +457,5 @@ impl<'a> Planner<'a> {
                 object,
             });
         }
-    }
-}
-
-impl Setting {
-    /// The time of modification that one side has, when both sides say.
-    fn mtime(&self, side: &Option<(RelPath, Attributes)>) -> Option<Timestamp> {
-        match (&self.before, &self.after, side) {
-            (Some(_), Some(_), Some((_, Attributes::All(meta)))) => Some(meta.mtime),
-            (Some(_), Some(_), Some((_, Attributes::Mtime(mtime)))) => Some(*mtime),
-            _ => None,
-        }
-    }
-
-    /// How much it sets.
-    fn rank(&self) -> u8 {
-        let rank = |side: &Option<(RelPath, Attributes)>| match side {
-            Some((_, Attributes::All(_))) => 3,
-            Some((_, Attributes::Locks(_))) => 2,
-            Some((_, Attributes::Mtime(_))) => 1,
-            None => 0,
-        };
-        rank(&self.before).max(rank(&self.after))
     }
 }

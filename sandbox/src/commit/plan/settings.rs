@@ -1,0 +1,188 @@
+//! The settings of a plan: attributes of inodes that stay, times of directories that steps disturb,
+//! and flags that refuse steps. Pure. Upholds: one setting an inode, and the change set's own win.
+
+use super::Planner;
+use crate::change::{RelPath, Timestamp};
+use crate::commit::item::{Item, Origin};
+use crate::commit::step::{Attributes, LOCKS, Move, Setting};
+use crate::fs::Stat;
+
+impl Planner<'_> {
+    /// Attributes of objects that stay, and flags that refuse changes of objects that are placed.
+    pub(super) fn set(&mut self) {
+        for (index, item) in self.shape.items.iter().enumerate() {
+            let Some(after) = &item.change.after else {
+                continue;
+            };
+            match &item.source {
+                Origin::Gone => {}
+                Origin::Merged { .. } => {
+                    if let Some(live) = item.live {
+                        self.set_all(item, item, live.ino);
+                    }
+                }
+                Origin::LiveData { ino, .. } => {
+                    if item.live.is_some_and(|live| live.ino == *ino) {
+                        self.set_all(item, item, *ino);
+                    }
+                }
+                Origin::Upper { ino, .. } => {
+                    let locks = after.meta.flags & LOCKS;
+                    if locks != 0 && !self.shape.in_place.contains(&index) {
+                        let after = Some((item.path.clone(), Attributes::All(after.meta.clone())));
+                        self.add_setting(*ino, None, after);
+                    }
+                }
+            }
+        }
+        self.plan.steps.settings = std::mem::take(&mut self.settings).into_values().collect();
+    }
+
+    /// What moves and is written or aged as well looks otherwise when it moves back, which is
+    /// before its bytes and times go back: it is told by its inode number alone.
+    pub(super) fn know_by_number(&mut self) {
+        let steps = &mut self.plan.steps;
+        let aging = steps
+            .settings
+            .iter()
+            .filter(|s| s.mtime(&s.before) != s.mtime(&s.after));
+        let changing: std::collections::BTreeSet<u64> = aging
+            .map(|setting| setting.ino)
+            .chain(steps.rewrites.iter().map(|rewrite| rewrite.ino))
+            .collect();
+        for step in &mut steps.moves {
+            let objects = match step {
+                Move::Rename { object, .. } => vec![object],
+                Move::Exchange { old, new, .. } => vec![old, new],
+                _ => continue,
+            };
+            for object in objects {
+                if changing.contains(&object.ino) {
+                    object.state = None;
+                }
+            }
+        }
+    }
+
+    /// Sets what differs between the states before and after of an inode that stays.
+    pub(super) fn set_all(&mut self, old_item: &Item<'_>, item: &Item<'_>, ino: u64) {
+        let (Some(before), Some(after)) = (&old_item.change.before, &item.change.after) else {
+            return;
+        };
+        let mut before = before.meta.clone();
+        // What the directory really has now: others may have worked in it.
+        if let Some(stat) = self
+            .facts
+            .at(&old_item.from)
+            .filter(|stat| stat.ino() == ino)
+        {
+            before.mtime = stat.identity.mtime;
+        }
+        let mut aged = before.clone();
+        aged.mtime = after.meta.mtime;
+        let rewritten = matches!(item.source, Origin::Upper { .. });
+        let (old, new) = if aged == after.meta && !rewritten && after.meta.flags & LOCKS == 0 {
+            (
+                Attributes::Mtime(before.mtime),
+                Attributes::Mtime(after.meta.mtime),
+            )
+        } else {
+            (Attributes::All(before), Attributes::All(after.meta.clone()))
+        };
+        let old = Some((old_item.from.clone(), old));
+        self.add_setting(ino, old, Some((item.path.clone(), new)));
+    }
+
+    /// A live object that is immutable or append-only must be opened up to leave its place, and
+    /// be so again when it comes back.
+    pub(super) fn keep_locks(&mut self, old: &RelPath, stat: &Stat, arrives: Option<&Item<'_>>) {
+        if stat.locks == 0 {
+            return;
+        }
+        let before = Some((old.clone(), Attributes::Locks(stat.locks)));
+        let after = arrives.map(|item| (item.path.clone(), Attributes::Locks(stat.locks)));
+        self.add_setting(stat.ino(), before, after);
+    }
+
+    /// One setting an inode: all attributes include the others.
+    fn add_setting(
+        &mut self,
+        ino: u64,
+        before: Option<(RelPath, Attributes)>,
+        after: Option<(RelPath, Attributes)>,
+    ) {
+        let new = Setting {
+            volume: self.volume,
+            ino,
+            before,
+            after,
+        };
+        match self.settings.get(&ino) {
+            // The change set's own come last, and win over what only keeps a time.
+            Some(old) if old.rank() > new.rank() => {}
+            _ => {
+                self.settings.insert(ino, new);
+            }
+        }
+    }
+
+    /// A directory that something leaves gets its time of modification back, unless the change
+    /// set says another.
+    pub(super) fn touch_old_parent(&mut self, old: &RelPath) {
+        let Some(parent) = old.parent().filter(|p| self.last_old.as_ref() != Some(p)) else {
+            return;
+        };
+        self.last_old = Some(parent.clone());
+        let Some(stat) = self.facts.at(&parent) else {
+            return;
+        };
+        let mtime = Attributes::Mtime(stat.identity.mtime);
+        let after = self
+            .shape
+            .final_place(&parent)
+            .map(|path| (path, mtime.clone()));
+        self.add_setting(stat.ino(), Some((parent, mtime)), after);
+    }
+
+    /// The same for a directory that something comes to.
+    pub(super) fn touch_new_parent(&mut self, path: &RelPath) {
+        let Some(parent) = path.parent().filter(|p| self.last_new.as_ref() != Some(p)) else {
+            return;
+        };
+        self.last_new = Some(parent.clone());
+        if let Some(item) = self.shape.item_at(&parent)
+            && let (Origin::Upper { ino, .. }, Some(after)) = (&item.source, &item.change.after)
+        {
+            let after = Some((parent, Attributes::Mtime(after.meta.mtime)));
+            self.add_setting(*ino, None, after);
+        } else if let Some(old) = self.shape.old_directory(&parent)
+            && let Some(stat) = self.facts.at(&old)
+        {
+            let mtime = Attributes::Mtime(stat.identity.mtime);
+            let before = Some((old, mtime.clone()));
+            self.add_setting(stat.ino(), before, Some((parent, mtime)));
+        }
+    }
+}
+
+impl Setting {
+    /// The time of modification that one side has, when both sides say.
+    fn mtime(&self, side: &Option<(RelPath, Attributes)>) -> Option<Timestamp> {
+        match (&self.before, &self.after, side) {
+            (Some(_), Some(_), Some((_, Attributes::All(meta)))) => Some(meta.mtime),
+            (Some(_), Some(_), Some((_, Attributes::Mtime(mtime)))) => Some(*mtime),
+            _ => None,
+        }
+    }
+
+    /// How much it sets.
+    fn rank(&self) -> u8 {
+        let rank = |side: &Option<(RelPath, Attributes)>| match side {
+            Some((_, Attributes::All(_))) => 3,
+            Some((_, Attributes::Locks(_))) => 2,
+            Some((_, Attributes::Mtime(_))) => 1,
+            None => 0,
+        };
+        rank(&self.before).max(rank(&self.after))
+    }
+}
