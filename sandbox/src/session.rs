@@ -384,6 +384,11 @@ impl Exited {
         &self.effects
     }
 
+    /// Whether system calls were watched; if not, effects are incomplete.
+    pub fn watches(&self) -> bool {
+        self.pad.isolation.watches
+    }
+
     /// How long the phases took.
     pub fn phases(&self) -> &Phases {
         &self.pad.phases

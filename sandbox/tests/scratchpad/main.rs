@@ -155,6 +155,21 @@ scratchpad_tests! {
         kill $live
     "#;
 
+    live_daemons_are_not_reached_by_their_sockets: r#"
+        perl -MIO::Socket::UNIX -e '$a = IO::Socket::UNIX->new(Local => "/run/live.sock", Listen => 1) or die;
+            $b = IO::Socket::UNIX->new(Local => "\0live", Listen => 1) or die; open F, ">/run/up"; close F; sleep 1000' & live=$!
+        until [ -e /run/up ]; do :; done
+        connect='use IO::Socket::UNIX; $s = IO::Socket::UNIX->new(Peer => $ARGV[0] eq "abstract" ? "\0live" : $ARGV[0]); exit !$s'
+        perl -e "$connect" /run/live.sock; perl -e "$connect" abstract
+        ! dry-run perl -e "$connect" /run/live.sock 2>/dev/null
+        ! dry-run perl -e "$connect" abstract 2>/dev/null
+        dry-run perl -MIO::Socket::UNIX -e '$a = IO::Socket::UNIX->new(Local => "/run/own", Listen => 1) or die;
+            IO::Socket::UNIX->new(Peer => "/run/own") or die;
+            $b = IO::Socket::UNIX->new(Local => "\0own", Listen => 1) or die;
+            IO::Socket::UNIX->new(Peer => "\0own") or die' 2>/dev/null
+        kill $live
+    "#;
+
     what_is_left_running_is_ended_and_named: r#"
         dry-run bash -c 'sleep 1000 & until pgrep -x sleep >/dev/null; do :; done' 2>/tmp/err
         grep -q 'left running.*sleep 1000' /tmp/err
