@@ -1,5 +1,5 @@
-//! Runs a command in a scratchpad, says how it ended and what it tried, and drops everything:
-//! `dry-run [--home DIR] COMMAND [ARGUMENT...]`. An example of the crate's use, and what the tests
+//! Runs commands in one scratchpad, one after the other, says what each changed and tried, and drops
+//! everything: `dry-run [--home DIR] COMMAND [ARGUMENT...] [--then COMMAND [ARGUMENT...]]...`. An example of the crate's use, and what the tests
 //! run. Needs root.
 
 use std::error::Error;
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use isconf_sandbox::child::{Request, Stream};
+use isconf_sandbox::collect::CollectError;
 use isconf_sandbox::session::{Exited, Prepared, Settings, sweep};
 
 fn main() -> ExitCode {
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(home: PathBuf, argv: Vec<OsString>) -> Result<ExitCode, Box<dyn Error>> {
+fn run(home: PathBuf, arguments: Vec<OsString>) -> Result<ExitCode, Box<dyn Error>> {
     for tx in sweep(&home)? {
         say(&format!("swept up the abandoned transaction {tx}"));
     }
@@ -38,40 +39,50 @@ fn run(home: PathBuf, argv: Vec<OsString>) -> Result<ExitCode, Box<dyn Error>> {
     for place in prepared.uncovered() {
         say(&format!("not covered: {}: {place}", place.mount_point));
     }
-    let request = Request {
-        argv,
+    let mut mounted = prepared.mount()?;
+    let mut code = ExitCode::SUCCESS;
+    for argv in arguments.split(|argument| argument == "--then") {
+        let running = match mounted.start(request(argv)?) {
+            Ok(running) => running,
+            Err((mounted, error)) => {
+                mounted.written().end()?.discard()?;
+                say(&error.to_string());
+                return Ok(ExitCode::from(error.shell_status()));
+            }
+        };
+        let mut exited = running.wait()?;
+        code = report(&mut exited)?;
+        mounted = exited.again();
+    }
+    mounted.written().end()?.discard()?;
+    Ok(code)
+}
+
+fn request(argv: &[OsString]) -> Result<Request, std::io::Error> {
+    Ok(Request {
+        argv: argv.to_vec(),
         cwd: std::env::current_dir()?,
         env: std::env::vars_os().collect(),
         umask: umask(),
         stdin: Stream::Inherit,
         stdout: Stream::Inherit,
         stderr: Stream::Inherit,
-    };
-    let running = match prepared.mount()?.start(request) {
-        Ok(running) => running,
-        Err((mounted, error)) => {
-            mounted.written().end()?.discard()?;
-            say(&format!("{error}"));
-            return Ok(ExitCode::from(error.shell_status()));
-        }
-    };
-    let mut exited = running.wait()?;
-    let code = report(&exited);
-    for change in exited.capture()?.set.changes() {
-        say(&format!("{:?} {}", change.label(), change.path));
-    }
-    exited.end()?.discard()?;
-    Ok(code)
+    })
 }
 
-fn report(exited: &Exited) -> ExitCode {
+fn report(exited: &mut Exited) -> Result<ExitCode, CollectError> {
     for effect in exited.effects() {
         say(&format!("effect: {effect:?}"));
+    }
+    for change in exited.capture()?.set.changes() {
+        say(&format!("{:?} {}", change.label(), change.path));
     }
     if let Some(signal) = exited.interrupted_by() {
         say(&format!("interrupted by signal {signal}"));
     }
-    ExitCode::from(exited.exit().map_or(0, |exit| exit.shell_status()))
+    Ok(ExitCode::from(
+        exited.exit().map_or(0, |exit| exit.shell_status()),
+    ))
 }
 
 /// The mask can only be read by setting it.

@@ -19,5 +19,6 @@ pub mod commit;
 mod sys;
 mod transaction;
 mod running;
+mod exited;
 pub mod session;
 pub mod probe;

@@ -12,7 +12,8 @@ use crate::child::{
     Arrived, Effect, EffectKind, EffectOutcome, Exit, Foreground, InitError, Started, Tally,
     Watcher, leftover_processes,
 };
-use crate::session::{Exited, Pad};
+use crate::exited::Exited;
+use crate::session::Pad;
 
 /// How long the command's processes have to end by themselves after we asked them to.
 const GRACE: Duration = Duration::from_secs(5);

@@ -9,7 +9,6 @@
 //!                     ↑──────────────again────────────┘          └──into_approved→ (commit)
 //! ```
 
-use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,13 +18,9 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::capture::Capture;
 use crate::change::{InvalidPath, RelPath, Timestamp};
-use crate::child::{
-    self, Effect, Exit, Foreground, HeldSignals, Init, InitError, Isolation, Phases, Request, Tally,
-};
-use crate::collect::{CollectError, Collector};
-use crate::commit::{self, CommitError, Landed, TransactionError};
+use crate::child::{self, Foreground, HeldSignals, Init, Isolation, Phases, Request, Tally};
+use crate::collect::Collector;
 use crate::layout::{Layout, TxId};
 use crate::mounts::{
     Inventory, InventoryError, Plan, PlanError, PlanSettings, ScratchError, Step, Uncovered,
@@ -34,6 +29,7 @@ use crate::mounts::{
 use crate::transaction::Transaction;
 
 pub use crate::child::{MountError, StartError};
+pub use crate::exited::{Approved, EndError, Ended, Exited};
 pub use crate::running::{Running, WaitError};
 pub use crate::transaction::{DirectoryError, DiscardError, SweepError, sweep};
 
@@ -341,196 +337,5 @@ impl Mounted {
     /// Goes on without a command: the caller wrote through [`Self::root_fd`].
     pub fn written(self) -> Exited {
         Exited::new(self.pad, None, None, Tally::default())
-    }
-}
-
-/// The command ended, and so did all processes it left; the overlays are still mounted.
-#[derive(Debug)]
-#[must_use = "dropping an exited scratchpad discards it"]
-pub struct Exited {
-    pad: Pad,
-    exit: Option<Exit>,
-    interrupted_by: Option<i32>,
-    effects: Vec<Effect>,
-}
-
-impl Exited {
-    pub(crate) fn new(
-        pad: Pad,
-        exit: Option<Exit>,
-        interrupted_by: Option<i32>,
-        tally: Tally,
-    ) -> Self {
-        Self {
-            pad,
-            exit,
-            interrupted_by,
-            effects: tally.into_effects(),
-        }
-    }
-
-    /// How the command ended; `None` when there was none.
-    pub fn exit(&self) -> Option<Exit> {
-        self.exit
-    }
-
-    /// The signal that made us end the command.
-    pub fn interrupted_by(&self) -> Option<i32> {
-        self.interrupted_by
-    }
-
-    /// What the command did or tried to do outside the filesystem.
-    pub fn effects(&self) -> &[Effect] {
-        &self.effects
-    }
-
-    /// How long the phases took.
-    pub fn phases(&self) -> &Phases {
-        &self.pad.phases
-    }
-
-    /// The time just before the mounts.
-    pub fn since(&self) -> Timestamp {
-        self.pad.since
-    }
-
-    /// Where things lie.
-    pub fn layout(&self) -> &Layout {
-        &self.pad.layout
-    }
-
-    /// What is not covered by an overlay, and why.
-    pub fn uncovered(&self) -> &[Uncovered] {
-        &self.pad.uncovered
-    }
-
-    /// Reads what this entry changed. In a scratchpad that was used [again](Self::again), each
-    /// capture is the difference to the one before it.
-    pub fn capture(&mut self) -> Result<Capture, CollectError> {
-        let begun = Instant::now();
-        let pad = &mut self.pad;
-        let collector = pad
-            .collector
-            .get_or_insert_with(|| Box::new(Collector::new(pad.layout.clone(), pad.since)));
-        let capture = collector.collect()?;
-        pad.phases.collect = begun.elapsed();
-        Ok(capture)
-    }
-
-    /// Makes room for the next entry, on top of this one.
-    pub fn again(self) -> Mounted {
-        Mounted { pad: self.pad }
-    }
-
-    /// Ends the scratchpad's processes and mounts; the scratch directories stay.
-    pub fn end(mut self) -> Result<Ended, EndError> {
-        // Open directories inside would keep the overlays.
-        self.pad.root = None;
-        if let Some(init) = self.pad.init.take() {
-            init.end()?;
-        }
-        Ok(Ended { pad: self.pad })
-    }
-}
-
-/// The volumes that have changes to commit, and the capture with their new indices.
-fn needed(layout: &Layout, capture: &Capture) -> (Layout, Capture) {
-    let used: BTreeSet<usize> = capture.provenance.iter().map(|p| p.volume).collect();
-    let mut layout = layout.clone();
-    let mut index = 0;
-    layout.volumes.retain(|_| {
-        index += 1;
-        used.contains(&(index - 1))
-    });
-    let mut capture = capture.clone();
-    for provenance in &mut capture.provenance {
-        provenance.volume = used.range(..provenance.volume).count();
-    }
-    (layout, capture)
-}
-
-/// The scratchpad's processes or mounts could not be ended.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct EndError(#[from] InitError);
-
-/// Nothing runs and nothing is mounted; the scratch directories hold what was written.
-#[derive(Debug)]
-#[must_use = "dropping an ended transaction discards it"]
-pub struct Ended {
-    pad: Pad,
-}
-
-impl Ended {
-    /// Where things lie.
-    pub fn layout(&self) -> &Layout {
-        &self.pad.layout
-    }
-
-    /// Removes the scratch directories.
-    pub fn discard(self) -> Result<(), DiscardError> {
-        self.pad.transaction.discard()
-    }
-
-    /// Leaves the scratch directories, marked so that `sweep` spares them, and gives up the lock.
-    pub fn keep(self) -> Result<Layout, DirectoryError> {
-        self.pad.transaction.keep()?;
-        Ok(self.pad.layout)
-    }
-
-    /// Gives up the transaction to commit, which from now on decides what becomes of the scratch
-    /// directories. The lock and the hold on signals last as long as the value.
-    pub fn into_approved(self) -> Approved {
-        Approved { pad: self.pad }
-    }
-}
-
-/// A transaction on its way into the live tree.
-#[derive(Debug)]
-#[must_use = "an approved transaction is to be committed"]
-pub struct Approved {
-    pad: Pad,
-}
-
-impl Approved {
-    /// Where things lie.
-    pub fn layout(&self) -> &Layout {
-        &self.pad.layout
-    }
-
-    /// Makes the captured change set real. What no change needs is removed; the rest stays as undo
-    /// copies. When nothing was made real, the transaction comes back with the reason, unless it was
-    /// begun and could not be taken back: then recovery goes on with it.
-    pub fn commit(
-        mut self,
-        capture: &Capture,
-        payload: &[u8],
-    ) -> Result<Landed, (CommitError, Option<Ended>)> {
-        let (layout, capture) = needed(&self.pad.layout, capture);
-        match commit::commit(&layout, &capture, payload) {
-            Ok(landed) => {
-                // What stays behind unneeded is dropped with the undo copies.
-                let _unneeded = self.pad.transaction.keep_only(&layout);
-                self.pad.transaction.release();
-                Ok(landed)
-            }
-            Err(error @ CommitError::Transaction(TransactionError::NotTakenBack { .. })) => {
-                self.pad.transaction.release();
-                Err((error, None))
-            }
-            Err(error) => Err((error, Some(self.into_ended()))),
-        }
-    }
-
-    /// Gives back a transaction that was not committed after all.
-    pub fn into_ended(self) -> Ended {
-        Ended { pad: self.pad }
-    }
-
-    /// Lets go of the transaction after its intent became durable: nothing is removed any more by
-    /// this process's errors; recovery knows what to do.
-    pub fn release(self) -> Layout {
-        self.pad.transaction.release();
-        self.pad.layout
     }
 }

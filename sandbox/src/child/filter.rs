@@ -6,7 +6,7 @@
 //! without being watched: refusing them would break such programs, and capabilities, namespaces
 //! and read-only mounts hold for them as well. What is lost is the line in the report.
 
-use super::rules::{Aim, NODES, OPENS, PORTS, RARE, Rule};
+use super::rules::{Aim, LOCAL, NODES, OPENS, RARE, Rule};
 use crate::sys::seccomp::Instruction;
 
 /// `AUDIT_ARCH_X86_64` of linux/audit.h.
@@ -76,7 +76,7 @@ pub(super) fn filter() -> Vec<Instruction> {
     for rule in NODES {
         push_node(&mut program, rule);
     }
-    for rule in RARE.iter().chain(PORTS) {
+    for rule in RARE.iter().chain(LOCAL) {
         program.push(test(IF_EQUAL, rule.number as u32, 0, 1));
         program.push(run(RETURN, NOTIFY));
     }
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn every_rare_call_is_notified_and_others_are_not() {
-        for rule in RARE.iter().chain(PORTS) {
+        for rule in RARE.iter().chain(LOCAL) {
             assert_eq!(
                 verdict(NATIVE, rule.number, [0; 6]),
                 NOTIFY,

@@ -141,9 +141,9 @@ const fn node_rule(number: c_long, name: &'static str, path: usize) -> Rule {
     )
 }
 
-/// Only on x86: access to I/O ports.
+/// Not on every architecture or kernel: I/O ports, and an interface of an old profiler.
 #[cfg(target_arch = "x86_64")]
-pub(super) const PORTS: &[Rule] = &[
+pub(super) const LOCAL: &[Rule] = &[
     rule(
         libc::SYS_iopl,
         "iopl",
@@ -166,9 +166,9 @@ pub(super) const PORTS: &[Rule] = &[
         Aim::None,
     ),
 ];
-/// Only on x86: access to I/O ports.
+/// Not on every architecture or kernel: I/O ports, and an interface of an old profiler.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) const PORTS: &[Rule] = &[];
+pub(super) const LOCAL: &[Rule] = &[];
 
 /// The rest, on every architecture.
 pub(super) const RARE: &[Rule] = {
@@ -398,5 +398,56 @@ pub(super) const RARE: &[Rule] = {
 
 /// All rules, in the order of the filter.
 pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
-    OPENS.iter().chain(NODES).chain(RARE).chain(PORTS)
+    OPENS.iter().chain(NODES).chain(RARE).chain(LOCAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the table for people is, from this crate's directory.
+    const PAGE: &str = "../docs/effects.md";
+
+    fn table() -> String {
+        let mut lines: Vec<String> = all()
+            .map(|rule| {
+                let answer = match rule.answer {
+                    Answer::Refuse(libc::ENOSYS) => "fails with ENOSYS",
+                    Answer::Refuse(_) => "fails with EPERM",
+                    Answer::Continue => "goes on, within the scratchpad",
+                };
+                format!("| `{}` | {:?} | {answer} |\n", rule.name, rule.kind)
+            })
+            .collect();
+        lines.sort();
+        lines.dedup();
+        format!(
+            "| system call | kind of effect | answer |\n|---|---|---|\n{}",
+            lines.concat()
+        )
+    }
+
+    /// The page is written by hand but for the table; `UPDATE_PAGES=1` puts the table in.
+    #[test]
+    fn the_page_has_this_table() {
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        let (head, rest) = page.split_once("<!-- table -->\n").unwrap();
+        let (old, tail) = rest.split_once("<!-- end of table -->").unwrap();
+        if std::env::var_os("UPDATE_PAGES").is_some() {
+            let new = table();
+            let page = format!("{head}<!-- table -->\n{new}<!-- end of table -->{tail}");
+            std::fs::write(PAGE, page).unwrap();
+        } else if cfg!(target_arch = "x86_64") {
+            assert_eq!(old, table(), "run with UPDATE_PAGES=1");
+        }
+    }
+
+    #[test]
+    fn every_number_has_one_rule() {
+        let mut numbers: Vec<c_long> = all().map(|rule| rule.number).collect();
+        let count = numbers.len();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), count);
+    }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use nix::mount::MsFlags;
 
-use super::inventory::{Inventory, SeenMount};
+use super::inventory::{Inventory, SeenMount, Shows};
 use super::mountinfo::Mount;
 use crate::change::RelPath;
 
@@ -30,8 +30,6 @@ pub enum Uncovering {
     ReadOnly,
     /// An empty read-only directory or file.
     Masked,
-    /// What lies below the mount point; the mount is not there.
-    Refused,
 }
 
 /// Why a mount has no overlay.
@@ -53,6 +51,8 @@ pub enum Reason {
     Unusable,
     /// An automount point; visiting it would mount something live.
     Automount,
+    /// It cannot be looked at: a server that does not answer, or a filesystem closed to root.
+    Unreachable,
 }
 
 /// Says it in words, without the path: `read-only: a filesystem of type nfs cannot be covered`.
@@ -61,7 +61,6 @@ impl fmt::Display for Uncovered {
         f.write_str(match self.what {
             Uncovering::ReadOnly => "read-only: ",
             Uncovering::Masked => "masked: ",
-            Uncovering::Refused => "not mounted: ",
         })?;
         match self.why {
             Reason::FileSystemType => {
@@ -76,6 +75,7 @@ impl fmt::Display for Uncovered {
             Reason::NoRoot => f.write_str("what is mounted there was deleted, or has no path"),
             Reason::Unusable => f.write_str("the filesystem cannot hold a scratch directory"),
             Reason::Automount => f.write_str("an automount point"),
+            Reason::Unreachable => f.write_str("what is mounted there cannot be looked at"),
         }
     }
 }
@@ -111,8 +111,10 @@ pub(super) enum Treatment {
     ReadOnly,
     /// What the scratchpad shows at this other path, so that both views agree.
     Alias(RelPath),
-    /// Nothing: another step takes care of the place, or it is left as it is below.
+    /// Nothing: another step takes care of the place.
     Nothing,
+    /// An empty read-only directory.
+    Empty,
     /// A proc filesystem of the scratchpad's own, read-only.
     FreshProc,
 }
@@ -168,35 +170,25 @@ pub(super) fn classify<'a>(
 ) -> (Vec<Classified<'a>>, Vec<Uncovered>) {
     let mut classified: Vec<Classified<'a>> = Vec::new();
     let mut uncovered = Vec::new();
-    let mut refused: Vec<&RelPath> = Vec::new();
     for seen in &inventory.mounts {
         let at = &seen.mount.mount_point;
-        let is_gone = |above: &&RelPath| at.starts_with(above);
-        let treatment = if is_special(at)
-            || masked.iter().any(|m| at.starts_with(m))
-            || refused.iter().any(is_gone)
-        {
-            Treatment::Nothing
+        let is_below_empty = classified.iter().any(|above| {
+            above.treatment == Treatment::Empty && at.starts_with(&above.seen.mount.mount_point)
+        });
+        let is_masked = masked.iter().any(|mask| at.starts_with(mask));
+        let (treatment, why) = if is_special(at) || is_masked || is_below_empty {
+            (Treatment::Nothing, None)
         } else {
-            let (treatment, why) = treat(seen, &classified, unusable);
-            if let Some(why) = why {
-                uncovered.push(uncovering(seen, &treatment, why));
-            }
-            treatment
+            treat(seen, &classified, unusable)
         };
-        if uncovered
-            .last()
-            .is_some_and(|u| &u.mount_point == at && u.what == Uncovering::Refused)
-        {
-            refused.push(at);
-        }
+        uncovered.extend(why.map(|why| uncovering(seen, &treatment, why)));
         classified.push(Classified { seen, treatment });
     }
     (classified, uncovered)
 }
 
 /// The places that get a filesystem of the scratchpad's own.
-fn is_special(at: &RelPath) -> bool {
+pub(super) fn is_special(at: &RelPath) -> bool {
     matches!(at.components().next(), Some(b"proc" | b"sys" | b"dev"))
 }
 
@@ -205,7 +197,7 @@ fn uncovering(seen: &SeenMount, treatment: &Treatment, why: Reason) -> Uncovered
         mount_point: seen.mount.mount_point.clone(),
         fs_type: seen.mount.fs_type.clone(),
         what: match treatment {
-            Treatment::Nothing => Uncovering::Refused,
+            Treatment::Nothing | Treatment::Empty => Uncovering::Masked,
             Treatment::Overlay
             | Treatment::ReadOnly
             | Treatment::Alias(_)
@@ -225,7 +217,10 @@ fn treat(
     let fs_type = mount.fs_type.as_str();
     let is_read_only = mount.flags.contains(MsFlags::MS_RDONLY) || mount.is_read_only_filesystem;
     if fs_type == "autofs" {
-        return (Treatment::Nothing, Some(Reason::Automount));
+        return (Treatment::Empty, Some(Reason::Automount));
+    }
+    if seen.shows == Shows::Unreachable {
+        return (Treatment::Empty, Some(Reason::Unreachable));
     }
     if fs_type == "proc" {
         return (Treatment::FreshProc, None);
@@ -239,7 +234,7 @@ fn treat(
     }
     let why = if is_read_only {
         return (Treatment::ReadOnly, None);
-    } else if !seen.is_directory {
+    } else if seen.shows == Shows::File {
         Reason::SingleFile
     } else if !can_be_upper(fs_type) && fs_type != "overlay" {
         Reason::FileSystemType

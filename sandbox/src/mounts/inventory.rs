@@ -19,8 +19,20 @@ use crate::sys::mount::mount_point_status;
 pub struct SeenMount {
     /// The mount.
     pub mount: Mount,
-    /// Whether a directory is mounted, not a file.
-    pub is_directory: bool,
+    /// What is seen there.
+    pub shows: Shows,
+}
+
+/// What a mount shows at its mount point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shows {
+    /// A directory.
+    Directory,
+    /// A file or another object that is no directory.
+    File,
+    /// Not to be known: a server that does not answer, or a user's own filesystem that is closed
+    /// to root.
+    Unreachable,
 }
 
 /// What is on the live machine.
@@ -123,23 +135,15 @@ fn read_mountinfo() -> Result<Vec<u8>, InventoryError> {
 /// Linux 5.8) every mount is kept, and an over-mounted one is treated as if it were seen.
 fn seen(mount: Mount) -> Option<SeenMount> {
     let path = CString::new(mount.mount_point.to_absolute().into_os_string().as_bytes()).ok()?;
-    let status = match mount_point_status(&path) {
-        Ok(status) => status,
-        // A server that does not answer, or a directory hidden by another mount: whatever is
-        // there, it is not a mount that we could cover.
-        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ESTALE | Errno::EIO) => {
-            return None;
-        }
-        Err(_) => return None,
+    let shows = match mount_point_status(&path) {
+        Ok(status) if status.mount_id.is_some_and(|id| id != mount.id) => return None,
+        Ok(status) if status.mode & libc::S_IFMT == libc::S_IFDIR => Shows::Directory,
+        Ok(_) => Shows::File,
+        // Hidden by another mount.
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return None,
+        Err(_) => Shows::Unreachable,
     };
-    if status.mount_id.is_some_and(|id| id != mount.id) {
-        return None;
-    }
-    let is_directory = status.mode & libc::S_IFMT == libc::S_IFDIR;
-    Some(SeenMount {
-        mount,
-        is_directory,
-    })
+    Some(SeenMount { mount, shows })
 }
 
 fn is_device(name: &str) -> bool {

@@ -17,7 +17,7 @@ mod scratch;
 mod apply;
 
 pub use classify::{PlanError, Reason, Uncovered, Uncovering};
-pub use inventory::{Inventory, InventoryError, SeenMount};
+pub use inventory::{Inventory, InventoryError, SeenMount, Shows};
 pub use mountinfo::{InvalidMountInfo, Mount};
 pub use plan::{Plan, PlanSettings, plan};
 pub use scratch::{RemoveError, ScratchError};

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use nix::mount::MsFlags;
 
 use super::classify::{
-    Classified, PlanError, Reason, Treatment, Uncovered, Uncovering, can_be_upper, classify, holder,
+    Classified, PlanError, Reason, Treatment, Uncovered, Uncovering, can_be_upper, classify,
+    holder, is_special,
 };
 use super::inventory::Inventory;
 use super::mountinfo::Mount;
@@ -239,6 +240,7 @@ fn push_mount(steps: &mut Vec<Step>, item: &Classified<'_>, volume: Option<&Volu
             target,
             flags,
         },
+        (Treatment::Empty, _) => empty(target),
         (Treatment::FreshProc, _) => Step::Mount {
             fs_type: c"proc",
             target,
@@ -246,6 +248,16 @@ fn push_mount(steps: &mut Vec<Step>, item: &Classified<'_>, volume: Option<&Volu
             data: c"",
         },
     });
+}
+
+/// An empty read-only directory.
+fn empty(target: Target) -> Step {
+    Step::Mount {
+        fs_type: c"tmpfs",
+        target,
+        flags: inert() | MsFlags::MS_RDONLY,
+        data: c"mode=0700,size=4k",
+    }
 }
 
 fn c_path(path: &Path) -> CString {
@@ -360,24 +372,34 @@ fn push_sys(steps: &mut Vec<Step>, inventory: &Inventory) {
     }
 }
 
-/// Puts something empty over each masked path, under every name it has inside.
+/// Puts something empty over each masked path, under every name it has inside. A path below
+/// something empty, or where the scratchpad has its own, is not there.
 fn push_masks(steps: &mut Vec<Step>, masks: &[Mask], classified: &[Classified<'_>]) {
-    for mask in masks {
+    let is_empty = |item: &Classified<'_>| item.treatment == Treatment::Empty;
+    let is_gone = |path: &RelPath, index: usize| {
+        is_special(path)
+            || classified
+                .iter()
+                .any(|item| is_empty(item) && path.starts_with(&item.seen.mount.mount_point))
+            || masks.iter().enumerate().any(|(other, mask)| {
+                // Of two equal ones the first stays.
+                path.starts_with(&mask.path) && (*path != mask.path || other < index)
+            })
+    };
+    for (_, mask) in masks
+        .iter()
+        .enumerate()
+        .filter(|(index, mask)| !is_gone(&mask.path, *index))
+    {
         for path in names_inside(&mask.path, classified) {
             let target = Target::of(&path);
-            let flags = inert() | MsFlags::MS_RDONLY;
             steps.push(if mask.is_directory {
-                Step::Mount {
-                    fs_type: c"tmpfs",
-                    target,
-                    flags,
-                    data: c"mode=0700,size=4k",
-                }
+                empty(target)
             } else {
                 Step::Bind {
                     source: c"/dev/null".to_owned(),
                     target,
-                    flags,
+                    flags: inert() | MsFlags::MS_RDONLY,
                 }
             });
         }
@@ -391,9 +413,11 @@ fn names_inside(path: &RelPath, classified: &[Classified<'_>]) -> Vec<RelPath> {
             let below = path.strip_prefix(source)?;
             item.seen.mount.mount_point.join(&below).ok()
         }
-        Treatment::Overlay | Treatment::ReadOnly | Treatment::Nothing | Treatment::FreshProc => {
-            None
-        }
+        Treatment::Overlay
+        | Treatment::ReadOnly
+        | Treatment::Nothing
+        | Treatment::Empty
+        | Treatment::FreshProc => None,
     };
     let mut names = vec![path.clone()];
     names.extend(classified.iter().filter_map(through_alias));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::inventory::SeenMount;
+use super::super::inventory::{SeenMount, Shows};
 use super::super::mountinfo::parse;
 use super::*;
 
@@ -23,7 +23,11 @@ fn machine(lines: &[&str]) -> Inventory {
             .unwrap()
             .into_iter()
             .map(|mount| SeenMount {
-                is_directory: !mount.mount_point.as_bytes().ends_with(b".file"),
+                shows: match mount.mount_point.file_name() {
+                    Some(name) if name.ends_with(b".file") => Shows::File,
+                    Some(b"dead") => Shows::Unreachable,
+                    Some(_) | None => Shows::Directory,
+                },
                 mount,
             })
             .collect(),
@@ -176,10 +180,14 @@ fn what_cannot_be_covered_is_read_only_and_named() {
         "8:8 / /cd ro iso9660",
         "0:43 /gone//deleted /gone rw ext4",
         "0:44 / /srv/jail/proc rw proc",
+        "0:45 / /srv/dead rw nfs4",
     ]);
     assert_eq!(shown(&plan, "/nfs"), ["bind /nfs ro nodev"]);
     assert_eq!(shown(&plan, "/cd"), ["bind /cd ro nodev"]);
-    assert!(shown(&plan, "/net").is_empty() && shown(&plan, "/net/host").is_empty());
+    let empty = ["tmpfs ro nosuid nodev noexec"];
+    assert_eq!(shown(&plan, "/net"), empty);
+    assert!(shown(&plan, "/net/host").is_empty());
+    assert_eq!(shown(&plan, "/srv/dead"), empty);
     assert_eq!(
         shown(&plan, "/srv/jail/proc"),
         ["proc ro nosuid nodev noexec"]
@@ -202,13 +210,18 @@ fn what_cannot_be_covered_is_read_only_and_named() {
                 Uncovering::ReadOnly,
                 Reason::FileSystemType
             ),
-            ("/net".to_owned(), Uncovering::Refused, Reason::Automount),
+            ("/net".to_owned(), Uncovering::Masked, Reason::Automount),
             (
                 "/etc/x.file".to_owned(),
                 Uncovering::ReadOnly,
                 Reason::SingleFile
             ),
             ("/gone".to_owned(), Uncovering::ReadOnly, Reason::NoRoot),
+            (
+                "/srv/dead".to_owned(),
+                Uncovering::Masked,
+                Reason::Unreachable
+            ),
         ]
     );
 }
@@ -235,6 +248,23 @@ fn container_storage_is_masked_with_all_mounts_in_it() {
     );
     assert_eq!(plan.layout.volumes.len(), 1);
     assert_eq!(plan.uncovered[0].what, Uncovering::Masked);
+}
+
+#[test]
+fn a_mask_below_a_mask_is_left_out() {
+    let mut inventory = machine(&[ROOT, "0:41 / /net rw autofs"]);
+    for place in [
+        "/srv/a/b", "/srv/a", "/srv/a", "/srv/ab", "/net/x", "/dev/x",
+    ] {
+        inventory.masked.push((path(place), true));
+    }
+    let plan = plan(&inventory, &settings("/h")).unwrap();
+    let count = |place| shown(&plan, place).len();
+    assert_eq!((count("/srv/a"), count("/srv/ab")), (1, 1));
+    assert_eq!(
+        (count("/srv/a/b"), count("/net/x"), count("/dev/x")),
+        (0, 0, 0)
+    );
 }
 
 #[test]

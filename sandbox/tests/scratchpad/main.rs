@@ -155,6 +155,21 @@ scratchpad_tests! {
         kill $live
     "#;
 
+    live_daemons_are_not_reached_by_their_sockets: r#"
+        perl -MIO::Socket::UNIX -e '$a = IO::Socket::UNIX->new(Local => "/run/live.sock", Listen => 1) or die;
+            $b = IO::Socket::UNIX->new(Local => "\0live", Listen => 1) or die; open F, ">/run/up"; close F; sleep 1000' & live=$!
+        until [ -e /run/up ]; do :; done
+        connect='use IO::Socket::UNIX; $s = IO::Socket::UNIX->new(Peer => $ARGV[0] eq "abstract" ? "\0live" : $ARGV[0]); exit !$s'
+        perl -e "$connect" /run/live.sock; perl -e "$connect" abstract
+        ! dry-run perl -e "$connect" /run/live.sock 2>/dev/null
+        ! dry-run perl -e "$connect" abstract 2>/dev/null
+        dry-run perl -MIO::Socket::UNIX -e '$a = IO::Socket::UNIX->new(Local => "/run/own", Listen => 1) or die;
+            IO::Socket::UNIX->new(Peer => "/run/own") or die;
+            $b = IO::Socket::UNIX->new(Local => "\0own", Listen => 1) or die;
+            IO::Socket::UNIX->new(Peer => "\0own") or die' 2>/dev/null
+        kill $live
+    "#;
+
     what_is_left_running_is_ended_and_named: r#"
         dry-run bash -c 'sleep 1000 & until pgrep -x sleep >/dev/null; do :; done' 2>/tmp/err
         grep -q 'left running.*sleep 1000' /tmp/err
@@ -265,6 +280,32 @@ scratchpad_tests! {
         until [ "$(grep -c overlay /proc/mounts)" = 0 ]; do :; done
         dry-run true 2>/tmp/err
         grep -q 'swept up' /tmp/err
+    "#;
+
+    one_entry_sees_what_the_one_before_it_did: r#"
+        dry-run sh -c 'echo 1 > /srv/a; sleep 1000 & mount x /mnt' \
+            --then sh -c 'cat /srv/a; ! pgrep -x sleep; echo 2 >> /srv/a; touch /srv/b; mount y /opt' \
+            --then sh -c '[ "$(cat /srv/a)" = "$(printf "1\n2")" ]' >/tmp/out 2>/tmp/err
+        [ "$(cat /tmp/out)" = 1 ]
+        [ "$(grep -cx 'Added /srv/a' /tmp/err)" = 1 ]; [ "$(grep -cx 'Modified /srv/a' /tmp/err)" = 1 ]
+        [ "$(grep -c 'effect:.*Mount' /tmp/err)" = 2 ]
+    "#;
+
+    a_volume_without_room_for_a_scratch_directory_is_read_only: r#"
+        mount -t tmpfs -o nr_inodes=2 tmpfs /mnt; touch /mnt/f; mkdir /srv/deep; mount -t tmpfs tmpfs /srv/deep
+        inside '! touch /mnt/g; touch /srv/deep/g' 2>/tmp/err
+        grep -q 'not covered: /mnt: read-only: the filesystem cannot hold' /tmp/err
+        [ ! -e /srv/deep/.isconf ]; [ ! -e /srv/deep/g ]
+    "#;
+
+    an_interactive_shell_has_its_jobs_and_gives_the_terminal_back: r#"
+        running() { pgrep -x sleep >/dev/null; }
+        rc=0
+        { echo 'sleep 1000'; until running; do :; done; printf '\003'; while running; do :; done
+          echo 'echo status $?; touch /srv/made; ls /srv'; echo 'exit 3'
+        } | script -qec 'bash -c "dry-run bash --norc -i; echo then \$?; tty; read -r line < /dev/tty || true"' /tmp/out >/dev/null || rc=$?
+        grep -q 'status 130' /tmp/out; grep -q made /tmp/out; grep -q 'then 3' /tmp/out
+        ! grep -q 'no job control' /tmp/out
     "#;
 
     two_at_once_do_not_disturb_each_other: r#"
