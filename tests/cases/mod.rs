@@ -4,3 +4,4 @@
 mod papers;
 mod host;
 mod tour;
+mod verbs;

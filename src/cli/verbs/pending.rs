@@ -13,67 +13,70 @@ use crate::ui::exit::ExitCode;
 
 type Done = Result<ExitCode, Failure>;
 
-fn not_connected(verb: &str) -> Done {
+fn not_connected(session: &mut Session, verb: &str) -> Done {
+    if !matches!(verb, "try" | "probe") {
+        session.on_branch()?;
+    }
     let message = format!("{verb} is not connected yet");
     Err(Failure::new(ExitCode::Internal, message))
 }
 
 /// `snap`.
-pub fn snap(_: &mut Session, _: Vec<PathBuf>, _: RunMode, _: Presentation) -> Done {
-    not_connected("snap")
+pub fn snap(session: &mut Session, _: Vec<PathBuf>, _: RunMode, _: Presentation) -> Done {
+    not_connected(session, "snap")
 }
 
 /// `exec`.
-pub fn exec(_: &mut Session, _: ExecCommand) -> Done {
-    not_connected("exec")
+pub fn exec(session: &mut Session, _: ExecCommand) -> Done {
+    not_connected(session, "exec")
 }
 
 /// `reboot`.
-pub fn reboot(_: &mut Session) -> Done {
-    not_connected("reboot")
+pub fn reboot(session: &mut Session) -> Done {
+    not_connected(session, "reboot")
 }
 
 /// `ci`.
-pub fn check_in(_: &mut Session) -> Done {
-    not_connected("ci")
+pub fn check_in(session: &mut Session) -> Done {
+    not_connected(session, "ci")
 }
 
 /// `up`.
-pub fn up(_: &mut Session, _: RunMode, _: RebootPolicy, _: Presentation) -> Done {
-    not_connected("up")
+pub fn up(session: &mut Session, _: RunMode, _: RebootPolicy, _: Presentation) -> Done {
+    not_connected(session, "up")
 }
 
 /// `fork`.
-pub fn fork(_: &mut Session, _: BranchName) -> Done {
-    not_connected("fork")
+pub fn fork(session: &mut Session, _: BranchName) -> Done {
+    not_connected(session, "fork")
 }
 
 /// `migrate`.
-pub fn migrate(_: &mut Session, _: BranchName) -> Done {
-    not_connected("migrate")
+pub fn migrate(session: &mut Session, _: BranchName) -> Done {
+    not_connected(session, "migrate")
 }
 
 /// `undo`.
-pub fn undo(_: &mut Session, _: RunMode, _: Presentation) -> Done {
-    not_connected("undo")
+pub fn undo(session: &mut Session, _: RunMode, _: Presentation) -> Done {
+    not_connected(session, "undo")
 }
 
 /// `unlock --discard`.
-pub fn discard(_: &mut Session) -> Done {
-    not_connected("unlock --discard")
+pub fn discard(session: &mut Session) -> Done {
+    not_connected(session, "unlock --discard")
 }
 
 /// `try`.
-pub fn try_out(_: &mut Session, _: TryCommand) -> Done {
-    not_connected("try")
+pub fn try_out(session: &mut Session, _: TryCommand) -> Done {
+    not_connected(session, "try")
 }
 
 /// `diff`.
-pub fn diff(_: &mut Session, _: Vec<PathBuf>, _: (Times, Reading), _: Presentation) -> Done {
-    not_connected("diff")
+pub fn diff(session: &mut Session, _: Vec<PathBuf>, _: (Times, Reading), _: Presentation) -> Done {
+    not_connected(session, "diff")
 }
 
 /// `probe`.
-pub fn probe(_: &mut Session, _: Format) -> Done {
-    not_connected("probe")
+pub fn probe(session: &mut Session, _: Format) -> Done {
+    not_connected(session, "probe")
 }
