@@ -20,3 +20,4 @@ mod sys;
 mod transaction;
 mod running;
 pub mod session;
+pub mod probe;

@@ -26,14 +26,14 @@ use crate::child::{
 use crate::collect::{CollectError, Collector};
 use crate::layout::{Layout, TxId};
 use crate::mounts::{
-    Inventory, InventoryError, PlanError, PlanSettings, ScratchError, Step, Uncovered,
+    Inventory, InventoryError, Plan, PlanError, PlanSettings, ScratchError, Step, Uncovered,
     make_scratch, plan,
 };
-use crate::transaction::{DirectoryError, Transaction};
+use crate::transaction::Transaction;
 
 pub use crate::child::{MountError, StartError};
 pub use crate::running::{Running, WaitError};
-pub use crate::transaction::{DiscardError, SweepError, sweep};
+pub use crate::transaction::{DirectoryError, DiscardError, SweepError, sweep};
 
 /// What a transaction is made with.
 #[derive(Debug, Clone)]
@@ -114,6 +114,8 @@ pub(crate) struct Pad {
 pub struct Prepared {
     pad: Pad,
     steps: Vec<Step>,
+    inventory: Inventory,
+    plan_settings: PlanSettings,
     begun: Instant,
 }
 
@@ -137,23 +139,7 @@ impl Prepared {
             show_only: settings.show_only.clone(),
             unusable: Vec::new(),
         };
-        let planned = loop {
-            let planned = plan(&inventory, &plan_settings)?;
-            transaction.record_volumes(&planned.layout)?;
-            match make_scratch(&planned.layout) {
-                Ok(()) => break planned,
-                Err(error) => {
-                    // Read-only inside, then, and named; but a root that cannot be covered is the
-                    // end, and so is a place that failed before.
-                    let place = &planned.layout.volumes[error.volume].mount_point;
-                    if place.is_root() || plan_settings.unusable.contains(place) {
-                        return Err(error.into());
-                    }
-                    plan_settings.unusable.push(place.clone());
-                    transaction.clear()?;
-                }
-            }
-        };
+        let planned = lay_out(&inventory, &mut plan_settings, &mut transaction)?;
         let since = since(not_before).map_err(PrepareError::Clock)?;
         Ok(Self {
             pad: Pad {
@@ -169,6 +155,8 @@ impl Prepared {
                 signals,
             },
             steps: planned.steps,
+            inventory,
+            plan_settings,
             begun,
         })
     }
@@ -188,14 +176,72 @@ impl Prepared {
         &self.steps
     }
 
-    /// Makes the namespaces and mounts everything in them. On error nothing is left.
-    pub fn mount(self) -> Result<Mounted, MountError> {
+    /// Makes the namespaces and mounts everything in them. An overlay that the kernel refuses makes
+    /// that place read-only and named, unless it is the root. On error nothing is left.
+    pub fn mount(mut self) -> Result<Mounted, MountError> {
+        let init = loop {
+            match Init::start(&self.steps) {
+                Ok(init) => break init,
+                Err(error) => {
+                    if !self.go_without(&error) {
+                        return Err(error);
+                    }
+                }
+            }
+        };
         let mut pad = self.pad;
-        let init = Init::start(&self.steps)?;
         pad.root = Some(init.root()?);
         pad.init = Some(init);
         pad.phases.set_up = self.begun.elapsed();
         Ok(Mounted { pad })
+    }
+
+    /// Plans anew without the overlay that failed; whether that is possible. What goes wrong on the
+    /// way matters less than the failure itself, which the caller then returns.
+    fn go_without(&mut self, error: &MountError) -> bool {
+        let MountError::Step { step, place, .. } = error else {
+            return false;
+        };
+        let is_overlay = matches!(self.steps.get(*step), Some(Step::Overlay { .. }));
+        let place = RelPath::from_absolute(place).unwrap_or_default();
+        if !is_overlay || place.is_root() || self.plan_settings.unusable.contains(&place) {
+            return false;
+        }
+        self.plan_settings.unusable.push(place);
+        let transaction = &mut self.pad.transaction;
+        let cleared = transaction.clear().is_ok();
+        let planned = lay_out(&self.inventory, &mut self.plan_settings, transaction);
+        match planned {
+            Ok(planned) if cleared => {
+                self.steps = planned.steps;
+                self.pad.layout = planned.layout;
+                self.pad.uncovered = planned.uncovered;
+                true
+            }
+            Ok(_) | Err(_) => false,
+        }
+    }
+}
+
+/// Plans, and makes the scratch directories. A volume that cannot have one is read-only inside, and
+/// named; but a root that cannot is the end, and so is a place that failed before.
+fn lay_out(
+    inventory: &Inventory,
+    settings: &mut PlanSettings,
+    transaction: &mut Transaction,
+) -> Result<Plan, PrepareError> {
+    loop {
+        let planned = plan(inventory, settings)?;
+        transaction.record_volumes(&planned.layout)?;
+        let Err(error) = make_scratch(&planned.layout) else {
+            return Ok(planned);
+        };
+        let place = &planned.layout.volumes[error.volume].mount_point;
+        if place.is_root() || settings.unusable.contains(place) {
+            return Err(error.into());
+        }
+        settings.unusable.push(place.clone());
+        transaction.clear()?;
     }
 }
 

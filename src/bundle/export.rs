@@ -7,14 +7,14 @@ use isconf_sandbox::change::Digest;
 use sha2::{Digest as _, Sha256};
 
 use super::format::{BLOB, BundleHeader, END, HMAC_SHA_256, MAGIC, RECORD, UNAUTHENTICATED};
-use super::references::{ManifestContents, Needs, ReferenceError};
+use super::references::{Needs, ReferenceError};
 use crate::identity::{Authenticator, HmacKeys};
 use crate::journal::{Journal, JournalError};
 use crate::model::DomainName;
 use crate::store::{Store, StoreError};
 
 /// What a bundle is made of.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
     /// The journal's domain.
     pub domain: &'a DomainName,
@@ -24,8 +24,6 @@ pub struct Source<'a> {
     pub store: &'a Store,
     /// The domain's keys; the first one vouches for the bundle.
     pub keys: &'a HmacKeys,
-    /// How a manifest is read.
-    pub manifest_contents: ManifestContents<'a>,
 }
 
 /// What a bundle holds.
@@ -123,7 +121,7 @@ fn write_records(
     for seq in source.journal.pending(since) {
         let entry = source.journal.signed_entry(seq)?;
         let needed = Needs::of(&entry.draft)
-            .resolve(source.store, source.manifest_contents)
+            .resolve(source.store)
             .map_err(|source| ExportError::References { seq, source })?;
         blobs.extend(needed);
         let record = source

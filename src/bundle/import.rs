@@ -8,7 +8,7 @@ use isconf_sandbox::change::Digest;
 
 use super::format::{BLOB, BundleHeader, END, RECORD};
 use super::input::{BundleError, BundleFault, Input};
-use super::references::{ManifestContents, Needs, ReferenceError};
+use super::references::{Needs, ReferenceError};
 use crate::chain::MAX_RECORD_BYTES;
 use crate::identity::{Authentication, HmacKeys};
 use crate::journal::{Import, Journal, JournalError};
@@ -17,7 +17,7 @@ use crate::model::{DomainName, EntryId, EntryRef, Home};
 use crate::store::{Batch, Store, StoreError};
 
 /// Where a bundle is taken in, and what it must prove.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
     /// The right to change things on this host.
     pub host: &'a HostLock,
@@ -29,8 +29,6 @@ pub struct Target<'a> {
     pub keys: &'a HmacKeys,
     /// Takes a bundle that no key of ours vouches for, because the user said so.
     pub allow_unauthenticated: bool,
-    /// How a manifest is read.
-    pub manifest_contents: ManifestContents<'a>,
 }
 
 /// What was taken in.
@@ -148,7 +146,7 @@ pub fn import(
     batch.finish()?;
     let new_entries = needs.len() as u64;
     for (seq, needs) in needs {
-        check_complete(&store, seq, needs, target.manifest_contents)?;
+        check_complete(&store, seq, needs)?;
     }
     import.finish()?;
     Ok(Imported {
@@ -231,13 +229,8 @@ fn take_blobs<R: Read + Seek>(
 }
 
 /// Checks that the store has all that an entry needs.
-fn check_complete(
-    store: &Store,
-    seq: u64,
-    needs: Needs,
-    manifest_contents: ManifestContents<'_>,
-) -> Result<(), ImportError> {
-    let all = match needs.resolve(store, manifest_contents) {
+fn check_complete(store: &Store, seq: u64, needs: Needs) -> Result<(), ImportError> {
+    let all = match needs.resolve(store) {
         Ok(all) => all,
         Err(ReferenceError::Store(StoreError::Missing(digest))) => {
             return Err(ImportError::Incomplete { seq, digest });

@@ -20,4 +20,4 @@ pub use export::{ExportError, Exported, Source, export};
 pub use format::BundleHeader;
 pub use import::{ImportError, Imported, Target, import};
 pub use input::{BundleError, BundleFault};
-pub use references::{ManifestContents, Needs, ReferenceError};
+pub use references::{Needs, ReferenceError};

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use isconf_sandbox::change::Digest;
+use isconf_sandbox::change::{Content, DecodeError, Digest, Kind, decode_nodes};
 
 use crate::model::{Draft, EntryKind};
 use crate::store::{Store, StoreError};
 
-/// The longest manifest that is read, in bytes: some millions of paths.
-const MAX_MANIFEST_BYTES: u64 = 1024 * 1024 * 1024;
-
-/// Lists the content digests in a manifest's bytes; `None` when they are not a manifest.
-pub type ManifestContents<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<Digest>>;
+/// The longest manifest that is read, in bytes: 100,000 objects with long names and attributes.
+const MAX_MANIFEST_BYTES: u64 = 256 << 20;
 
 /// Why the blobs of an entry could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +17,14 @@ pub enum ReferenceError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A blob that an entry names as its manifest is not one.
-    #[error("blob {0} is not a manifest of this version of isconf")]
-    NotAManifest(Digest),
+    #[error("blob {digest} is not a manifest")]
+    NotAManifest {
+        /// The blob.
+        digest: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: DecodeError,
+    },
 }
 
 /// The blobs that an entry names itself: its change set, manifest and standard input.
@@ -48,17 +51,31 @@ impl Needs {
     }
 
     /// All blobs that the entry needs: those it names, and the contents that its manifest names.
-    pub fn resolve(
-        self,
-        store: &Store,
-        manifest_contents: ManifestContents<'_>,
-    ) -> Result<BTreeSet<Digest>, ReferenceError> {
+    pub fn resolve(self, store: &Store) -> Result<BTreeSet<Digest>, ReferenceError> {
         let mut found = self.named;
-        if let Some(manifest) = self.manifest {
-            let bytes = store.get(&manifest, MAX_MANIFEST_BYTES)?;
-            let contents = manifest_contents(&bytes);
-            found.extend(contents.ok_or(ReferenceError::NotAManifest(manifest))?);
+        if let Some(digest) = self.manifest {
+            let bytes = store.get(&digest, MAX_MANIFEST_BYTES)?;
+            let nodes = decode_nodes(&bytes)
+                .map_err(|source| ReferenceError::NotAManifest { digest, source })?;
+            found.extend(nodes.values().filter_map(|node| content(&node.kind)));
         }
         Ok(found)
+    }
+}
+
+/// The blob with an object's content, if it has one.
+fn content(kind: &Kind) -> Option<Digest> {
+    match kind {
+        Kind::File {
+            content: Content::Read(digest),
+            ..
+        } => Some(*digest),
+        Kind::File { .. }
+        | Kind::Directory
+        | Kind::Symlink { .. }
+        | Kind::Fifo
+        | Kind::Socket
+        | Kind::CharDevice { .. }
+        | Kind::BlockDevice { .. } => None,
     }
 }

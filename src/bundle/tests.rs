@@ -1,10 +1,11 @@
 //! What a bundle promises: all of it comes over, or nothing is visible.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use isconf_sandbox::change::{Digest, RelPath};
+use isconf_sandbox::change::{Content, Digest, Kind, Metadata, Node, RelPath, encode_nodes};
 use proptest::prelude::*;
 
 use super::*;
@@ -14,10 +15,19 @@ use crate::journal::tests::{Host, draft, key};
 use crate::model::*;
 use crate::store::Store;
 
-/// The tests' manifests: a digest a line.
-fn contents(manifest: &[u8]) -> Option<Vec<Digest>> {
-    let text = str::from_utf8(manifest).ok()?;
-    text.lines().map(|line| line.parse().ok()).collect()
+/// The manifest of one file.
+fn manifest(content: Digest) -> Vec<u8> {
+    let kind = Kind::File {
+        size: 100,
+        content: Content::Read(content),
+        hole_bytes: 0,
+    };
+    let node = Node {
+        kind,
+        meta: Metadata::default(),
+        link_of: None,
+    };
+    encode_nodes(&BTreeMap::from([(RelPath::new("etc/motd").unwrap(), node)]))
 }
 
 fn keys(text: &str) -> HmacKeys {
@@ -35,7 +45,7 @@ fn origin(count: u8) -> Host {
     let mut journal = host.journal();
     for number in 0..count {
         let content = store.put_bytes(&[number; 100]).unwrap();
-        let manifest = store.put_bytes(format!("{content}\n").as_bytes()).unwrap();
+        let manifest = store.put_bytes(&manifest(content)).unwrap();
         let snap = EntryKind::Snap(Snap {
             paths: vec![RelPath::new("etc/motd").unwrap()],
             manifest,
@@ -56,7 +66,6 @@ fn export_from(host: &Host, since: u64, keys: &HmacKeys) -> Result<Vec<u8>, Expo
         journal: &journal,
         store: &store,
         keys,
-        manifest_contents: &contents,
     };
     let mut bytes = Vec::new();
     export(source, since, &mut bytes).map(|_| bytes)
@@ -78,7 +87,6 @@ fn import_anyhow(
         domain: &host.domain,
         keys,
         allow_unauthenticated,
-        manifest_contents: &contents,
     };
     import(target, Path::new("file.bundle"), Cursor::new(bytes))
 }

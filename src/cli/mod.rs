@@ -14,6 +14,8 @@ mod parse;
 mod session;
 mod verbs;
 mod failure;
+mod conductor_failure;
+mod worksite;
 mod advice;
 pub mod completions;
 pub mod man;

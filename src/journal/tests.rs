@@ -362,3 +362,80 @@ fn wip_keeps_drafts_and_the_journals_end() {
     assert!(head.exists() && open().is_none());
     assert!(host.wip(base).is_empty());
 }
+
+/// A journal as version 1 writes it. The file is never edited: it stands for those on hosts.
+const VERSION_1: &str = include_str!("version-1.journal");
+
+#[test]
+fn a_journal_of_version_1_stays_as_it_is() {
+    let host = Host::new();
+    let mut journal = host.journal();
+    let exec = EntryKind::Exec(Exec {
+        argv: vec!["sh".into(), "".into(), "a\n%".into(), Bytes::new([0xff])],
+        cwd: "/root".into(),
+        umask: 0o22,
+        env: vec![("A".into(), "=".into()), ("PATH".into(), "/bin".into())],
+        stdin: Some(Digest::of(b"stdin")),
+        network: Network::None,
+    });
+    let snap = EntryKind::Snap(Snap {
+        paths: vec![RelPath::new("etc/a b").unwrap(), RelPath::root()],
+        manifest: Digest::of(b"manifest"),
+        count: 2,
+        total_bytes: 512,
+    });
+    let mut killed = draft(3, EntryKind::Reboot);
+    killed.outcome.exit = Exit::Signal(9);
+    killed.outcome.effects.push(EffectSummary {
+        kind: "mount".to_owned(),
+        operation: "mount".to_owned(),
+        target: "/mnt".to_owned(),
+        outcome: "refused 1".to_owned(),
+        count: 2,
+    });
+    let drafts = [draft(1, exec), draft(2, snap), killed];
+    journal.append(&host.lock, &drafts, &key()).unwrap();
+    let written = fs::read_to_string(journal.chain().path()).unwrap();
+    assert_eq!(written, VERSION_1);
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release -p isconf --lib -- --ignored --nocapture opening"]
+fn opening_a_journal_is_linear() {
+    for entries in [10_000_u32, 100_000] {
+        let host = Host::new();
+        let mut journal = host.journal();
+        let exec = EntryKind::Exec(Exec {
+            argv: vec![
+                "sh".into(),
+                "-c".into(),
+                "make -C /usr/local/src install".into(),
+            ],
+            cwd: "/root".into(),
+            umask: 0o22,
+            env: vec![
+                ("LANG".into(), "C".into()),
+                ("PATH".into(), "/usr/bin:/bin".into()),
+            ],
+            stdin: None,
+            network: Network::Host,
+        });
+        let drafts: Vec<_> = (0..entries).map(|n| draft(n as u8, exec.clone())).collect();
+        let begin = std::time::Instant::now();
+        journal.append(&host.lock, &drafts, &key()).unwrap();
+        let appended = begin.elapsed();
+        let begin = std::time::Instant::now();
+        let again = host.journal();
+        let opened = begin.elapsed();
+        assert_eq!(again.last(), journal.last());
+        let bytes = fs::metadata(again.chain().path()).unwrap().len();
+        let begin = std::time::Instant::now();
+        for seq in 1..=1000 {
+            again.signed_entry(seq).unwrap();
+        }
+        let each = begin.elapsed() / 1000;
+        println!(
+            "{entries} entries, {bytes} bytes: append {appended:?}, open {opened:?}, read an entry {each:?}"
+        );
+    }
+}

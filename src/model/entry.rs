@@ -93,7 +93,7 @@ impl EntryKind {
 pub struct Snap {
     /// What the user named, in that order.
     pub paths: Vec<RelPath>,
-    /// The blob that lists every object, see `Manifest`.
+    /// The blob that lists every object, a node list of the sandbox.
     pub manifest: Digest,
     /// How many objects it lists, without parents.
     pub count: u64,

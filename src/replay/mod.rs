@@ -25,17 +25,24 @@ mod update;
 mod undo;
 mod branches;
 mod inspect;
+mod scratchpads;
+mod upkeep;
 
 pub use branches::{MoveError, fork, migrate};
 pub use commit::{MakeRealError, chain};
 pub use contents::Contents;
 pub use inspect::{Answer, InspectError, Question, inspect};
-pub use record::{Intention, Recorded, RecordingError, check_lock, exec, reboot, snap};
+pub use payload::{InvalidPayload, Payload};
+pub use record::{Intention, Manner, Recorded, RecordingError, check_lock, exec, reboot, snap};
 pub use recover::{RecoveryError, Repaired, recover};
-pub use settle::SettleError;
+pub use scratchpads::{
+    Attempt, Attempted, KeptScratchpad, ScratchpadError, drop_kept, kept_names, open_kept, try_out,
+};
+pub use settle::{SettleError, settle};
 pub use snapshot::{Snapshot, SnapshotError, check, take};
 pub use this_host::ThisHost;
-pub use trial::TrialError;
+pub use trial::{TrialError, blank};
 pub use undo::{LastChange, TakeBackError, discard, inverse, last_change, take_back};
 pub use update::{UpdateError, UpdateRequest, update};
-pub use work::WorkError;
+pub use upkeep::{UpkeepError, keep_undo};
+pub use work::{Input, Output, Streams, WorkError};

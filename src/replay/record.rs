@@ -13,8 +13,8 @@ use super::payload::Payload;
 use super::settle::record_draft;
 use super::snapshot::{Snapshot, SnapshotError};
 use super::this_host::ThisHost;
-use super::trial::{Bench, Trial, TrialError, attempt, blank, mount};
-use super::work::{Terminal, Work};
+use super::trial::{Trial, TrialError, attempt, blank, mount};
+use super::work::{Streams, Work};
 use crate::history::{History, HistoryError};
 use crate::journal::{JournalError, WipDraft};
 use crate::lock::{BranchLock, LockError};
@@ -63,6 +63,17 @@ pub enum Intention {
     Record,
 }
 
+/// How a command is run and what becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner {
+    /// What to do with a successful one.
+    pub intention: Intention,
+    /// Where its streams lead.
+    pub streams: Streams,
+    /// Whether the bytes for unified diffs are kept.
+    pub keeps_contents: bool,
+}
+
 /// What came of it.
 pub struct Recorded {
     /// The report.
@@ -85,20 +96,13 @@ pub fn exec(
     host: &ThisHost,
     history: &mut History,
     exec: Exec,
-    intention: Intention,
-    keeps_contents: bool,
+    manner: Manner,
 ) -> Result<Recorded, RecordingError> {
     let message = check_lock(host)?;
     let started = host.now();
     let work = Work::Command(exec.clone());
-    let terminal = Terminal::Callers;
     let ignore = host.ignore();
-    let bench = Bench {
-        store: &host.store,
-        ignore: &ignore,
-        terminal,
-        keeps_contents,
-    };
+    let bench = host.bench(&ignore, manner.streams, manner.keeps_contents);
     let mut contents = Contents::new();
     let mounted = mount(&host.scratch_settings(), None)?;
     let mut trial = attempt(bench, mounted, &work, &mut contents)?;
@@ -108,8 +112,8 @@ pub fn exec(
         contents,
         not_started: trial.not_started.take(),
     };
-    if intention == Intention::Preview || !trial.report.is_approved() {
-        recorded.report.fate = match intention {
+    if manner.intention == Intention::Preview || !trial.report.is_approved() {
+        recorded.report.fate = match manner.intention {
             Intention::Preview => Fate::Previewed,
             Intention::Record => Fate::Dropped,
         };

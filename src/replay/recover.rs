@@ -59,6 +59,10 @@ pub fn recover(host: &ThisHost) -> Result<(Vec<Repaired>, History), RecoveryErro
     let mut history = host.history()?;
     for recovered in pending {
         match recovered.landed {
+            // Of `try --commit` while this host had no domain, and so no history.
+            Some(landed) if landed.payload().is_empty() => {
+                landed.finish().map_err(SettleError::Finish)?;
+            }
             Some(landed) => {
                 let receipt = settle(host, &mut history, landed)?;
                 repaired.push(Repaired::Finished(receipt));

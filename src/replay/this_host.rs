@@ -8,7 +8,7 @@ use isconf_sandbox::change::{NormalRules, PathPattern};
 use isconf_sandbox::session;
 
 use super::trial::Bench;
-use super::work::Terminal;
+use super::work::Streams;
 use crate::check_in::Site;
 use crate::config::Settings;
 use crate::history::{History, HistoryError};
@@ -122,13 +122,18 @@ impl ThisHost {
             .collect()
     }
 
-    /// How entries are replayed here.
-    pub fn bench<'a>(&'a self, ignore: &'a [PathPattern], keeps_contents: bool) -> Bench<'a> {
-        let terminal = Terminal::OutputOnly;
+    /// How entries are done here.
+    pub fn bench<'a>(
+        &'a self,
+        ignore: &'a [PathPattern],
+        streams: Streams,
+        keeps_contents: bool,
+    ) -> Bench<'a> {
         Bench {
             store: &self.store,
             ignore,
-            terminal,
+            settings: &self.settings,
+            streams,
             keeps_contents,
         }
     }

@@ -7,14 +7,15 @@ use isconf_sandbox::child::Phases;
 use isconf_sandbox::collect::CollectError;
 use isconf_sandbox::mounts::Uncovered;
 use isconf_sandbox::session::{
-    Exited, MountError, Mounted, PrepareError, Prepared, Settings, WaitError,
+    Exited, MountError, Mounted, PrepareError, Prepared, Settings as ScratchSettings, WaitError,
 };
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
 use super::contents::Contents;
 use super::judge::{Evidence, judge};
-use super::work::{Terminal, Work, WorkError};
+use super::work::{Streams, Work, WorkError};
+use crate::config::Settings;
 use crate::model::ChangeDigests;
 use crate::model::report::{
     Congruence, Description, Ending, Fate, Place, Report, UncoveredMount, Verdict,
@@ -51,8 +52,10 @@ pub struct Bench<'a> {
     pub store: &'a Store,
     /// Paths that do not count when hosts are compared.
     pub ignore: &'a [PathPattern],
+    /// What a site adds to a command's environment.
+    pub settings: &'a Settings,
     /// The command's streams.
-    pub terminal: Terminal,
+    pub streams: Streams,
     /// Whether the bytes for unified diffs are to be kept.
     pub keeps_contents: bool,
 }
@@ -73,7 +76,10 @@ pub struct Trial {
 }
 
 /// Makes a scratchpad. `not_before` is the time of this process's last commit, if it made one.
-pub fn mount(settings: &Settings, not_before: Option<Timestamp>) -> Result<Mounted, TrialError> {
+pub fn mount(
+    settings: &ScratchSettings,
+    not_before: Option<Timestamp>,
+) -> Result<Mounted, TrialError> {
     Ok(Prepared::new(settings, not_before)?.mount()?)
 }
 
@@ -85,7 +91,7 @@ pub fn attempt(
     contents: &mut Contents,
 ) -> Result<Trial, TrialError> {
     let from = now()?;
-    let done = work.perform(mounted, bench.store, bench.terminal)?;
+    let done = work.perform(mounted, bench)?;
     let rules = NormalRules {
         run: (from, now()?),
         ignore: bench.ignore.to_vec(),

@@ -19,7 +19,7 @@ use super::contents::Contents;
 use super::payload::Payload;
 use super::this_host::ThisHost;
 use super::trial::{Trial, TrialError, attempt, blank, mount};
-use super::work::Work;
+use super::work::{Input, Output, Streams, Work};
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
 use crate::model::report::{Congruence, Description, Fate, Place, Report, Verdict};
@@ -72,6 +72,8 @@ pub struct UpdateRequest {
     pub mode: RunMode,
     /// Whether a reboot entry may be recorded for the caller to reboot.
     pub may_reboot: bool,
+    /// Where the commands' output goes.
+    pub output: Output,
     /// Whether the bytes for unified diffs are kept.
     pub keeps_contents: bool,
 }
@@ -187,7 +189,13 @@ impl Replay<'_> {
             Some(pad) => pad,
             None => mount(&self.host.scratch_settings(), None)?,
         };
-        let bench = self.host.bench(&self.ignore, self.request.keeps_contents);
+        let streams = Streams {
+            input: Input::Nothing,
+            output: self.request.output,
+        };
+        let bench = self
+            .host
+            .bench(&self.ignore, streams, self.request.keeps_contents);
         let trial = attempt(bench, pad, work, &mut self.contents)?;
         let mut report = self.named(entry, trial.report);
         report.congruence = self.congruence(entry, &report.changes, &trial.rules);
@@ -219,7 +227,13 @@ impl Replay<'_> {
         };
         let started = self.host.now();
         self.contents = Contents::new();
-        let bench = self.host.bench(&self.ignore, self.request.keeps_contents);
+        let streams = Streams {
+            input: Input::Nothing,
+            output: self.request.output,
+        };
+        let bench = self
+            .host
+            .bench(&self.ignore, streams, self.request.keeps_contents);
         let pad = mount(&self.host.scratch_settings(), self.settled_at).map_err(failed)?;
         let trial = attempt(bench, pad, work, &mut self.contents).map_err(failed)?;
         let mut report = self.named(entry, trial.report.clone());

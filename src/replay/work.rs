@@ -2,7 +2,7 @@
 //! or committing it. Upholds: origin and target do the same, from the same record.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use isconf_sandbox::change::{Digest, Node, RelPath, decode_nodes};
@@ -12,8 +12,9 @@ use isconf_sandbox::session::{Exited, Mounted, StartError, WaitError};
 use nix::errno::Errno;
 
 use super::install::{InstallError, install};
+use super::trial::Bench;
 use crate::model::report::{Description, Ending};
-use crate::model::{EntryKind, Exec, Snap};
+use crate::model::{Bytes, EntryKind, Exec, Snap};
 use crate::store::{Store, StoreError};
 
 /// The longest manifest that is read: 100,000 objects with long names and attributes.
@@ -46,13 +47,31 @@ pub struct Done {
     pub not_started: Option<String>,
 }
 
-/// Where the command's output goes and its input comes from.
+/// Where the command's streams lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Terminal {
-    /// All three streams are the caller's: the origin, and `try`.
+pub struct Streams {
+    /// Its standard input, when the entry brings none.
+    pub input: Input,
+    /// Its standard output; standard error is always the caller's.
+    pub output: Output,
+}
+
+/// Where a command's input comes from when its entry brings none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// From the caller: the origin, and `try`.
     Callers,
-    /// Input comes from the entry (or is empty), output is the caller's: replay.
-    OutputOnly,
+    /// From nowhere: replay, which nobody need watch.
+    Nothing,
+}
+
+/// Where a command's output goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// To the caller's standard output.
+    Callers,
+    /// To standard error, because standard output is for programs.
+    Aside,
 }
 
 /// Why an entry could not be done in its scratchpad. A failing command is not such a reason.
@@ -85,6 +104,9 @@ pub enum WorkError {
     /// The command cannot be supervised.
     #[error("the command cannot be supervised")]
     Wait(#[from] WaitError),
+    /// A descriptor cannot be had.
+    #[error("cannot duplicate standard error")]
+    Streams(#[source] std::io::Error),
     /// The scratchpad's root cannot be opened.
     #[error("cannot open the scratchpad's root")]
     Root(#[source] Errno),
@@ -130,18 +152,13 @@ impl Work {
     }
 
     /// Does it in the scratchpad. A command that cannot be started is an ending, not an error.
-    pub fn perform(
-        &self,
-        mounted: Mounted,
-        store: &Store,
-        terminal: Terminal,
-    ) -> Result<Done, WorkError> {
+    pub fn perform(&self, mounted: Mounted, bench: Bench<'_>) -> Result<Done, WorkError> {
         match self {
-            Self::Command(exec) | Self::Shell(exec) => run(mounted, exec, store, terminal),
+            Self::Command(exec) | Self::Shell(exec) => run(mounted, exec, bench),
             Self::Install { paths, nodes } => {
                 let root = mounted.root_fd().ok_or(WorkError::Root(Errno::EBADF))?;
                 let root = Dir::open_at(root).map_err(WorkError::Root)?;
-                install(&root, nodes, paths, store)?;
+                install(&root, nodes, paths, bench.store)?;
                 drop(root);
                 Ok(Done {
                     exited: mounted.written(),
@@ -153,23 +170,18 @@ impl Work {
     }
 }
 
-fn run(
-    mounted: Mounted,
-    exec: &Exec,
-    store: &Store,
-    terminal: Terminal,
-) -> Result<Done, WorkError> {
+fn run(mounted: Mounted, exec: &Exec, bench: Bench<'_>) -> Result<Done, WorkError> {
+    let recorded = exec
+        .env
+        .iter()
+        .map(|(n, v)| (n.to_os_string(), v.to_os_string()));
     let request = Request {
-        argv: exec.argv.iter().map(|arg| arg.to_os_string()).collect(),
+        argv: exec.argv.iter().map(Bytes::to_os_string).collect(),
         cwd: PathBuf::from(exec.cwd.to_os_string()),
-        env: exec
-            .env
-            .iter()
-            .map(|(n, v)| (n.to_os_string(), v.to_os_string()))
-            .collect(),
+        env: bench.settings.command_environment(recorded),
         umask: exec.umask,
-        stdin: stdin(exec, store, terminal)?,
-        stdout: Stream::Inherit,
+        stdin: stdin(exec, bench)?,
+        stdout: stdout(bench.streams.output)?,
         stderr: Stream::Inherit,
     };
     match mounted.start(request) {
@@ -214,16 +226,27 @@ fn sentence(error: &StartError) -> String {
     }
 }
 
-fn stdin(exec: &Exec, store: &Store, terminal: Terminal) -> Result<Stream, WorkError> {
-    match (&exec.stdin, terminal) {
+fn stdin(exec: &Exec, bench: Bench<'_>) -> Result<Stream, WorkError> {
+    match (&exec.stdin, bench.streams.input) {
         (Some(digest), _) => {
             let what = "the command's standard input";
-            let file: File = store
+            let file: File = bench
+                .store
                 .open_verified(digest)
                 .map_err(|source| WorkError::Content { what, source })?;
             Ok(Stream::Given(OwnedFd::from(file)))
         }
-        (None, Terminal::Callers) => Ok(Stream::Inherit),
-        (None, Terminal::OutputOnly) => Ok(Stream::Null),
+        (None, Input::Callers) => Ok(Stream::Inherit),
+        (None, Input::Nothing) => Ok(Stream::Null),
+    }
+}
+
+fn stdout(output: Output) -> Result<Stream, WorkError> {
+    match output {
+        Output::Callers => Ok(Stream::Inherit),
+        Output::Aside => {
+            let copy = std::io::stderr().as_fd().try_clone_to_owned();
+            copy.map(Stream::Given).map_err(WorkError::Streams)
+        }
     }
 }

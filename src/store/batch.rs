@@ -14,9 +14,9 @@ use sha2::{Digest as _, Sha256};
 use super::blobs::{CHUNK_BYTES, Store, StoreError, TMP};
 use crate::durable::{self, FileError, PRIVATE_FILE_MODE};
 
-/// From this number of blobs on, one syncfs(2) is cheaper than a sync of each; below, a sync of the
-/// whole filesystem would wait for what others write.
-const SYNCFS_FROM: usize = 16;
+/// From this number of blobs on, one syncfs(2) is cheaper than a sync of each, though it waits for
+/// what others wrote to the filesystem too.
+const SYNCFS_FROM: usize = 64;
 
 /// Blobs being put; they are there when it is finished. Dropped unfinished, nothing was put.
 #[derive(Debug)]
@@ -115,11 +115,7 @@ impl<'a> Batch<'a> {
         crash_point("store-written");
         // The bytes must be durable before a name says that they are a blob: without this a power
         // cut could leave an empty file under the name.
-        sync_all(
-            self.store,
-            waiting.iter().map(|blob| &blob.aside),
-            waiting.len(),
-        )?;
+        sync_blobs(self.store, &waiting)?;
         crash_point("store-synced");
         let mut directories = BTreeSet::new();
         for blob in &waiting {
@@ -131,8 +127,12 @@ impl<'a> Batch<'a> {
             fs::rename(&blob.aside, &path).map_err(FileError::of("rename", &path))?;
         }
         crash_point("store-renamed");
-        // The names must be durable before an entry refers to them.
-        sync_all(self.store, directories.iter(), directories.len())
+        // The names must be durable before an entry refers to them. All renames are in one journal
+        // transaction of the filesystem, so that the first of these syncs pays for all.
+        for directory in &directories {
+            durable::sync_directory(directory)?;
+        }
+        Ok(())
     }
 
     /// Makes a file with a name of its own: other processes and batches have other numbers, and a
@@ -179,22 +179,18 @@ fn drop_aside(aside: PathBuf) {
     let _removed_by_upkeep_otherwise = fs::remove_file(aside);
 }
 
-/// Syncs each of `count` paths, or their filesystem when there are many.
-fn sync_all<'p>(
-    store: &Store,
-    paths: impl Iterator<Item = &'p PathBuf>,
-    count: usize,
-) -> Result<(), StoreError> {
-    if count >= SYNCFS_FROM {
+/// Syncs each blob, or their filesystem when there are many.
+fn sync_blobs(store: &Store, blobs: &[Waiting]) -> Result<(), StoreError> {
+    if blobs.len() >= SYNCFS_FROM {
         let root = File::open(store.root()).map_err(FileError::of("open", store.root()))?;
         nix::unistd::syncfs(&root)
             .map_err(|errno| FileError::of("sync", store.root())(errno.into()))?;
         return Ok(());
     }
-    for path in paths {
-        File::open(path)
+    for Waiting { aside, .. } in blobs {
+        File::open(aside)
             .and_then(|file| file.sync_all())
-            .map_err(FileError::of("sync", path))?;
+            .map_err(FileError::of("sync", aside))?;
     }
     Ok(())
 }

@@ -187,12 +187,12 @@ mod tests {
         drop(batch);
         assert!(!store.contains(&first));
         let mut batch = store.batch().unwrap();
-        let digests: Vec<_> = (0..40_u8)
-            .map(|n| batch.add_bytes(&[n % 30]).unwrap())
+        let digests: Vec<_> = (0..70_u8)
+            .map(|n| batch.add_bytes(&[n % 66]).unwrap())
             .collect();
         batch.finish().unwrap();
         assert!(digests.iter().all(|digest| store.get(digest, 1).is_ok()));
-        assert_eq!(store.walk().count(), 31);
+        assert_eq!(store.walk().count(), 67);
         assert_eq!(fs::read_dir(store.root().join(TMP)).unwrap().count(), 0);
     }
 

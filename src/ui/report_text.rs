@@ -122,7 +122,7 @@ pub(super) fn made_by_words(author: Option<&Author>, message: &str) -> Option<St
 }
 
 /// Where an entry stands, in words.
-pub(super) fn place_words(place: &Place) -> String {
+pub fn place_words(place: &Place) -> String {
     match place {
         Place::Journal(at) => format!("entry {}", at.seq),
         Place::Wip { number, .. } => format!("wip {number}"),
@@ -132,7 +132,7 @@ pub(super) fn place_words(place: &Place) -> String {
 }
 
 /// What an entry does, in words.
-pub(super) fn description_words(description: &Description) -> String {
+pub fn description_words(description: &Description) -> String {
     match description {
         Description::Exec { argv, .. } => format!("exec {}", command_line(argv)),
         Description::Snap { paths } => {

@@ -209,9 +209,16 @@ pub(crate) fn start(
     let process = clone_into(init, &mut || run(&mut prepared))?;
     drop(prepared);
     drop(theirs);
-    let (listener, failure) = listen(&ours)?;
-    match failure {
-        None => Ok(Started { process, listener }),
+    let said = listen(&ours).inspect_err(|_| {
+        // It says what we do not understand; ESRCH and ECHILD mean that it is gone already.
+        let _ = kill(&process);
+        let _ = waitpid(process.pid, None);
+    })?;
+    match said.failure {
+        None => Ok(Started {
+            process,
+            listener: said.listener,
+        }),
         Some((stage, errno)) => {
             // It is about to end by itself; a failed wait means that it is gone already.
             let _ = waitpid(process.pid, None);
@@ -247,20 +254,31 @@ fn clone_into(init: &Init, job: &mut dyn FnMut() -> i32) -> Result<Cloned, Start
     cloned.map_err(failed("make a process"))
 }
 
+/// What the command said before it executed or failed.
+#[derive(Debug, Default)]
+struct Said {
+    listener: Option<OwnedFd>,
+    /// The number of the stage, and the kernel's answer.
+    failure: Option<(u32, Errno)>,
+}
+
 /// Reads what the command has to say until it executes or fails.
-fn listen(channel: &OwnedFd) -> Result<(Option<OwnedFd>, Option<(u32, Errno)>), StartError> {
-    let mut listener = None;
+fn listen(channel: &OwnedFd) -> Result<Said, StartError> {
+    let mut said = Said::default();
     loop {
         let message = match channel::receive(channel.as_fd()) {
             Err(Errno::EINTR) => continue,
             received => received.map_err(failed("talk to the new process"))?,
         };
         if message.length == 0 {
-            return Ok((listener, None));
+            return Ok(said);
         }
         match Report::from_bytes(message.bytes) {
-            Some(Report::Watched) => listener = message.descriptor,
-            Some(Report::Failed { at, errno }) => return Ok((listener, Some((at, errno)))),
+            Some(Report::Watched) => said.listener = message.descriptor,
+            Some(Report::Failed { at, errno }) => {
+                said.failure = Some((at, errno));
+                return Ok(said);
+            }
             Some(Report::Ready | Report::Busy) | None => {
                 return Err(failed("understand the new process")(Errno::EPROTO));
             }

@@ -49,6 +49,8 @@ pub(super) struct Elsewhere {
     pub(super) data: RelPath,
     pub(super) node: Node,
     pub(super) live: LiveIdentity,
+    /// Whether the data is in the upper layer all the same, because it was written since.
+    pub(super) rewritten: bool,
 }
 
 impl Item {

@@ -43,6 +43,7 @@ impl Walk<'_> {
                 data,
                 node,
                 live: live.identity(),
+                rewritten: false,
             }));
             let mut item = self.item(here, leaf, (before, copy_of.as_ref()), role)?;
             set_holes(&mut item, &live);
@@ -84,6 +85,12 @@ impl Walk<'_> {
         let digest = self.digest(Side::Upper, &here.upper, &leaf.object)?;
         *content = Content::Read(digest);
         let new_size = *size;
+        if origin.is_none()
+            && let Some(other) = self.renamed_whole(here, leaf, new_size, digest)?
+        {
+            item.role = Role::Elsewhere(Box::new(other));
+            return Ok(item);
+        }
         let Some(Node {
             kind: Kind::File { size, content, .. },
             ..
@@ -105,6 +112,37 @@ impl Walk<'_> {
             }
         }
         Ok(item)
+    }
+
+    /// The live file that a file with all its data was renamed from, or is one more name of, when
+    /// that has to be known: its data is still the same, or the inode has other names to share it
+    /// with. It was written after; what was written first has no redirect, and is new.
+    fn renamed_whole(
+        &mut self,
+        here: &Here<'_>,
+        leaf: &Leaf,
+        size: u64,
+        digest: Digest,
+    ) -> Result<Option<Elsewhere>, CollectError> {
+        let (Some(redirect), Some(_)) = (&leaf.attributes.redirect, &leaf.attributes.origin) else {
+            return Ok(None);
+        };
+        let Some((path, live)) = self.lower_of(here, redirect)? else {
+            return Ok(None);
+        };
+        let Kind::File { size: old_size, .. } = live.kind else {
+            return Ok(None);
+        };
+        let same = old_size == size && self.digest(Side::Live, &path, &live)? == digest;
+        if !same && live.stat.st_nlink < 2 {
+            return Ok(None);
+        }
+        Ok(Some(Elsewhere {
+            data: self.absolute(&path)?,
+            node: live.live_node(),
+            live: live.identity(),
+            rewritten: !same,
+        }))
     }
 
     /// The live inode at the same place, if the upper object is a modified copy of it.

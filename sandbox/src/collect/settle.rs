@@ -43,9 +43,15 @@ pub(super) fn settle(items: &mut Items) {
             }
         }
         if let Some(item) = items.get_mut(&path) {
-            item.role = Role::LiveData {
-                data: other.data.clone(),
-                ino: other.live.ino,
+            item.role = if other.rewritten {
+                Role::Whole {
+                    origin: Some(other.live.ino),
+                }
+            } else {
+                Role::LiveData {
+                    data: other.data.clone(),
+                    ino: other.live.ino,
+                }
             };
             if first {
                 item.replaced = item.live.take();

@@ -9,15 +9,13 @@ use nix::sys::stat::FileStat;
 
 use super::CollectError;
 use super::hidden::Hidden;
-use super::item::{Elsewhere, Item, Role, UpperInode};
+use super::item::{Item, Role, UpperInode};
 use super::object::{Failed, Object, Reader, stat};
 use super::tree::Tree;
 use crate::capture::LiveIdentity;
 use crate::change::{
-    Content, Digest, FLAG_APPEND, FLAG_IMMUTABLE, FLAG_NOATIME, FLAG_SYNC, InvalidPath, Kind, Node,
-    RelPath,
+    Digest, FLAG_APPEND, FLAG_IMMUTABLE, FLAG_NOATIME, FLAG_SYNC, InvalidPath, Node, RelPath,
 };
-use crate::sys::inspect;
 use crate::upper::{Attributes, Opaque, Redirect};
 
 /// The inode flags that a copy-up carries over as flags (`OVL_COPY_FSFLAGS_MASK`, kernel source).

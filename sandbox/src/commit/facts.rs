@@ -1,7 +1,6 @@
 //! Looking at the live tree: what planning and the search for conflicts have to know. Changes
 //! nothing, decides nothing.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -57,18 +56,29 @@ pub(super) fn gather(
     items: &[Item<'_>],
 ) -> Result<Facts, LookError> {
     let mut facts = Facts::default();
+    let mut last = None;
     for item in items {
-        let mut paths = vec![item.from.clone(), item.path.clone()];
-        paths.extend(item.from.parent());
-        paths.extend(item.path.parent());
-        if let Origin::LiveData { data, .. } = &item.source {
-            paths.extend(data.parent());
-            paths.push(data.clone());
-        }
-        for path in paths {
-            if let Entry::Vacant(unknown) = facts.live.entry(path) {
-                let stat = look(sites, volume, unknown.key())?;
-                unknown.insert(stat);
+        let data = match &item.source {
+            Origin::LiveData { data, .. } => Some(data),
+            _ => None,
+        };
+        for path in [Some(&item.from), Some(&item.path), data]
+            .into_iter()
+            .flatten()
+        {
+            if facts.live.contains_key(path) {
+                continue;
+            }
+            let stat = look(sites, volume, path)?;
+            facts.live.insert(path.clone(), stat);
+            // Paths come in order, so that most have the parent of the one before.
+            let parent = path.parent().filter(|parent| last.as_ref() != Some(parent));
+            if let Some(parent) = parent {
+                if !facts.live.contains_key(&parent) {
+                    let stat = look(sites, volume, &parent)?;
+                    facts.live.insert(parent.clone(), stat);
+                }
+                last = Some(parent);
             }
         }
         if let Some(stat) = facts.at(&item.from).copied() {

@@ -22,6 +22,7 @@ mod facts;
 mod shape;
 mod guard;
 mod plan;
+mod mirror;
 mod prepare;
 mod sync;
 mod apply;
@@ -63,7 +64,7 @@ use self::shape::Shape;
 use self::sites::{Site, Sites};
 use crate::capture::Capture;
 use crate::change::RelPath;
-use crate::layout::Layout;
+use crate::layout::{CommitPolicy, Layout};
 
 /// A change set was not made real. The live tree is as before, except after
 /// [`TransactionError::NotTakenBack`].
@@ -105,8 +106,17 @@ pub fn commit(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Land
         return Err(Refusal::Payload(payload.len()).into());
     }
     let _locks = package_locks(&layout.root, &capture.set)?;
-    let volumes = item::items(layout, capture)?;
-    let mut sites = Sites::open(&layout.root, Site::of(layout))?;
+    let mut volumes = item::items(layout, capture)?;
+    let mut sites = Sites::open(
+        &layout.root,
+        Site::of(layout, |volume| !volumes[volume].is_empty()),
+    )?;
+    for (volume, items) in volumes.iter_mut().enumerate() {
+        let place = &layout.volumes[volume];
+        if place.policy == CommitPolicy::Copy && !items.is_empty() {
+            mirror::mirror(&mut sites, volume, &place.upper(), items)?;
+        }
+    }
     let ready = make_ready(layout, capture, &volumes, &mut sites)?;
     crash_point("commit.presync.done");
     let mut intent = Intent {

@@ -49,6 +49,8 @@ pub(super) fn plan(volume: usize, shape: &Shape<'_>, facts: &Facts) -> VolumePla
         numbers: 0,
         stash: BTreeMap::new(),
         settings: BTreeMap::new(),
+        last_old: None,
+        last_new: None,
     };
     planner.relocate();
     planner.depart();
@@ -71,6 +73,10 @@ struct Planner<'a> {
     /// Where detached objects wait, by old path.
     stash: BTreeMap<RelPath, RelPath>,
     settings: BTreeMap<u64, Setting>,
+    /// The directories that were touched last, as old and as new paths: paths come in order, so
+    /// that most have the parent of the one before.
+    last_old: Option<RelPath>,
+    last_new: Option<RelPath>,
 }
 
 fn live_object(stat: &Stat) -> Object {
@@ -187,9 +193,9 @@ impl<'a> Planner<'a> {
     fn moves_directly(&self, old: &RelPath, index: usize) -> bool {
         let shape = self.shape;
         let item = &shape.items[index];
-        let free = shape.occupant(&item.path).is_none_or(|occupant| {
-            !self.facts.exists(&occupant)
-                || (shape.removed.contains(&occupant) && !shape.claimed.contains_key(&occupant))
+        let free = shape.occupant(index).is_none_or(|occupant| {
+            !self.facts.exists(occupant)
+                || (shape.removed.contains(occupant) && !shape.claimed.contains_key(occupant))
         });
         let vacated = shape
             .item_at(old)
@@ -503,7 +509,10 @@ impl<'a> Planner<'a> {
     /// A directory that something leaves gets its time of modification back, unless the change
     /// set says another.
     fn touch_old_parent(&mut self, old: &RelPath) {
-        let Some(parent) = old.parent() else { return };
+        let Some(parent) = old.parent().filter(|p| self.last_old.as_ref() != Some(p)) else {
+            return;
+        };
+        self.last_old = Some(parent.clone());
         let Some(stat) = self.facts.at(&parent) else {
             return;
         };
@@ -517,7 +526,10 @@ impl<'a> Planner<'a> {
 
     /// The same for a directory that something comes to.
     fn touch_new_parent(&mut self, path: &RelPath) {
-        let Some(parent) = path.parent() else { return };
+        let Some(parent) = path.parent().filter(|p| self.last_new.as_ref() != Some(p)) else {
+            return;
+        };
+        self.last_new = Some(parent.clone());
         if let Some(item) = self.shape.item_at(&parent)
             && let (Origin::Upper { ino, .. }, Some(after)) = (&item.source, &item.change.after)
         {

@@ -126,9 +126,16 @@ impl Work<'_> {
     fn relocate(&mut self, from: &RelPath, to: &RelPath) -> Result<(), PrepareError> {
         let (from, to) = (self.loc(Area::Scratch, from), self.loc(Area::Scratch, to));
         let error = self.error(&from);
-        let source = self.sites.parent(&from).map_err(&error)?;
+        let source = match self.sites.parent(&from) {
+            Err(Errno::ENOENT) => return Ok(()),
+            found => found.map_err(&error)?,
+        };
         let target = self.sites.parent(&to).map_err(&error)?;
-        source.place().rename_to(target.place()).map_err(&error)?;
+        match source.place().rename_to(target.place()) {
+            // A copied layer has no stubs, and so nothing that has to leave.
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(errno) => return Err(error(errno)),
+        }
         self.sites.forget_directories();
         Ok(())
     }

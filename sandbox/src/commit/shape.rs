@@ -15,6 +15,9 @@ pub(super) struct Shape<'a> {
     by_path: BTreeMap<&'a RelPath, usize>,
     /// Old path of each live object that moves, with the item that takes it.
     pub claimed: BTreeMap<RelPath, usize>,
+    /// For each item: whether it comes with the directory that holds it, and the old place of
+    /// what shows at its path.
+    surroundings: Vec<Surroundings>,
     /// The items that take one, with the old path.
     movers: BTreeMap<usize, RelPath>,
     /// Old paths whose objects go out of the live tree.
@@ -29,6 +32,12 @@ pub(super) struct Shape<'a> {
     pub links: BTreeMap<usize, RelPath>,
 }
 
+#[derive(Debug)]
+struct Surroundings {
+    covered: bool,
+    occupant: Option<RelPath>,
+}
+
 impl<'a> Shape<'a> {
     /// Works it out. `bound` are the files that are mounted somewhere.
     pub fn new(
@@ -40,6 +49,7 @@ impl<'a> Shape<'a> {
         let mut shape = Self {
             items,
             by_path: by_path.collect(),
+            surroundings: Vec::new(),
             claimed: BTreeMap::new(),
             movers: BTreeMap::new(),
             stand_ins: BTreeMap::new(),
@@ -48,6 +58,7 @@ impl<'a> Shape<'a> {
             in_place: BTreeSet::new(),
             links: BTreeMap::new(),
         };
+        shape.look_around();
         shape.find_in_place(facts, bound);
         shape.find_rewrite_links();
         shape.find_moved();
@@ -60,6 +71,35 @@ impl<'a> Shape<'a> {
     /// The item of a path of the new tree.
     pub fn item_at(&self, path: &RelPath) -> Option<&'a Item<'a>> {
         self.by_path.get(path).map(|i| &self.items[*i])
+    }
+
+    /// Paths come in order, so that most have the parent of the one before.
+    fn look_around(&mut self) {
+        let mut last: Option<(RelPath, bool, Option<RelPath>)> = None;
+        let mut found = Vec::with_capacity(self.items.len());
+        for item in self.items {
+            let (Some(parent), Some(name)) = (item.path.parent(), item.path.file_name()) else {
+                found.push(Surroundings {
+                    covered: false,
+                    occupant: Some(RelPath::root()),
+                });
+                continue;
+            };
+            if last.as_ref().is_none_or(|(path, ..)| *path != parent) {
+                let is_own = self.item_at(&parent).is_some_and(Item::is_own_tree);
+                let old = self.old_directory(&parent);
+                last = Some((parent, is_own, old));
+            }
+            let (is_own, old) = match &last {
+                Some((_, is_own, old)) => (*is_own, old.as_ref()),
+                None => (false, None),
+            };
+            found.push(Surroundings {
+                covered: is_own && matches!(item.source, Origin::Upper { .. }),
+                occupant: old.and_then(|old| old.child(name).ok()),
+            });
+        }
+        self.surroundings = found;
     }
 
     fn find_in_place(&mut self, facts: &Facts, bound: &BTreeSet<RelPath>) {
@@ -176,7 +216,7 @@ impl<'a> Shape<'a> {
             || match &item.source {
                 Origin::Gone | Origin::Merged { .. } => false,
                 Origin::Upper { .. } => !self.is_covered(index) && !self.in_place.contains(&index),
-                Origin::LiveData { data, .. } => self.occupant(&item.path).as_ref() != Some(data),
+                Origin::LiveData { data, .. } => self.occupant(index) != Some(data),
             }
     }
 
@@ -207,7 +247,7 @@ impl<'a> Shape<'a> {
             if !self.arrives(index) {
                 continue;
             }
-            let Some(old) = self.occupant(&item.path) else {
+            let Some(old) = self.occupant(index).cloned() else {
                 continue;
             };
             if self.claimed.contains_key(&old) || !facts.exists(&old) {
@@ -271,22 +311,13 @@ impl<'a> Shape<'a> {
 
     /// Whether the item comes with the directory that holds it, in one step.
     pub fn is_covered(&self, index: usize) -> bool {
-        let item = &self.items[index];
-        matches!(item.source, Origin::Upper { .. })
-            && item
-                .path
-                .parent()
-                .and_then(|parent| self.item_at(&parent))
-                .is_some_and(Item::is_own_tree)
+        self.surroundings[index].covered
     }
 
-    /// The old place of what shows at `path` before this path itself changes; `None` when nothing
-    /// of the old tree shows there.
-    pub fn occupant(&self, path: &RelPath) -> Option<RelPath> {
-        let Some(parent) = path.parent() else {
-            return Some(RelPath::root());
-        };
-        self.old_directory(&parent)?.child(path.file_name()?).ok()
+    /// The old place of what shows at the item's path before that itself changes; `None` when
+    /// nothing of the old tree shows there.
+    pub fn occupant(&self, index: usize) -> Option<&RelPath> {
+        self.surroundings[index].occupant.as_ref()
     }
 
     /// The old place of the live directory that a directory of the new tree is; `None` when it is

@@ -45,19 +45,23 @@ pub struct Sites {
     sites: Vec<Site>,
     open: Vec<OpenSite>,
     directories: HashMap<Loc, Rc<Dir>>,
+    /// The parent directories that were asked for last, one for each area: steps come in path
+    /// order, so that most have the same.
+    last: [Option<(Loc, Rc<Dir>)>; 2],
 }
 
 #[derive(Debug)]
 struct OpenSite {
-    live: Dir,
-    scratch: Dir,
+    live: Rc<Dir>,
+    scratch: Rc<Dir>,
 }
 
 impl Site {
-    /// The sites of a layout, one for each volume. A volume whose upper layer is on another
+    /// The sites of a layout, one for each volume; those on which nothing is `committed` count as
+    /// only shown, so that nobody need open them. A volume whose upper layer is on another
     /// filesystem gets a scratch directory of its own on the live one.
-    pub fn of(layout: &Layout) -> Vec<Self> {
-        let site = |volume: &crate::layout::Volume| Self {
+    pub fn of(layout: &Layout, committed: impl Fn(usize) -> bool) -> Vec<Self> {
+        let site = |(index, volume): (usize, &crate::layout::Volume)| Self {
             mount_point: volume.mount_point.clone(),
             scratch: match volume.policy {
                 CommitPolicy::Rename | CommitPolicy::ShowOnly => volume.scratch.clone(),
@@ -66,24 +70,39 @@ impl Site {
                     .join(VOLUME_SCRATCH_DIR)
                     .join(layout.tx.as_str()),
             },
-            policy: volume.policy,
+            policy: if committed(index) {
+                volume.policy
+            } else {
+                CommitPolicy::ShowOnly
+            },
         };
-        layout.volumes.iter().map(site).collect()
+        layout.volumes.iter().enumerate().map(site).collect()
     }
 }
 
 impl Sites {
-    /// Opens the directories of every volume that is committed. `wanted` says which are needed; a
-    /// volume that is not stays unopened in effect (its root stands for both trees).
+    /// Opens the directories of every volume that is committed. No step names one that is only
+    /// shown; the live root stands for its trees.
     pub fn open(root: &Path, sites: Vec<Site>) -> Result<Self, OpenError> {
+        let top = Rc::new(Dir::open(root).map_err(|errno| OpenError {
+            path: root.to_path_buf(),
+            errno,
+        })?);
         let open = sites
             .iter()
-            .map(|site| OpenSite::open(root, site))
+            .map(|site| match site.policy {
+                CommitPolicy::ShowOnly => Ok(OpenSite {
+                    live: Rc::clone(&top),
+                    scratch: Rc::clone(&top),
+                }),
+                CommitPolicy::Rename | CommitPolicy::Copy => OpenSite::open(root, site),
+            })
             .collect::<Result<_, _>>()?;
         Ok(Self {
             sites,
             open,
             directories: HashMap::new(),
+            last: [None, None],
         })
     }
 
@@ -136,19 +155,32 @@ impl Sites {
     /// Closes what is kept open: paths lead elsewhere after a directory was moved.
     pub fn forget_directories(&mut self) {
         self.directories.clear();
+        self.last = [None, None];
     }
 
     /// The directory that holds a place, and the name there; the top itself is an empty name.
     pub fn parent(&mut self, loc: &Loc) -> Result<Parent, Errno> {
-        let (path, name) = match (loc.path.parent(), loc.path.file_name()) {
-            (Some(parent), Some(name)) => (parent, name.to_vec()),
-            _ => (RelPath::root(), Vec::new()),
+        let bytes = loc.path.as_bytes();
+        let split = bytes.iter().rposition(|b| *b == b'/');
+        let (above, name) = match split {
+            Some(at) => (&bytes[..at], &bytes[at + 1..]),
+            None => (&bytes[..0], bytes),
         };
-        let dir = self.dir(&Loc {
+        let name = name.to_vec();
+        if let Some((last, dir)) = &self.last[loc.area as usize]
+            && last.volume == loc.volume
+            && last.path.as_bytes() == above
+        {
+            let dir = Rc::clone(dir);
+            return Ok(Parent { dir, name });
+        }
+        let parent = Loc {
             volume: loc.volume,
             area: loc.area,
-            path,
-        })?;
+            path: loc.path.parent().unwrap_or_default(),
+        };
+        let dir = self.dir(&parent)?;
+        self.last[loc.area as usize] = Some((parent, Rc::clone(&dir)));
         Ok(Parent { dir, name })
     }
 
@@ -179,6 +211,13 @@ impl Parent {
 }
 
 impl OpenSite {
+    fn new(live: Dir, scratch: Dir) -> Self {
+        Self {
+            live: Rc::new(live),
+            scratch: Rc::new(scratch),
+        }
+    }
+
     fn open(root: &Path, site: &Site) -> Result<Self, OpenError> {
         let error = |path: &Path| {
             let path = path.to_path_buf();
@@ -186,10 +225,6 @@ impl OpenSite {
         };
         let live_path = site.mount_point.to_path_under(root);
         let live = Dir::open(&live_path).map_err(error(&live_path))?;
-        if site.policy == CommitPolicy::ShowOnly {
-            let scratch = Dir::open(&live_path).map_err(error(&live_path))?;
-            return Ok(Self { live, scratch });
-        }
         if site.policy == CommitPolicy::Copy {
             std::fs::create_dir_all(&site.scratch).map_err(|e| {
                 error(&site.scratch)(Errno::from_raw(e.raw_os_error().unwrap_or(5)))
@@ -197,9 +232,9 @@ impl OpenSite {
         }
         let scratch = Dir::open(&site.scratch).map_err(error(&site.scratch))?;
         if let Some((live, scratch)) = Self::through_one_mount(&live, &live_path, site, &scratch) {
-            return Ok(Self { live, scratch });
+            return Ok(Self::new(live, scratch));
         }
-        Ok(Self { live, scratch })
+        Ok(Self::new(live, scratch))
     }
 
     /// Both directories in one detached copy of the live mount; `None` when the kernel refuses or

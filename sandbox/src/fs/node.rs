@@ -6,11 +6,18 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, makedev, mknodat};
 
-use super::{Place, Stat, copy_data, read_metadata, set_metadata};
+use super::{Place, Stat, copy_data, set_metadata};
+use crate::change::Metadata;
 
 /// Makes at `to`, a free name, a copy of the object at `from`, of which `stat` was just read: the
-/// same kind, bytes, holes and attributes. A directory is made empty. Nothing is synced.
-pub fn copy_node(from: Place<'_>, stat: &Stat, to: Place<'_>) -> Result<(), Errno> {
+/// same kind, bytes and holes, and the attributes `meta`. A directory is made empty. Nothing is
+/// synced.
+pub fn copy_node(
+    from: Place<'_>,
+    stat: &Stat,
+    to: Place<'_>,
+    meta: &Metadata,
+) -> Result<(), Errno> {
     match stat.kind_bits() {
         libc::S_IFREG => {
             let source = from.open(OFlag::O_RDONLY)?;
@@ -28,5 +35,5 @@ pub fn copy_node(from: Place<'_>, stat: &Stat, to: Place<'_>) -> Result<(), Errn
         )?,
     }
     let copy = to.stat()?.ok_or(Errno::ENOENT)?;
-    set_metadata(to, &copy, &read_metadata(from, stat)?)
+    set_metadata(to, &copy, meta)
 }

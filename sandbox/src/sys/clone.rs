@@ -1,5 +1,4 @@
-//! Making processes in namespaces: clone(2) with a pidfd, and pidfd_open(2), pidfd_getfd(2),
-//! pidfd_send_signal(2). Not for what such a process does (see `child`).
+//! Making processes in namespaces: clone(2) with a pidfd, and pidfd_send_signal(2). Not for what such a process does (see `child`).
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -51,15 +50,6 @@ pub fn clone_process(flags: CloneFlags, job: &mut dyn FnMut() -> i32) -> Result<
         // SAFETY: the kernel stored a new descriptor there, because CLONE_PIDFD was set.
         pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
     })
-}
-
-/// Opens a descriptor for a process that the caller knows not to have been reaped.
-/// pidfd_open(2), Linux 5.3.
-pub fn open_process(pid: Pid) -> Result<OwnedFd, Errno> {
-    // SAFETY: takes numbers only.
-    let fd = checked(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
-    // SAFETY: the kernel just gave this descriptor to us, so nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// Sends a signal to the process. pidfd_send_signal(2), Linux 5.1.

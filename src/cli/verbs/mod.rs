@@ -5,7 +5,16 @@
 mod init;
 mod lock;
 mod unlock;
-mod pending;
+mod exec;
+mod snap;
+mod reboot;
+mod check_in;
+mod up;
+mod branches;
+mod undo;
+mod try_out;
+mod diff;
+mod probe;
 mod serve;
 mod status;
 mod log;
@@ -17,19 +26,26 @@ mod env;
 mod tour;
 mod papers;
 
+pub(super) use branches::{fork, migrate};
 pub(super) use bundle::{bundle_export, bundle_import};
+pub(super) use check_in::check_in;
+pub(super) use diff::diff;
 pub(super) use env::env;
+pub(super) use exec::exec;
 pub(super) use history::history;
 pub(super) use init::init;
 pub(super) use keys::{keys_generate, keys_list};
 pub(super) use lock::lock;
 pub(super) use log::log;
 pub(super) use papers::{print_completions, write_man};
-pub(super) use pending::{
-    check_in, diff, discard, exec, fork, migrate, probe, reboot, snap, try_out, undo, up,
-};
+pub(super) use probe::probe;
+pub(super) use reboot::reboot;
 pub(super) use serve::{daemon, restart, start, stop};
 pub(super) use show::show;
+pub(super) use snap::snap;
 pub(super) use status::status;
 pub(super) use tour::tour;
+pub(super) use try_out::try_out;
+pub(super) use undo::{discard, undo};
 pub(super) use unlock::unlock;
+pub(super) use up::up;

@@ -254,3 +254,21 @@ fn a_socket_left_behind_is_a_finding() {
         FindingReason::SocketOfEndedProcess
     );
 }
+
+#[test]
+fn a_renamed_file_that_was_written_since_is_the_same_inode_where_that_shows() {
+    case(
+        "echo 1 > a; echo 2 > b; mkdir o; echo 3 > o/c; ln o/c o/d; ln o/c o/e",
+        "mv a x; touch x; mv b y; echo more >> y; mv o/c z; echo more >> z; mv o/d o/f; touch o/f; touch -a o/e; \
+         touch -d @1577836800 . o",
+        "D /a
+         D /b
+         D /o/c
+         D /o/d
+         M /o/e [copy]
+         R /o/f <- /o/c = /o/e [copy]
+         R /x <- /a [data /a]
+         A /y [new]
+         A /z = /o/e [copy]",
+    );
+}

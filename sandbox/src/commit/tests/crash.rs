@@ -15,7 +15,7 @@ const BASE: &str = "ISCONF_TEST_CRASH_BASE";
 const WORK: &str = "ISCONF_TEST_CRASH_WORK";
 
 /// Some of every kind of step.
-fn everything(s: &mut Stage) {
+pub fn everything(s: &mut Stage) {
     s.write("new", b"new", false);
     s.mkdir("tree");
     s.write("tree/file", b"file", false);

@@ -5,6 +5,7 @@ mod stage;
 mod crash;
 mod conflict;
 mod real;
+mod speed;
 
 use std::path::Path;
 
@@ -198,4 +199,142 @@ fn nasty_names_and_deep_trees() {
         }
         s.write(&format!("{deep}/end"), b"end", false);
     });
+}
+
+/// Does some of everything on a volume whose scratchpad lies on another filesystem.
+#[test]
+fn an_upper_layer_elsewhere_is_copied() {
+    let (near, far) = (
+        tempfile::tempdir_in("/var/tmp").unwrap(),
+        tempfile::tempdir_in("/dev/shm"),
+    );
+    let far = far.unwrap();
+    let mut stage = Stage::new(near.path(), make_live);
+    crash::everything(&mut stage);
+    stage.write("a/two", b"modified", true);
+    let moved = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(stage.layout.volumes[0].upper())
+        .arg(far.path())
+        .status();
+    assert!(moved.unwrap().success());
+    std::fs::remove_dir_all(stage.live().join(".isconf")).unwrap();
+    let mut capture = stage.capture();
+    for provenance in &mut capture.provenance {
+        if let crate::capture::Source::Upper { path, ino, .. } = &mut provenance.source {
+            *ino = stage::stat_of(&far.path().join("upper"), path)
+                .unwrap()
+                .ino();
+        }
+    }
+    stage.layout.volumes[0].scratch = far.path().to_path_buf();
+    stage.layout.volumes[0].policy = CommitPolicy::Copy;
+    let before = manifest(stage.live());
+    commit(&stage.layout, &capture, b"")
+        .unwrap()
+        .finish()
+        .unwrap();
+    let now = manifest(stage.live());
+    assert_eq!(difference(&now.0, &manifest(&stage.native()).0), "");
+    undo(&stage.home(), stage.live(), &stage.layout.tx, b"")
+        .unwrap()
+        .finish()
+        .unwrap();
+    assert_eq!(difference(&manifest(stage.live()).0, &before.0), "");
+}
+
+#[test]
+fn no_space_leaves_everything_as_before() {
+    if !nix::unistd::geteuid().is_root() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "needs root");
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new("unshare")
+        .args(["-m", "--propagation", "private", "/bin/sh", "-ec"])
+        .arg("mount -t tmpfs -o size=1M,nr_inodes=200 tmpfs \"$1\"; shift; exec \"$@\"")
+        .arg("sh")
+        .arg(place.path())
+        .arg(std::env::current_exe().unwrap())
+        .args(["commit::tests::full_child", "--exact", "--nocapture"])
+        .env("ISCONF_TEST_FULL", place.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Run by the test above, in a mount namespace of its own.
+#[test]
+fn full_child() {
+    let Some(base) = std::env::var_os("ISCONF_TEST_FULL") else {
+        return;
+    };
+    let mut stage = Stage::new(Path::new(&base), make_live);
+    stage.write("new", b"new", false);
+    stage.write("a/one", b"replaced", false);
+    // In place, with more bytes than the filesystem has left.
+    stage.write("keep/x", &[b'x'; 150_000], true);
+    std::fs::remove_dir_all(stage.native()).unwrap();
+    std::fs::write(stage.base.join("filler"), vec![0; 700_000]).unwrap();
+    let before = manifest(stage.live());
+    let error = commit(&stage.layout, &stage.capture(), b"").unwrap_err();
+    let CommitError::Transaction(TransactionError::TakenBack(failure)) = &error else {
+        panic!("{error:?}");
+    };
+    assert!(failure.to_string().contains("ENOSPC"), "{failure}");
+    let after = manifest(stage.live());
+    assert_eq!(difference(&after.0, &before.0), "");
+    assert_eq!(after.1, before.1);
+    assert!(recover(&stage.home(), stage.live()).unwrap().is_empty());
+    // A mount point in the way: seen only when the step is tried.
+    std::fs::remove_file(stage.base.join("filler")).unwrap();
+    let mut stage = Stage::new(&Path::new(&base).join("second"), make_live);
+    stage.write("new", b"new", false);
+    stage.remove("empty");
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "tmpfs"])
+        .arg(stage.live().join("empty"))
+        .status();
+    assert!(mounted.unwrap().success());
+    let error = commit(&stage.layout, &stage.capture(), b"").unwrap_err();
+    assert!(error.to_string().contains("EBUSY"), "{error}");
+    assert!(!stage.live().join("new").exists());
+}
+
+#[test]
+fn a_busy_package_manager_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let mut stage = Stage::new(place.path(), |root| {
+        std::fs::create_dir_all(root.join("var/lib/dpkg")).unwrap();
+        std::fs::write(root.join("var/lib/dpkg/lock"), b"").unwrap();
+        std::fs::write(root.join("var/lib/dpkg/status"), b"s").unwrap();
+    });
+    stage.write("var/lib/dpkg/status", b"new", false);
+    let lock = stage.live().join("var/lib/dpkg/lock");
+    // Locks of one's own process are no obstacle, so another has it.
+    let mut holder = std::process::Command::new("python3")
+        .args(["-c", "import fcntl,sys\nf=open(sys.argv[1],'r+')\nfcntl.lockf(f,fcntl.LOCK_EX)\nprint('x',flush=True)\nsys.stdin.read()"])
+        .arg(&lock)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut [0; 2]).unwrap();
+    let Err(CommitError::PackageLock(PackageLockError::Busy { path, pid })) =
+        commit(&stage.layout, &stage.capture(), b"")
+    else {
+        panic!("not busy");
+    };
+    assert_eq!((path, pid), (lock, holder.id() as i32));
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    commit(&stage.layout, &stage.capture(), b"")
+        .unwrap()
+        .finish()
+        .unwrap();
 }

@@ -432,7 +432,6 @@ impl Stage {
             set: ChangeSet::new(changes).unwrap(),
             shown: ChangeSet::default(),
             provenance,
-            shown: ChangeSet::default(),
             since: self.since,
             findings: Vec::new(),
         }

@@ -1,0 +1,218 @@
+//! Failures of the conductors, as a person reads them. A part of `failure`, by where the errors come
+//! from. Upholds: one conversion an error enum; the kind chooses hints and code.
+
+use super::failure::Failure;
+use crate::check_in::CheckInError;
+use crate::model::BranchName;
+use crate::replay::{
+    InspectError, MakeRealError, MoveError, RecordingError, RecoveryError, ScratchpadError,
+    SettleError, SnapshotError, TakeBackError, TrialError, UpdateError, UpkeepError,
+};
+use crate::ui::exit::ExitCode;
+use isconf_sandbox::commit::{RecordError, RecoverError, UndoError};
+use isconf_sandbox::session::PrepareError;
+
+/// What to do when recovery stops.
+const LOOK_AT_RECOVERY: &str = "a path of the interrupted commit was changed by somebody else since. Nothing more is done before it is as it was before or after the commit; docs/commit-protocol.md explains.";
+
+/// What to do when no scratchpad can be made.
+const PROBE: &str = "`isconf probe` shows what this machine can do, and what is missing.";
+
+impl Failure {
+    /// Recording on the origin.
+    pub fn of_recording(error: RecordingError, branch: &BranchName) -> Self {
+        match error {
+            RecordingError::Lock(error) => Self::of_lock(error, branch),
+            RecordingError::Trial(error) => error.into(),
+            RecordingError::MakeReal(error) => error.into(),
+            RecordingError::Snapshot(error) => Self::of_snapshot(error),
+            RecordingError::Store(error) => error.into(),
+            RecordingError::Journal(error) => error.into(),
+            RecordingError::History(error) => error.into(),
+            RecordingError::Random(_) => Self::of(ExitCode::Trouble, &error),
+        }
+    }
+
+    /// A snapshot that could not be taken.
+    pub fn of_snapshot(error: SnapshotError) -> Self {
+        let code = match &error {
+            SnapshotError::Missing(_) => ExitCode::NotFound,
+            SnapshotError::Kind { .. } | SnapshotError::Path { .. } => ExitCode::Usage,
+            SnapshotError::Changing(_) => ExitCode::Retry,
+            SnapshotError::System { .. } | SnapshotError::Store { .. } => ExitCode::Failure,
+        };
+        Self::of(code, &error)
+    }
+
+    /// A check-in that did not happen.
+    pub fn of_check_in(error: CheckInError, branch: &BranchName) -> Self {
+        match error {
+            CheckInError::Lock(error) => Self::of_lock(error, branch),
+            CheckInError::Journal(error) => error.into(),
+            CheckInError::History(error) => error.into(),
+            CheckInError::JournalChanged { .. } => Self::of(ExitCode::Failure, &error).hint(
+                "your wip is kept. `isconf unlock --discard` takes your changes back; after `isconf up`, lock and make them again.",
+            ),
+        }
+    }
+}
+
+impl From<TrialError> for Failure {
+    fn from(error: TrialError) -> Self {
+        let failure = Self::of(ExitCode::Failure, &error);
+        match &error {
+            TrialError::Prepare(PrepareError::Plan(_) | PrepareError::Scratch(_))
+            | TrialError::Mount(_) => failure.hint(PROBE),
+            TrialError::Prepare(_)
+            | TrialError::Work(_)
+            | TrialError::Wait(_)
+            | TrialError::Collect(_)
+            | TrialError::Clock(_) => failure,
+        }
+    }
+}
+
+impl From<MakeRealError> for Failure {
+    fn from(error: MakeRealError) -> Self {
+        let code = match &error {
+            MakeRealError::Interrupted(_) | MakeRealError::Settle(_) => ExitCode::Recovery,
+            MakeRealError::End(_) | MakeRealError::Discard(_) => ExitCode::Trouble,
+        };
+        Self::of(code, &error)
+    }
+}
+
+impl From<RecoveryError> for Failure {
+    fn from(error: RecoveryError) -> Self {
+        match error {
+            RecoveryError::History(error) => error.into(),
+            RecoveryError::Settle(SettleError::History(error)) => error.into(),
+            RecoveryError::Settle(SettleError::Wip(error)) => error.into(),
+            RecoveryError::CheckIn(CheckInError::Journal(error)) => error.into(),
+            RecoveryError::CheckIn(CheckInError::History(error)) => error.into(),
+            RecoveryError::Commit(_) => Self::of(ExitCode::Recovery, &error).hint(LOOK_AT_RECOVERY),
+            RecoveryError::Sweep(_) | RecoveryError::Settle(_) | RecoveryError::CheckIn(_) => {
+                Self::of(ExitCode::Recovery, &error)
+            }
+        }
+    }
+}
+
+impl From<UpdateError> for Failure {
+    fn from(error: UpdateError) -> Self {
+        match error {
+            UpdateError::Wip => Self::not_checked_in(),
+            UpdateError::Journal(error) => error.into(),
+            UpdateError::History(error) => error.into(),
+            UpdateError::Store(error) => error.into(),
+            UpdateError::Trial { .. } => Self::of(ExitCode::Failure, &error),
+            UpdateError::MakeReal { .. } => Self::of(ExitCode::Recovery, &error),
+        }
+    }
+}
+
+impl From<MoveError> for Failure {
+    fn from(error: MoveError) -> Self {
+        match error {
+            MoveError::Wip => Self::not_checked_in(),
+            MoveError::Journal(error) => error.into(),
+            MoveError::History(error) => error.into(),
+            MoveError::File(error) => error.into(),
+            MoveError::Unknown(_) => Self::of(ExitCode::Failure, &error).hint(
+                "`isconf bundle import FILE` brings a branch here; `isconf fork BRANCH` makes one.",
+            ),
+            MoveError::NotASuperset { .. }
+            | MoveError::AlreadyThere { .. }
+            | MoveError::Exists(_) => Self::of(ExitCode::Failure, &error),
+        }
+    }
+}
+
+impl From<TakeBackError> for Failure {
+    fn from(error: TakeBackError) -> Self {
+        match error {
+            TakeBackError::Journal(error) => error.into(),
+            TakeBackError::History(error) => error.into(),
+            TakeBackError::Store(error) => error.into(),
+            TakeBackError::Undo(UndoError::Conflicts(conflicts)) => {
+                let paths: Vec<_> = conflicts
+                    .list
+                    .iter()
+                    .take(10)
+                    .map(|c| c.path.to_string())
+                    .collect();
+                let message = format!(
+                    "nothing was taken back, because these paths changed since: {}",
+                    paths.join(", ")
+                );
+                Self::new(ExitCode::Conflict, message)
+                    .hint("put them back as the entry left them (`isconf diff` shows how), then try again.")
+            }
+            TakeBackError::Settle(_) => Self::of(ExitCode::Recovery, &error),
+            TakeBackError::Undo(_)
+            | TakeBackError::Nothing
+            | TakeBackError::Reboot
+            | TakeBackError::NotLast => Self::of(ExitCode::Failure, &error),
+        }
+    }
+}
+
+impl From<ScratchpadError> for Failure {
+    fn from(error: ScratchpadError) -> Self {
+        match error {
+            ScratchpadError::Trial(error) => error.into(),
+            ScratchpadError::File(error) => error.into(),
+            ScratchpadError::Unknown(_) => {
+                Self::of(ExitCode::Failure, &error).hint("`isconf try --list` shows what was kept.")
+            }
+            ScratchpadError::Taken(_) => Self::of(ExitCode::Failure, &error)
+                .hint("choose another name, or remove that one with `isconf try --drop NAME`."),
+            ScratchpadError::Interrupted(_) | ScratchpadError::Finish(_) => {
+                Self::of(ExitCode::Recovery, &error)
+            }
+            ScratchpadError::End(_)
+            | ScratchpadError::Discard(_)
+            | ScratchpadError::Keep(_)
+            | ScratchpadError::Malformed(_)
+            | ScratchpadError::Capture { .. }
+            | ScratchpadError::Sweep(_) => Self::of(ExitCode::Trouble, &error),
+        }
+    }
+}
+
+impl From<SettleError> for Failure {
+    fn from(error: SettleError) -> Self {
+        Self::of(ExitCode::Recovery, &error)
+    }
+}
+
+impl From<UpkeepError> for Failure {
+    fn from(error: UpkeepError) -> Self {
+        Self::of(ExitCode::Trouble, &error)
+    }
+}
+
+impl From<RecoverError> for Failure {
+    fn from(error: RecoverError) -> Self {
+        Self::of(ExitCode::Recovery, &error).hint(LOOK_AT_RECOVERY)
+    }
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        Self::of(ExitCode::Recovery, &error)
+    }
+}
+
+impl From<InspectError> for Failure {
+    fn from(error: InspectError) -> Self {
+        match error {
+            InspectError::History(error) => error.into(),
+            InspectError::Journal(error) => error.into(),
+            InspectError::Store { .. }
+            | InspectError::Damaged { .. }
+            | InspectError::Audit(_)
+            | InspectError::Known(_) => Self::of(ExitCode::Trouble, &error),
+        }
+    }
+}

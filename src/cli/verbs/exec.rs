@@ -1,0 +1,108 @@
+//! `exec`: runs a command here and records it for all hosts of the branch. Upholds: a command that
+//! fails leaves nothing live and nothing recorded, and its status is passed through.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::Path;
+
+use crate::cli::invocation::{ExecCommand, RunMode};
+use crate::cli::worksite::{ending, streams};
+use crate::cli::{Failure, Session};
+use crate::model::report::Fate;
+use crate::model::{Bytes, Exec};
+use crate::replay::{self, Input, Intention, Manner, ThisHost, chain};
+use crate::ui::exit::ExitCode;
+
+/// Runs and records the command.
+pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Failure> {
+    let (host, mut history) = session.this_host("exec")?;
+    let branch = host.branch.clone();
+    replay::check_lock(&host).map_err(|e| Failure::of_recording(e, &branch))?;
+    let exec = resolve(session, &host, &command)?;
+    let words: Vec<_> = exec.argv.iter().map(ToString::to_string).collect();
+    session.out.info(&format!("running {}", words.join(" ")));
+    let manner = Manner {
+        intention: match command.run {
+            RunMode::Preview => Intention::Preview,
+            RunMode::Commit => Intention::Record,
+        },
+        streams: streams(Input::Callers, command.show),
+        keeps_contents: session.wants_diffs(command.show),
+    };
+    let recorded = replay::exec(&host, &mut history, exec, manner)
+        .map_err(|e| Failure::of_recording(e, &branch))?;
+    let contents = manner.keeps_contents.then_some(&recorded.contents as _);
+    session.show_report(&recorded.report, &host.settings, command.show, contents)?;
+    let code = ending(&recorded.report, recorded.not_started)?;
+    if recorded.report.fate == Fate::Committed {
+        session.out.info(&format!("exec done: {}", words.join(" ")));
+    }
+    Ok(code)
+}
+
+/// The command with everything that makes it the same on every host.
+fn resolve(session: &Session, host: &ThisHost, command: &ExecCommand) -> Result<Exec, Failure> {
+    let stdin = command
+        .stdin
+        .as_deref()
+        .map(|path| store_input(host, path))
+        .transpose()?;
+    let mut exec = plain(
+        session,
+        host.settings
+            .passed_environment(&session.around, &command.env),
+        &command.argv,
+    )?;
+    exec.stdin = stdin;
+    exec.network = host.settings.network.value;
+    Ok(exec)
+}
+
+/// A command in the caller's directory and with the caller's umask.
+pub fn plain(
+    _session: &Session,
+    env: Vec<(OsString, OsString)>,
+    argv: &[OsString],
+) -> Result<Exec, Failure> {
+    let cwd = std::env::current_dir().map_err(|e| {
+        Failure::new(
+            ExitCode::Failure,
+            format!("the working directory is gone: {}", chain(&e)),
+        )
+    })?;
+    let exec = Exec {
+        argv: argv
+            .iter()
+            .map(|arg| Bytes::from(arg.as_os_str()))
+            .collect(),
+        cwd: Bytes::from(cwd.as_os_str()),
+        umask: umask(),
+        env: env
+            .iter()
+            .map(|(n, v)| (Bytes::from(n.as_os_str()), Bytes::from(v.as_os_str())))
+            .collect(),
+        stdin: None,
+        network: crate::model::Network::Host,
+    };
+    exec.check().map_err(|e| Failure::of(ExitCode::Usage, &e))?;
+    Ok(exec)
+}
+
+/// The caller's umask; it can only be read by setting it.
+fn umask() -> u32 {
+    use nix::sys::stat::{Mode, umask};
+    let mask = umask(Mode::from_bits_truncate(0o77));
+    umask(mask);
+    mask.bits()
+}
+
+fn store_input(host: &ThisHost, path: &Path) -> Result<isconf_sandbox::change::Digest, Failure> {
+    let mut file = File::open(path).map_err(|e| {
+        let code = match e.kind() {
+            std::io::ErrorKind::NotFound => ExitCode::NotFound,
+            _ => ExitCode::Failure,
+        };
+        Failure::new(code, format!("{}: {}", path.display(), chain(&e)))
+    })?;
+    Ok(host.store.put_file(&mut file)?.0)
+}

@@ -1,0 +1,85 @@
+//! `undo`, and `unlock --discard`: takes back what was committed here. Upholds: to the bit, or not
+//! at all.
+
+use crate::cli::invocation::{Presentation, RunMode};
+use crate::cli::{Failure, Session};
+use crate::lock::BranchLock;
+use crate::model::report::{Description, Fate, Place, Report};
+use crate::replay::{self, LastChange, ThisHost, blank, discard as discard_drafts};
+use crate::ui::exit::ExitCode;
+
+/// Takes back the last change that is in effect on this host.
+pub fn undo(session: &mut Session, run: RunMode, show: Presentation) -> Result<ExitCode, Failure> {
+    let (host, mut history) = session.this_host("undo")?;
+    let last = replay::last_change(&host, &history)?;
+    let mut report = report(&host, &last)?;
+    if run == RunMode::Commit {
+        replay::take_back(&host, &mut history, &last)?;
+        report.fate = Fate::Committed;
+    }
+    session.show_report(&report, &host.settings, show, None)?;
+    let what = name(&last);
+    match run {
+        RunMode::Preview => session.out.info(&format!("would take back {what}")),
+        RunMode::Commit => session.out.info(&format!("took back {what}")),
+    }
+    if last.entry.is_some() && run == RunMode::Commit {
+        session
+            .out
+            .hint("the entry is pending again; `isconf up` would apply it.");
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn name(last: &LastChange) -> String {
+    match (last.entry, last.draft()) {
+        (Some(at), _) => format!("entry {}", at.seq),
+        (None, Some(_)) => "the last change that is not checked in".to_owned(),
+        (None, None) => "a change outside of the journal".to_owned(),
+    }
+}
+
+/// What taking it back changes, in the same form as any other change.
+fn report(host: &ThisHost, last: &LastChange) -> Result<Report, Failure> {
+    let (place, description) = match last.entry {
+        Some(at) => {
+            let entry = host.journal()?.entry(at.seq)?;
+            (Place::Journal(at), Description::from(&entry.draft.kind))
+        }
+        None => (
+            Place::Try {
+                name: Some("undo".to_owned()),
+            },
+            Description::Snap { paths: Vec::new() },
+        ),
+    };
+    let mut report = blank(place, description);
+    report.author = Some(host.author.clone());
+    report.changes = replay::inverse(host, last)?;
+    report.fate = Fate::Previewed;
+    Ok(report)
+}
+
+/// Takes back everything that was done under the lock, and releases it.
+pub fn discard(session: &mut Session) -> Result<ExitCode, Failure> {
+    let (host, mut history) = session.this_host("unlock")?;
+    let lock =
+        BranchLock::load(&host.branch_lock()).map_err(|e| Failure::of_lock(e, &host.branch))?;
+    if lock.held.is_some() {
+        lock.check(&host.author)
+            .map_err(|e| Failure::of_lock(e, &host.branch))?;
+    }
+    let discarded = discard_drafts(&host, &mut history)?;
+    session.out.info(&format!(
+        "took back {discarded} changes that were not checked in"
+    ));
+    if let Some(held) = BranchLock::break_open(&host.lock, &host.branch_lock())
+        .map_err(|e| Failure::of_lock(e, &host.branch))?
+    {
+        let branch = &host.branch;
+        session
+            .out
+            .info(&format!("removing lock on {branch} set by {}", held.author));
+    }
+    Ok(ExitCode::Ok)
+}

@@ -1,0 +1,113 @@
+//! `up`: applies the entries that this host does not have yet, or shows what they would do. Upholds:
+//! stops at the first that does not go through.
+
+use crate::cli::invocation::{Presentation, RebootPolicy, ReportForm, RunMode};
+use crate::cli::worksite::{conflict, streams};
+use crate::cli::{Failure, Session};
+use crate::model::report::{Report, Verdict};
+use crate::model::run::{self, Run, RunOutcome};
+use crate::replay::{Input, ThisHost, UpdateRequest, keep_undo, update};
+use crate::ui::exit::ExitCode;
+use crate::ui::run_json::run_json;
+use crate::ui::summary_text::run_closing_text;
+
+use super::reboot::run_reboot_command;
+
+/// Brings this host up to date, or shows how.
+pub fn up(
+    session: &mut Session,
+    mode: RunMode,
+    reboot: RebootPolicy,
+    show: Presentation,
+) -> Result<ExitCode, Failure> {
+    let (host, mut history) = session.this_host("up")?;
+    if reboot == RebootPolicy::Reboot {
+        session.out.info("may reboot...");
+    }
+    session.out.info("checking for updates");
+    let request = UpdateRequest {
+        mode: match mode {
+            RunMode::Preview => run::RunMode::Preview,
+            RunMode::Commit => run::RunMode::Commit,
+        },
+        may_reboot: reboot == RebootPolicy::Reboot,
+        output: streams(Input::Nothing, show).output,
+        keeps_contents: session.wants_diffs(show),
+    };
+    let mut shown = Ok(());
+    let run = update(&host, &mut history, request, &mut |report, contents| {
+        let contents = request.keeps_contents.then_some(contents as _);
+        if shown.is_ok() {
+            shown = session.show_report(report, &host.settings, show, contents);
+        }
+    })?;
+    shown?;
+    keep_undo(&host)?;
+    close(session, &host, &run, show)
+}
+
+fn close(
+    session: &mut Session,
+    host: &ThisHost,
+    run: &Run,
+    show: Presentation,
+) -> Result<ExitCode, Failure> {
+    match show.form {
+        ReportForm::Json => session.out.result(&run_json(run)?)?,
+        ReportForm::Summary | ReportForm::Paths | ReportForm::AllPaths
+            if !run.reports.is_empty() =>
+        {
+            session
+                .out
+                .result(&run_closing_text(run, session.out.style()))?;
+        }
+        ReportForm::Summary | ReportForm::Paths | ReportForm::AllPaths => {}
+    }
+    match run.outcome {
+        RunOutcome::NothingPending => session.out.info("no new updates"),
+        RunOutcome::Complete => session.out.info("update done"),
+        RunOutcome::Rebooting => return run_reboot_command(session, &host.settings),
+        RunOutcome::RebootNeeded => {
+            return Err(Failure::new(
+                ExitCode::Failure,
+                "reboot needed: rerun update with -r flag",
+            ));
+        }
+        RunOutcome::Interrupted(signal) => {
+            return Err(Failure::new(
+                ExitCode::Interrupted(signal),
+                "interrupted; the machine is as before the entry that was running",
+            ));
+        }
+        RunOutcome::Stopped => return Err(stopped(run)),
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// What to say about the entry at which replay stopped.
+fn stopped(run: &Run) -> Failure {
+    let Some(last) = run.reports.last() else {
+        return Failure::new(ExitCode::Internal, "replay stopped without a report");
+    };
+    let name = crate::ui::report_text::place_words(&last.place);
+    let what = crate::ui::report_text::description_words(&last.description);
+    if last.verdict == Verdict::Conflict {
+        return conflict(last);
+    }
+    let message = format!(
+        "{name} did not go through, and none behind it was run: {what}{}",
+        reason(last)
+    );
+    Failure::new(ExitCode::Failure, message)
+        .hint("the machine is as before that entry; mend what it needs and run `isconf up` again: it goes on there.")
+}
+
+fn reason(report: &Report) -> String {
+    match &report.verdict {
+        Verdict::Refused(refusals) => {
+            let reasons: Vec<_> = refusals.iter().map(|r| r.reason.as_str()).collect();
+            format!(": {}", reasons.join("; "))
+        }
+        _ => String::new(),
+    }
+}

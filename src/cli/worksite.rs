@@ -1,0 +1,143 @@
+//! What the verbs that run entries have in common: this host opened for work, and reports shown.
+//! Not for what any of them does. Upholds: whatever an interrupted isconf left behind is put right
+//! before anything new begins, and the user is told.
+
+use isconf_sandbox::change::RelPath;
+
+use super::failure::Failure;
+use super::invocation::{Diffs, Presentation, ReportForm};
+use super::session::{Member, Session};
+use crate::config::Settings;
+use crate::history::History;
+use crate::model::contents::ContentSource;
+use crate::model::report::{Ending, Report, Verdict};
+use crate::replay::{Input, Output, Streams, ThisHost, recover};
+use crate::ui::Detail;
+use crate::ui::exit::ExitCode;
+use crate::ui::report_json::report_json;
+use crate::ui::report_text::{View, report_text};
+
+impl Session {
+    /// Opens this host for `verb`: says on which branch it works, takes the host lock, and puts
+    /// right what an interrupted isconf left behind.
+    pub fn this_host(&mut self, verb: &str) -> Result<(ThisHost, History), Failure> {
+        let member = self.on_branch()?;
+        self.open(member, verb)
+    }
+
+    /// The same for a verb that said already on which branch it works.
+    pub fn open(&mut self, member: Member, verb: &str) -> Result<(ThisHost, History), Failure> {
+        let lock = self.host_lock(member.home(), verb)?;
+        let host = ThisHost::new(member.settings, member.domain, lock, self.clock)?;
+        let (repaired, history) = recover(&host)?;
+        for repair in repaired {
+            self.out.info(&repair.sentence());
+        }
+        Ok((host, history))
+    }
+
+    /// Shows one report in the form that was asked for.
+    pub fn show_report(
+        &mut self,
+        report: &Report,
+        settings: &Settings,
+        show: Presentation,
+        contents: Option<&dyn ContentSource>,
+    ) -> Result<(), Failure> {
+        let is_secret = secrets(settings);
+        let mut view = View::new(self.out.style(), Detail::Normal, &is_secret);
+        let text = match show.form {
+            ReportForm::Json => report_json(report, &view, contents)?,
+            ReportForm::Summary => {
+                view.detail = Detail::Summary;
+                report_text(report, &view, None)
+            }
+            ReportForm::Paths => report_text(report, &view, contents),
+            ReportForm::AllPaths => {
+                view.detail = Detail::Full;
+                view.path_limit = usize::MAX;
+                report_text(report, &view, contents)
+            }
+        };
+        Ok(self.out.result(&text)?)
+    }
+
+    /// Whether a report is shown with the lines that changed.
+    pub fn wants_diffs(&self, show: Presentation) -> bool {
+        match show.diffs {
+            Diffs::Always => true,
+            Diffs::Never => false,
+            Diffs::Auto => self.out.is_terminal() && show.form != ReportForm::Json,
+        }
+    }
+}
+
+/// Which paths have content that is never shown.
+pub fn secrets(settings: &Settings) -> impl Fn(&RelPath) -> bool + use<'_> {
+    let globs = &settings.secret.value;
+    move |path| {
+        let absolute = [b"/", path.as_bytes()].concat();
+        globs.iter().any(|glob| glob.matches(&absolute))
+    }
+}
+
+/// Where a command's streams lead, so that results for programs are not mixed with its output.
+pub fn streams(input: Input, show: Presentation) -> Streams {
+    let output = match show.form {
+        ReportForm::Json | ReportForm::Summary => Output::Aside,
+        ReportForm::Paths | ReportForm::AllPaths => Output::Callers,
+    };
+    Streams { input, output }
+}
+
+/// How `exec` and `try` end, and what they say about it: the command's own status is passed
+/// through.
+pub fn ending(report: &Report, not_started: Option<String>) -> Result<ExitCode, Failure> {
+    match (&report.verdict, report.ending) {
+        (Verdict::Approved, _) => Ok(ExitCode::Ok),
+        (Verdict::Interrupted(signal), _) => Err(Failure::new(
+            ExitCode::Interrupted(*signal),
+            "interrupted; nothing was changed",
+        )),
+        (_, Ending::CouldNotStart(errno)) => Err(Failure::new(
+            ExitCode::of_start_failure(errno),
+            not_started.unwrap_or_else(|| "the command could not be started".to_owned()),
+        )),
+        (Verdict::CommandFailed, Ending::Exited(exit)) => Err(Failure::new(
+            ExitCode::Child(exit),
+            "the command failed; nothing was changed, and this is its exit status",
+        )),
+        (Verdict::Conflict, _) => Err(conflict(report)),
+        (Verdict::Refused(refusals), _) => {
+            let reasons: Vec<_> = refusals
+                .iter()
+                .map(|refusal| refusal.reason.clone())
+                .collect();
+            let message = format!("nothing was changed: {}", reasons.join("; "));
+            Err(Failure::new(ExitCode::Failure, message))
+        }
+        (Verdict::CommandFailed | Verdict::RebootNotAllowed, _) => {
+            Err(Failure::new(ExitCode::Failure, "nothing was changed"))
+        }
+    }
+}
+
+/// The live system changed meanwhile.
+pub fn conflict(report: &Report) -> Failure {
+    let listed = report
+        .conflicts
+        .iter()
+        .map(|conflict| conflict.path.to_string());
+    let found = report
+        .findings
+        .iter()
+        .map(|finding| finding.path.to_string());
+    let mut paths: Vec<String> = listed.chain(found).take(10).collect();
+    paths.dedup();
+    let message = format!(
+        "nothing was changed, because these paths changed on the live system meanwhile: {}",
+        paths.join(", ")
+    );
+    Failure::new(ExitCode::Conflict, message)
+        .hint("look at what changed them, then run the same command again.")
+}
