@@ -139,7 +139,6 @@ fn the_pipeline_runs_the_test_command_of_the_readme() {
 }
 
 #[test]
-#[ignore = "the verbs come with the command line"]
 fn every_verb_of_the_readme_exists() {
     let output = Command::new(PROGRAM).arg("--help").output().unwrap();
     let usage = [output.stdout, output.stderr].concat();

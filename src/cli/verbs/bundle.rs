@@ -6,8 +6,6 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use isconf_sandbox::change::{Content, Digest, Kind, decode_nodes};
-
 use crate::bundle::{Exported, Imported, Source, Target, export, import};
 use crate::cli::invocation::Trust;
 use crate::cli::{Failure, Member, Session};
@@ -32,7 +30,6 @@ pub fn bundle_export(session: &mut Session, file: &Path, since: u64) -> Result<E
         journal: &journal,
         store: &Store::new(member.home().blobs(&member.domain)),
         keys: &keys,
-        manifest_contents: &contents_of_manifest,
     };
     let exported = write_file(file, |out| Ok(export(source, since, out)?))?;
     tell_exported(session, file, &exported);
@@ -110,14 +107,13 @@ pub fn bundle_import(
         other => other.map_err(FileError::of("open", path))?,
     };
     let keys = HmacKeys::load(&member.settings.hmac_keys.value)?;
-    let host = session.host_lock(member.home(), "bundle import")?;
+    let (host, _history) = session.open(member.clone(), "bundle import")?;
     let target = Target {
-        host: &host,
+        host: &host.lock,
         home: member.home(),
         domain: &member.domain,
         keys: &keys,
         allow_unauthenticated: trust == Trust::Anything,
-        manifest_contents: &contents_of_manifest,
     };
     let imported = import(target, path, BufReader::new(file))?;
     tell_imported(session, &member, &imported);
@@ -149,17 +145,4 @@ fn tell_imported(session: &mut Session, member: &Member, imported: &Imported) {
     if imported.new_entries > 0 && header.branch == *member.branch() {
         out.info("`isconf up` applies them");
     }
-}
-
-/// The contents that a manifest names; none when the bytes are not a manifest.
-fn contents_of_manifest(bytes: &[u8]) -> Option<Vec<Digest>> {
-    let nodes = decode_nodes(bytes).ok()?;
-    let contents = nodes.values().filter_map(|node| match node.kind {
-        Kind::File {
-            content: Content::Read(digest),
-            ..
-        } => Some(digest),
-        _ => None,
-    });
-    Some(contents.collect())
 }

@@ -1,10 +1,11 @@
 //! `show`: one entry with all that it did where it was made. Upholds: what is marked secret is not
 //! shown; reads only.
 
-use isconf_sandbox::change::{ChangeSet, RelPath};
+use isconf_sandbox::change::ChangeSet;
 
 use super::log::state_of;
 use crate::cli::invocation::{EntryName, Presentation, ReportForm};
+use crate::cli::worksite::secrets;
 use crate::cli::{Failure, Member, Session};
 use crate::journal::Journal;
 use crate::model::{Draft, EntryRef};
@@ -70,11 +71,7 @@ fn show_changes(
         other => other?,
     };
     let set = ChangeSet::decode(&bytes)?;
-    let globs = &member.settings.secret.value;
-    let is_secret = |path: &RelPath| {
-        let absolute = [b"/", path.as_bytes()].concat();
-        globs.iter().any(|glob| glob.matches(&absolute))
-    };
+    let is_secret = secrets(&member.settings);
     let (detail, path_limit) = match form {
         ReportForm::AllPaths => (Detail::Full, usize::MAX),
         ReportForm::Summary | ReportForm::Paths | ReportForm::Json => {
