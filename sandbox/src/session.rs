@@ -9,6 +9,7 @@
 //!                     ↑──────────────again────────────┘          └──into_approved→ (commit)
 //! ```
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ use crate::child::{
     self, Effect, Exit, Foreground, HeldSignals, Init, InitError, Isolation, Phases, Request, Tally,
 };
 use crate::collect::{CollectError, Collector};
+use crate::commit::{self, CommitError, Landed, TransactionError};
 use crate::layout::{Layout, TxId};
 use crate::mounts::{
     Inventory, InventoryError, Plan, PlanError, PlanSettings, ScratchError, Step, Uncovered,
@@ -431,6 +433,22 @@ impl Exited {
     }
 }
 
+/// The volumes that have changes to commit, and the capture with their new indices.
+fn needed(layout: &Layout, capture: &Capture) -> (Layout, Capture) {
+    let used: BTreeSet<usize> = capture.provenance.iter().map(|p| p.volume).collect();
+    let mut layout = layout.clone();
+    let mut index = 0;
+    layout.volumes.retain(|_| {
+        index += 1;
+        used.contains(&(index - 1))
+    });
+    let mut capture = capture.clone();
+    for provenance in &mut capture.provenance {
+        provenance.volume = used.range(..provenance.volume).count();
+    }
+    (layout, capture)
+}
+
 /// The scratchpad's processes or mounts could not be ended.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -478,6 +496,30 @@ impl Approved {
     /// Where things lie.
     pub fn layout(&self) -> &Layout {
         &self.pad.layout
+    }
+
+    /// Makes the captured change set real. What no change needs is removed; the rest stays as undo
+    /// copies. When nothing was made real, the transaction comes back with the reason, unless it was
+    /// begun and could not be taken back: then recovery goes on with it.
+    pub fn commit(
+        mut self,
+        capture: &Capture,
+        payload: &[u8],
+    ) -> Result<Landed, (CommitError, Option<Ended>)> {
+        let (layout, capture) = needed(&self.pad.layout, capture);
+        match commit::commit(&layout, &capture, payload) {
+            Ok(landed) => {
+                // What stays behind unneeded is dropped with the undo copies.
+                let _unneeded = self.pad.transaction.keep_only(&layout);
+                self.pad.transaction.release();
+                Ok(landed)
+            }
+            Err(error @ CommitError::Transaction(TransactionError::NotTakenBack { .. })) => {
+                self.pad.transaction.release();
+                Err((error, None))
+            }
+            Err(error) => Err((error, Some(self.into_ended()))),
+        }
     }
 
     /// Gives back a transaction that was not committed after all.

@@ -21,7 +21,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::layout::{HOME_SCRATCH_DIR, Layout, TxId, VOLUME_SCRATCH_DIR};
-use crate::mounts::{RemoveError, remove_scratch};
+use crate::mounts::{RemoveError, remove_scratch, remove_volumes};
 
 /// The first line of `volumes`; another one is refused.
 const VOLUMES_HEAD: &[u8] = b"isconf volumes 1\n";
@@ -34,7 +34,7 @@ const VOLUMES: &str = "volumes";
 const KEEP: &str = "keep";
 
 /// Markers that take a transaction out of sweep's hands.
-const MARKERS: [&str; 5] = [KEEP, "intent", "done", "undo-intent", "undone"];
+const MARKERS: [&str; 6] = [KEEP, "intent", "done", "undo-intent", "undone", "dropped"];
 
 /// The transaction's directory could not be made or written.
 #[derive(Debug, thiserror::Error)]
@@ -164,6 +164,14 @@ impl Transaction {
             })?;
         }
         Ok(())
+    }
+
+    /// Removes the scratch directories of volumes that are not in `layout`.
+    pub(crate) fn keep_only(&mut self, layout: &Layout) -> Result<(), RemoveError> {
+        let is_needed = |scratch: &PathBuf| layout.volumes.iter().any(|v| v.scratch == *scratch);
+        let (needed, unneeded) = self.scratches.drain(..).partition(is_needed);
+        self.scratches = needed;
+        remove_volumes(&self.directory, &unneeded)
     }
 
     /// Removes everything.

@@ -2,8 +2,8 @@
 //! before its intent is durable, nothing is forgotten before its receipt is.
 
 use isconf_sandbox::capture::Capture;
-use isconf_sandbox::commit::{self, CommitError, TransactionError};
-use isconf_sandbox::session::{DiscardError, EndError, Ended, Exited};
+use isconf_sandbox::commit::CommitError;
+use isconf_sandbox::session::{DiscardError, EndError, Exited};
 use std::time::Instant;
 
 use super::payload::Payload;
@@ -40,34 +40,16 @@ pub fn make_real(
 ) -> Result<(), MakeRealError> {
     let begun = Instant::now();
     let ended = exited.end()?;
-    commit_ended(host, history, ended, capture, payload, report)?;
-    report.phases.commit = begun.elapsed();
-    Ok(())
-}
-
-/// The same for a scratchpad that is ended already.
-pub fn commit_ended(
-    host: &ThisHost,
-    history: &mut History,
-    ended: Ended,
-    capture: &Capture,
-    payload: &Payload,
-    report: &mut Report,
-) -> Result<(), MakeRealError> {
-    let approved = ended.into_approved();
-    match commit::commit(approved.layout(), capture, &payload.to_bytes()) {
+    match ended.into_approved().commit(capture, &payload.to_bytes()) {
         Ok(landed) => {
-            approved.release();
             settle(host, history, landed)?;
             report.fate = Fate::Committed;
+            report.phases.commit = begun.elapsed();
             Ok(())
         }
-        Err(error @ CommitError::Transaction(TransactionError::NotTakenBack { .. })) => {
-            approved.release();
-            Err(MakeRealError::Interrupted(error))
-        }
-        Err(error) => {
-            approved.into_ended().discard()?;
+        Err((error, None)) => Err(MakeRealError::Interrupted(error)),
+        Err((error, Some(ended))) => {
+            ended.discard()?;
             refuse(report, error);
             Ok(())
         }

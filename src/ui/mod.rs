@@ -25,6 +25,7 @@ pub mod drift_json;
 pub mod log_text;
 pub mod history_text;
 pub mod status_text;
+pub mod probe_text;
 pub mod settings_text;
 pub mod progress;
 pub mod output;

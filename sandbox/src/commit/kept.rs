@@ -119,6 +119,13 @@ pub(super) fn finish_forgetting(
             .unwrap_or(&site.scratch);
         if own != directory {
             remove(own)?;
+            if let Some(hidden) = own.parent() {
+                let failed = |e: std::io::Error| RecordError::Io {
+                    path: hidden.to_path_buf(),
+                    errno: Errno::from_raw(e.raw_os_error().unwrap_or(0)),
+                };
+                crate::mounts::remove_hidden_if_empty(hidden).map_err(failed)?;
+            }
         }
         crash_point("commit.forget.volume_removed");
     }

@@ -24,4 +24,6 @@ pub use scratch::{RemoveError, ScratchError};
 pub use step::Step;
 
 pub(crate) use apply::{apply, overlay_probe};
-pub(crate) use scratch::{make_scratch, remove_scratch, remove_tree};
+pub(crate) use scratch::{
+    make_scratch, remove_hidden_if_empty, remove_scratch, remove_tree, remove_volumes,
+};

@@ -213,6 +213,15 @@ fn c_path(path: &Path) -> CString {
 /// Removes everything the transaction has on any volume, its own directory last. What is not there
 /// is no error.
 pub(crate) fn remove_scratch(directory: &Path, scratches: &[PathBuf]) -> Result<(), RemoveError> {
+    remove_volumes(directory, scratches)?;
+    remove_tree(directory)
+}
+
+/// Removes these scratch directories, and the hidden directories that hold nothing more.
+pub(crate) fn remove_volumes(directory: &Path, scratches: &[PathBuf]) -> Result<(), RemoveError> {
+    for scratch in scratches.iter().filter(|s| s.starts_with(directory)) {
+        remove_tree(scratch)?;
+    }
     for scratch in scratches.iter().filter(|s| !s.starts_with(directory)) {
         remove_tree(scratch)?;
         let fail = |path: &Path, source| RemoveError {
@@ -222,9 +231,14 @@ pub(crate) fn remove_scratch(directory: &Path, scratches: &[PathBuf]) -> Result<
         let Some(tx) = scratch.parent() else { continue };
         remove_if_empty(tx).map_err(|e| fail(tx, e))?;
         let Some(hidden) = tx.parent() else { continue };
-        keeping_parent_time(hidden, || remove_if_empty(hidden)).map_err(|e| fail(hidden, e))?;
+        remove_hidden_if_empty(hidden).map_err(|e| fail(hidden, e))?;
     }
-    remove_tree(directory)
+    Ok(())
+}
+
+/// Removes `<mount>/.isconf` if it is empty; the mount's root keeps its time of modification.
+pub(crate) fn remove_hidden_if_empty(hidden: &Path) -> io::Result<()> {
+    keeping_parent_time(hidden, || remove_if_empty(hidden))
 }
 
 /// Removes an empty directory; leaves one that is not, since another transaction uses it.

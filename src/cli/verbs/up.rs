@@ -65,7 +65,10 @@ fn close(
     }
     match run.outcome {
         RunOutcome::NothingPending => session.out.info("no new updates"),
-        RunOutcome::Complete => session.out.info("update done"),
+        RunOutcome::Complete => session.out.info(match run.mode {
+            run::RunMode::Commit => "update done",
+            run::RunMode::Preview => "nothing was changed: this was a preview",
+        }),
         RunOutcome::Rebooting => return run_reboot_command(session, &host.settings),
         RunOutcome::RebootNeeded => {
             return Err(Failure::new(
