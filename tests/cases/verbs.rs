@@ -305,6 +305,9 @@ fn host_that_is_behind_shows_it_and_cannot_lock() {
         .code(0)
         .prints("mkdir one")
         .prints("+ /srv/made");
+    site.isconf(["show", "1", "--json"])
+        .code(0)
+        .prints("\"changes\":[{\"path\":");
     site.isconf(["show", &id[..8]]).code(0).prints(&id);
     site.isconf(["show", "3"]).code(1).says("it has 2");
     site.isconf(["show", "00000000"]).code(1).says("isconf log");

@@ -3,8 +3,9 @@
 use isconf_sandbox::change::Digest;
 use isconf_sandbox::layout::TxId;
 
+use super::super::diff::NoSecrets;
 use super::super::history_text::{history_json, history_text};
-use super::super::sample::{entry, path};
+use super::super::sample::{changes, entry, path};
 use super::super::schema::assert_valid;
 use super::super::status_text::{LockView, StatusView, status_json, status_text};
 use super::*;
@@ -113,6 +114,22 @@ fn log_json_is_valid_against_the_schema() {
             assert_valid("log.schema.json", &line);
         }
     }
+}
+
+#[test]
+fn show_json_has_the_changes_and_is_valid_against_the_schema() {
+    let (at, state) = (Some(entry()), LogState::Applied);
+    let exec = exec();
+    let log = LogLine {
+        at,
+        draft: &exec,
+        state,
+    };
+    let line = show_json(&log, &changes(), &NoSecrets).unwrap();
+    assert_valid("log.schema.json", &line);
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let listed = value["changes"].as_array().unwrap();
+    assert_eq!(listed.len(), changes().len());
 }
 
 fn receipt(deed: Deed) -> Receipt {
