@@ -265,9 +265,7 @@ fn lock_demands_a_message_and_unlock_names_whom_to_notify() {
         .code(0)
         .says("h1 is on generic branch")
         .says("generic locked");
-    site.isconf(["status"])
-        .prints("root@h1 since ")
-        .prints("x a b");
+    site.isconf(["status"]).prints("root@h1: x a b (since ");
     site.isconf(["lock", "again"]).code(0);
     site.user = "bob";
     site.isconf(["lock", "mine"])

@@ -212,7 +212,7 @@ fn status_is_a_page() {
         \x20 replayed  no entry\n\
         \x20 pending   12 entries\n\
         \x20 wip       nothing\n\
-        \x20 lock      root@beta since 2026-11-20 17:44:31 UTC: installing\n\
+        \x20 lock      root@beta: installing (since 2026-11-20 17:44:31 UTC)\n\
         \x20 daemon    running, process 42\n\
         \x20 kept      mine\n\
         \x20 recovery  a commit was interrupted\n"
