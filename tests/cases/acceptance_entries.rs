@@ -4,7 +4,9 @@ use crate::support::machine::Machine;
 
 #[test]
 fn case_27_target_gets_the_content_at_snap_time() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
     origin.write("/etc/motd", "first\n");
     origin.write("/etc/gone", "first\n");
@@ -21,7 +23,9 @@ fn case_27_target_gets_the_content_at_snap_time() {
 
 #[test]
 fn case_28_snap_keeps_mode_owner_setuid_and_time() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
     origin.sh("printf '#!/bin/sh\n' >/srv/tool; chown 12:34 /srv/tool; chmod 6755 /srv/tool; touch -d '2001-02-03 04:05:06.789012345' /srv/tool; setfattr -n user.why -v because /srv/tool").code(0);
     origin.isconf(["snap", "/srv/tool"]).code(0);
@@ -35,30 +39,45 @@ fn case_28_snap_keeps_mode_owner_setuid_and_time() {
 
 #[test]
 fn case_29_missing_parents_are_made_as_on_the_origin() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
     origin.sh("mkdir -p /srv/a/b; chmod 2751 /srv/a; chown 5:6 /srv/a; chmod 1777 /srv/a/b; echo x >/srv/a/b/f").code(0);
     origin.isconf(["snap", "/srv/a/b/f"]).code(0);
     origin.isconf(["ci"]).code(0);
     origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
-    target.sh("stat -c '%a %u %g' /srv/a /srv/a/b").code(0).prints("2751 5 6\n1777 0 0\n");
+    target
+        .sh("stat -c '%a %u %g' /srv/a /srv/a/b")
+        .code(0)
+        .prints("2751 5 6\n1777 0 0\n");
 }
 
 /// The original took one regular file only; directories and several paths are entries of ours.
 #[test]
 fn case_30_bad_snap_arguments_win_over_the_lock() {
-    let Some(host) = Machine::ready("case30") else { return };
-    host.isconf(["snap"]).code(22).says("missing snapshot pathname");
-    host.isconf(["snap", "/missing"]).code(2).says("/missing: No such file or directory");
+    let Some(host) = Machine::ready("case30") else {
+        return;
+    };
+    host.isconf(["snap"])
+        .code(22)
+        .says("missing snapshot pathname");
+    host.isconf(["snap", "/missing"])
+        .code(2)
+        .says("/missing: No such file or directory");
     host.sh("mkfifo /srv/pipe").code(0);
-    host.isconf(["snap", "/srv/pipe"]).code(22).says("/srv/pipe");
+    host.isconf(["snap", "/srv/pipe"])
+        .code(22)
+        .says("/srv/pipe");
     host.isconf(["snap", "/etc/passwd"]).code(221);
 }
 
 #[test]
 fn case_31_relative_path_is_that_of_the_caller() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
     origin.sh("mkdir -p /srv/here && cd /srv/here && echo hi >file && isconf snap file && isconf snap ../here/./file").code(0);
     origin.isconf(["ci"]).code(0);
@@ -69,32 +88,46 @@ fn case_31_relative_path_is_that_of_the_caller() {
 
 #[test]
 fn case_32_large_file_arrives_whole() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
-    origin.sh("head -c 50000000 /dev/urandom >/srv/large").code(0);
+    origin
+        .sh("head -c 50000000 /dev/urandom >/srv/large")
+        .code(0);
     origin.isconf(["snap", "/srv/large"]).code(0);
     origin.isconf(["ci"]).code(0);
     origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
-    assert_eq!(target.sh("sha256sum /srv/large").out(), origin.sh("sha256sum /srv/large").out());
+    assert_eq!(
+        target.sh("sha256sum /srv/large").out(),
+        origin.sh("sha256sum /srv/large").out()
+    );
 }
 
 #[test]
 fn case_33_running_process_keeps_the_old_file() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
     origin.write("/srv/file", "new\n");
     origin.isconf(["snap", "/srv/file"]).code(0);
     origin.isconf(["ci"]).code(0);
     origin.bundle_to(&target);
     target.write("/srv/file", "old\n");
-    target.sh("exec 5</srv/file; isconf -q up --summary || exit 9; cat <&5").code(0).prints("old");
+    target
+        .sh("exec 5</srv/file; isconf -q up --summary || exit 9; cat <&5")
+        .code(0)
+        .prints("old");
     assert_eq!(target.read("/srv/file"), "new\n");
 }
 
 #[test]
 fn case_34_damaged_content_is_never_installed() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
     origin.write("/etc/motd", "the very content that will be damaged\n");
     origin.isconf(["snap", "/etc/motd"]).code(0);
@@ -108,7 +141,9 @@ fn case_34_damaged_content_is_never_installed() {
 
 #[test]
 fn case_35_exec_runs_now_in_the_callers_directory() {
-    let Some(host) = Machine::locked("case35") else { return };
+    let Some(host) = Machine::locked("case35") else {
+        return;
+    };
     let done = host
         .sh("mkdir -p /srv/w && cd /srv/w && isconf exec sh -c 'pwd; echo err >&2; echo x >made'")
         .code(0)
@@ -120,7 +155,9 @@ fn case_35_exec_runs_now_in_the_callers_directory() {
 
 #[test]
 fn case_36_arguments_arrive_unchanged_everywhere() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     let script = "#!/bin/sh\nprintf '<%s>' \"$@\" >/srv/out\n";
     for host in [&origin, &target] {
         host.write("/srv/f", script);
@@ -128,7 +165,17 @@ fn case_36_arguments_arrive_unchanged_everywhere() {
     }
     origin.isconf(["lock", "x"]).code(0);
     origin
-        .isconf(["exec", "/srv/f", "hey there world!", "", "two\nlines", " 'q\" ", "", "%41", ""])
+        .isconf([
+            "exec",
+            "/srv/f",
+            "hey there world!",
+            "",
+            "two\nlines",
+            " 'q\" ",
+            "",
+            "%41",
+            "",
+        ])
         .code(0);
     origin.isconf(["ci"]).code(0);
     origin.bundle_to(&target);
@@ -140,32 +187,54 @@ fn case_36_arguments_arrive_unchanged_everywhere() {
 
 #[test]
 fn case_37_failing_command_leaves_nothing() {
-    let Some(host) = Machine::locked("case37") else { return };
+    let Some(host) = Machine::locked("case37") else {
+        return;
+    };
     let before = host.manifest_of_others();
-    host.isconf(["exec", "sh", "-c", "echo x >/srv/half; rm /etc/passwd; exit 7"]).code(7);
-    host.isconf(["exec", "sh", "-c", "touch /srv/half; kill -9 $$"]).code(137);
-    host.isconf(["exec", "no-such-command"]).code(127).says("no-such-command");
+    host.isconf([
+        "exec",
+        "sh",
+        "-c",
+        "echo x >/srv/half; rm /etc/passwd; exit 7",
+    ])
+    .code(7);
+    host.isconf(["exec", "sh", "-c", "touch /srv/half; kill -9 $$"])
+        .code(137);
+    host.isconf(["exec", "no-such-command"])
+        .code(127)
+        .says("no-such-command");
     assert_eq!(host.manifest_of_others(), before);
     host.isconf(["ci"]).code(0).says("no outstanding updates");
 }
 
 #[test]
 fn case_38_no_shell_is_applied() {
-    let Some(host) = Machine::locked("case38") else { return };
-    host.isconf(["exec", "echo", "$HOME", "*", ";", "|", ">x"]).code(0).prints("$HOME * ; | >x");
+    let Some(host) = Machine::locked("case38") else {
+        return;
+    };
+    host.isconf(["exec", "echo", "$HOME", "*", ";", "|", ">x"])
+        .code(0)
+        .prints("$HOME * ; | >x");
 }
 
 #[test]
 fn case_39_megabytes_of_output_arrive() {
-    let Some(host) = Machine::locked("case39") else { return };
-    let out = host.isconf(["-q", "exec", "seq", "1", "700000"]).code(0).out();
+    let Some(host) = Machine::locked("case39") else {
+        return;
+    };
+    let out = host
+        .isconf(["-q", "exec", "seq", "1", "700000"])
+        .code(0)
+        .out();
     assert!(out.len() > 4_000_000, "{} bytes arrived", out.len());
     assert!(out.contains("\n700000\n"));
 }
 
 #[test]
 fn case_40_uncommitted_work_stays_at_home() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
     origin.isconf(["exec", "touch", "/srv/made"]).code(0);
     origin.bundle_to(&target);
@@ -175,7 +244,9 @@ fn case_40_uncommitted_work_stays_at_home() {
 
 #[test]
 fn case_41_ci_appends_in_order_with_the_message_and_unlocks() {
-    let Some(host) = Machine::ready("case41") else { return };
+    let Some(host) = Machine::ready("case41") else {
+        return;
+    };
     host.isconf(["lock", "the reason"]).code(0);
     host.isconf(["exec", "touch", "/srv/one"]).code(0);
     host.isconf(["exec", "touch", "/srv/two"]).code(0);
@@ -190,7 +261,9 @@ fn case_41_ci_appends_in_order_with_the_message_and_unlocks() {
 
 #[test]
 fn case_42_entries_run_in_order_once() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
     for word in ["one", "two", "three"] {
         let script = format!("echo {word} >>/srv/words");
@@ -206,26 +279,40 @@ fn case_42_entries_run_in_order_once() {
 
 #[test]
 fn case_43_nothing_new_runs_nothing() {
-    let Some(host) = Machine::ready("case43") else { return };
+    let Some(host) = Machine::ready("case43") else {
+        return;
+    };
     host.isconf(["up"]).code(0).says("no new updates");
 }
 
 #[test]
 fn case_44_outstanding_wip_refuses_up_fork_and_migrate() {
-    let Some(host) = Machine::locked("case44") else { return };
+    let Some(host) = Machine::locked("case44") else {
+        return;
+    };
     host.isconf(["exec", "touch", "/srv/made"]).code(0);
-    host.isconf(["up"]).code(1).says("local changes not checked in");
-    host.isconf(["fork", "other"]).code(1).says("local changes not checked in");
-    host.isconf(["migrate", "other"]).code(1).says("local changes not checked in");
+    host.isconf(["up"])
+        .code(1)
+        .says("local changes not checked in");
+    host.isconf(["fork", "other"])
+        .code(1)
+        .says("local changes not checked in");
+    host.isconf(["migrate", "other"])
+        .code(1)
+        .says("local changes not checked in");
 }
 
 #[test]
 fn case_45_up_stops_at_a_failing_entry_and_resumes_there() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
     origin.isconf(["exec", "touch", "/srv/one"]).code(0);
     origin.sh("touch /srv/needed").code(0);
-    origin.isconf(["exec", "sh", "-c", "echo half >/srv/half; cat /srv/needed"]).code(0);
+    origin
+        .isconf(["exec", "sh", "-c", "echo half >/srv/half; cat /srv/needed"])
+        .code(0);
     origin.isconf(["exec", "touch", "/srv/three"]).code(0);
     origin.isconf(["ci"]).code(0);
     origin.bundle_to(&target);
@@ -240,7 +327,9 @@ fn case_45_up_stops_at_a_failing_entry_and_resumes_there() {
 
 #[test]
 fn case_46_ci_after_the_journal_moved_on_keeps_the_wip() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
     origin.isconf(["exec", "touch", "/srv/theirs"]).code(0);
     origin.isconf(["ci"]).code(0);
@@ -258,19 +347,29 @@ fn case_46_ci_after_the_journal_moved_on_keeps_the_wip() {
 
 #[test]
 fn case_48_wiped_host_replays_all_and_an_image_only_the_rest() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
-    origin.isconf(["exec", "sh", "-c", "echo one >>/srv/words"]).code(0);
+    origin
+        .isconf(["exec", "sh", "-c", "echo one >>/srv/words"])
+        .code(0);
     origin.isconf(["ci"]).code(0);
     origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
-    target.sh("cp -a /var/is/conf/history /root/history; cp -a /srv/words /root/words").code(0);
+    target
+        .sh("cp -a /var/is/conf/history /root/history; cp -a /srv/words /root/words")
+        .code(0);
     origin.isconf(["lock", "x"]).code(0);
-    origin.isconf(["exec", "sh", "-c", "echo two >>/srv/words"]).code(0);
+    origin
+        .isconf(["exec", "sh", "-c", "echo two >>/srv/words"])
+        .code(0);
     origin.isconf(["ci"]).code(0);
     origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
-    target.sh("cp -a /root/history /var/is/conf/history; cp -a /root/words /srv/words").code(0);
+    target
+        .sh("cp -a /root/history /var/is/conf/history; cp -a /root/words /srv/words")
+        .code(0);
     target.isconf(["up"]).code(0);
     assert_eq!(target.read("/srv/words"), "one\ntwo\n");
     target.sh("rm -rf /var/is /srv/words").code(0);
@@ -282,7 +381,9 @@ fn case_48_wiped_host_replays_all_and_an_image_only_the_rest() {
 
 #[test]
 fn case_49_host_that_was_away_catches_up() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     for word in ["one", "two"] {
         origin.isconf(["lock", "x"]).code(0);
         let script = format!("echo {word} >>/srv/words");

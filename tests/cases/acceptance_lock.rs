@@ -4,9 +4,13 @@ use crate::support::machine::Machine;
 
 #[test]
 fn case_17_unlocked_branch_refuses_changes() {
-    let Some(host) = Machine::ready("case17") else { return };
+    let Some(host) = Machine::ready("case17") else {
+        return;
+    };
     host.write("/etc/motd", "hello\n");
-    host.isconf(["snap", "/etc/motd"]).code(221).says("not locked");
+    host.isconf(["snap", "/etc/motd"])
+        .code(221)
+        .says("not locked");
     host.isconf(["exec", "touch", "/ran"]).code(221);
     host.isconf(["reboot"]).code(221);
     host.isconf(["ci"]).code(221);
@@ -15,14 +19,18 @@ fn case_17_unlocked_branch_refuses_changes() {
 
 #[test]
 fn case_18_lock_without_message_is_refused() {
-    let Some(host) = Machine::ready("case18") else { return };
+    let Some(host) = Machine::ready("case18") else {
+        return;
+    };
     host.isconf(["lock"]).code(222).says("message");
     host.isconf(["exec", "true"]).code(221);
 }
 
 #[test]
 fn case_19_lock_text_is_joined() {
-    let Some(host) = Machine::ready("case19") else { return };
+    let Some(host) = Machine::ready("case19") else {
+        return;
+    };
     host.isconf(["lock", "a", "b", "c"]).code(0);
     host.isconf(["status"]).prints("root@case19: a b c");
     host.isconf(["-m", "x", "lock", "y"]).code(0);
@@ -31,20 +39,28 @@ fn case_19_lock_text_is_joined() {
 
 #[test]
 fn case_20_lock_of_another_refuses_and_names_the_holder() {
-    let Some(mut host) = Machine::ready("case20") else { return };
+    let Some(mut host) = Machine::ready("case20") else {
+        return;
+    };
     host.setenv("LOGNAME", "alice");
     host.isconf(["lock", "mine"]).code(0);
     host.setenv("LOGNAME", "bob");
     host.write("/etc/motd", "hello\n");
     for verb in [["lock", "too"], ["exec", "true"], ["snap", "/etc/motd"]] {
-        host.isconf(verb).code(220).says("alice@case20").says("mine").says("lock time");
+        host.isconf(verb)
+            .code(220)
+            .says("alice@case20")
+            .says("mine")
+            .says("lock time");
     }
     host.isconf(["ci"]).code(220).says("alice@case20");
 }
 
 #[test]
 fn case_21_ci_and_unlock_free_the_lock_for_others() {
-    let Some(mut host) = Machine::ready("case21") else { return };
+    let Some(mut host) = Machine::ready("case21") else {
+        return;
+    };
     host.setenv("LOGNAME", "alice");
     host.isconf(["lock", "mine"]).code(0);
     host.isconf(["exec", "touch", "/made"]).code(0);
@@ -58,31 +74,46 @@ fn case_21_ci_and_unlock_free_the_lock_for_others() {
 
 #[test]
 fn case_22_holder_may_lock_again_with_another_message() {
-    let Some(host) = Machine::ready("case22") else { return };
+    let Some(host) = Machine::ready("case22") else {
+        return;
+    };
     host.isconf(["lock", "first"]).code(0);
     host.isconf(["lock", "second"]).code(0);
-    host.isconf(["status"]).prints("second").does_not_print("first");
+    host.isconf(["status"])
+        .prints("second")
+        .does_not_print("first");
 }
 
 #[test]
 fn case_23_host_that_is_behind_cannot_lock() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "change"]).code(0);
     origin.isconf(["exec", "touch", "/made"]).code(0);
     origin.isconf(["ci"]).code(0);
     origin.bundle_to(&target);
-    target.isconf(["lock", "mine"]).code(1).says("out of date").says("isconf up");
+    target
+        .isconf(["lock", "mine"])
+        .code(1)
+        .says("out of date")
+        .says("isconf up");
     target.isconf(["up"]).code(0);
     target.isconf(["lock", "mine"]).code(0);
 }
 
 #[test]
 fn case_24_unlock_names_the_holder_to_notify() {
-    let Some(mut host) = Machine::ready("case24") else { return };
+    let Some(mut host) = Machine::ready("case24") else {
+        return;
+    };
     host.setenv("LOGNAME", "alice");
     host.isconf(["lock", "mine"]).code(0);
     host.setenv("LOGNAME", "bob");
-    host.isconf(["unlock"]).code(0).says("alice@case24").says("notify");
+    host.isconf(["unlock"])
+        .code(0)
+        .says("alice@case24")
+        .says("notify");
     host.isconf(["lock", "free"]).code(0);
     host.isconf(["unlock"]).code(0);
     host.isconf(["unlock"]).code(0);
@@ -90,14 +121,20 @@ fn case_24_unlock_names_the_holder_to_notify() {
 
 #[test]
 fn case_25_ci_with_nothing_to_do_releases_the_lock() {
-    let Some(host) = Machine::locked("case25") else { return };
+    let Some(host) = Machine::locked("case25") else {
+        return;
+    };
     host.isconf(["ci"]).code(0).says("no outstanding updates");
     host.isconf(["exec", "true"]).code(221);
 }
 
 #[test]
 fn case_26_message_on_another_verb_is_refused_and_nothing_runs() {
-    let Some(host) = Machine::locked("case26") else { return };
-    host.isconf(["-m", "x", "exec", "touch", "/ran"]).code(22).says("-m");
+    let Some(host) = Machine::locked("case26") else {
+        return;
+    };
+    host.isconf(["-m", "x", "exec", "touch", "/ran"])
+        .code(22)
+        .says("-m");
     assert!(!host.exists("/ran"));
 }

@@ -64,11 +64,17 @@ const LIST: &str = "cd /srv/t && find . -print0 | sort -z | while IFS= read -r -
 
 #[test]
 fn committed_result_equals_the_native_one_and_undo_restores_all() {
-    let Some(host) = Machine::locked("fidelity") else { return };
+    let Some(host) = Machine::locked("fidelity") else {
+        return;
+    };
     let clear = "chattr -R -i /srv/t 2>/dev/null; rm -rf /srv/t";
     let mut wrong = Vec::new();
     for command in COMMANDS {
-        let list = || host.run(&["/bin/bash".into(), "-c".into(), LIST.into()]).code(0).out();
+        let list = || {
+            host.run(&["/bin/bash".into(), "-c".into(), LIST.into()])
+                .code(0)
+                .out()
+        };
         let script = format!("cd /srv/t && {command}");
         host.sh(&format!("{clear}; {PREPARE}")).code(0);
         let prepared = list();
@@ -78,22 +84,34 @@ fn committed_result_equals_the_native_one_and_undo_restores_all() {
         host.isconf(["-q", "exec", "sh", "-c", &script]).code(0);
         let committed = list();
         if native != committed {
-            wrong.push(format!("{command}\n--- native\n{native}\n--- committed\n{committed}"));
+            wrong.push(format!(
+                "{command}\n--- native\n{native}\n--- committed\n{committed}"
+            ));
         }
         host.isconf(["undo"]).code(0);
         let undone = list();
         if undone != prepared {
-            wrong.push(format!("undo of {command}\n--- before\n{prepared}\n--- undone\n{undone}"));
+            wrong.push(format!(
+                "undo of {command}\n--- before\n{prepared}\n--- undone\n{undone}"
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n\n")
+    );
 }
 
 #[test]
 fn inode_stays_where_others_hold_it() {
-    let Some(host) = Machine::locked("inode") else { return };
+    let Some(host) = Machine::locked("inode") else {
+        return;
+    };
     host.sh("echo one >/srv/a; ln /srv/a /root/outside").code(0);
-    host.isconf(["exec", "sh", "-c", "echo two >>/srv/a"]).code(0);
+    host.isconf(["exec", "sh", "-c", "echo two >>/srv/a"])
+        .code(0);
     assert_eq!(host.read("/root/outside"), "one\ntwo\n");
     host.sh("test /srv/a -ef /root/outside").code(0);
     host.sh("echo log >/srv/log; exec 7>>/srv/log; isconf -q exec sh -c 'echo inside >>/srv/log' >/dev/null || exit 1; echo after >&7").code(0);
@@ -102,7 +120,9 @@ fn inode_stays_where_others_hold_it() {
 
 #[test]
 fn a_live_change_meanwhile_is_a_conflict_and_nothing_is_lost() {
-    let Some(host) = Machine::locked("conflict") else { return };
+    let Some(host) = Machine::locked("conflict") else {
+        return;
+    };
     host.write("/srv/file", "before\n");
     // The command waits, in the scratchpad, until the live file has been changed outside.
     let script = "isconf exec sh -c 'echo inside >>/srv/file; touch /srv/other; : >/tmp/in; \
@@ -117,10 +137,16 @@ fn a_live_change_meanwhile_is_a_conflict_and_nothing_is_lost() {
 
 #[test]
 fn undo_takes_back_the_last_entry_only_and_refuses_on_conflict() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
-    origin.isconf(["exec", "sh", "-c", "echo one >/srv/words"]).code(0);
-    origin.isconf(["exec", "sh", "-c", "echo two >>/srv/words"]).code(0);
+    origin
+        .isconf(["exec", "sh", "-c", "echo one >/srv/words"])
+        .code(0);
+    origin
+        .isconf(["exec", "sh", "-c", "echo two >>/srv/words"])
+        .code(0);
     origin.isconf(["ci"]).code(0);
     origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
@@ -135,12 +161,16 @@ fn undo_takes_back_the_last_entry_only_and_refuses_on_conflict() {
 
 #[test]
 fn discard_takes_the_machine_back_to_lock_time() {
-    let Some(host) = Machine::ready("discard") else { return };
+    let Some(host) = Machine::ready("discard") else {
+        return;
+    };
     host.write("/srv/file", "before\n");
     host.isconf(["lock", "x"]).code(0);
     let before = host.manifest_of_others();
-    host.isconf(["exec", "sh", "-c", "echo one >>/srv/file; mkdir /srv/d"]).code(0);
-    host.isconf(["exec", "sh", "-c", "echo two >>/srv/file; rm -r /srv/d"]).code(0);
+    host.isconf(["exec", "sh", "-c", "echo one >>/srv/file; mkdir /srv/d"])
+        .code(0);
+    host.isconf(["exec", "sh", "-c", "echo two >>/srv/file; rm -r /srv/d"])
+        .code(0);
     host.isconf(["unlock", "--discard"]).code(0);
     assert_eq!(host.manifest_of_others(), before);
     host.isconf(["up"]).code(0).says("no new updates");
@@ -148,11 +178,20 @@ fn discard_takes_the_machine_back_to_lock_time() {
 
 #[test]
 fn diff_finds_drift_and_names_the_entry() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "the reason"]).code(0);
     origin.write("/srv/conf", "a\nb\n");
     origin.isconf(["snap", "/srv/conf"]).code(0);
-    origin.isconf(["exec", "sh", "-c", "echo made >/srv/made; rm -f /etc/hosts.not; mkdir /srv/dir"]).code(0);
+    origin
+        .isconf([
+            "exec",
+            "sh",
+            "-c",
+            "echo made >/srv/made; rm -f /etc/hosts.not; mkdir /srv/dir",
+        ])
+        .code(0);
     origin.isconf(["ci"]).code(0);
     origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
@@ -160,10 +199,29 @@ fn diff_finds_drift_and_names_the_entry() {
     origin.isconf(["diff"]).code(0);
     target.write("/srv/conf", "a\nB\n");
     target.sh("rm /srv/made; chmod 700 /srv/dir").code(0);
-    let done = target.isconf(["diff"]).code(1).prints("/srv/conf").prints("/srv/made").prints("/srv/dir");
-    assert!(done.out().contains("root@origin") && done.out().contains("the reason"), "{}", done.out());
-    target.isconf(["diff", "--diff"]).code(1).prints("-b").prints("+B");
-    target.isconf(["diff", "/srv/dir"]).code(1).does_not_print("/srv/conf");
+    let done = target
+        .isconf(["diff"])
+        .code(1)
+        .prints("/srv/conf")
+        .prints("/srv/made")
+        .prints("/srv/dir");
+    assert!(
+        done.out().contains("root@origin") && done.out().contains("the reason"),
+        "{}",
+        done.out()
+    );
+    target
+        .isconf(["diff", "--diff"])
+        .code(1)
+        .prints("-b")
+        .prints("+B");
+    target
+        .isconf(["diff", "/srv/dir"])
+        .code(1)
+        .does_not_print("/srv/conf");
     target.isconf(["diff", "/srv/unmanaged"]).code(0);
-    target.isconf(["diff", "--json"]).code(1).prints("\"version\"");
+    target
+        .isconf(["diff", "--json"])
+        .code(1)
+        .prints("\"version\"");
 }

@@ -33,14 +33,20 @@ fn damaged_journal_or_history_runs_nothing() {
             format!(": >{file}"),
         ];
         for damage in &damages {
-            target.sh(&format!("cp -a {file} /root/saved && {damage}")).code(0);
-            let unchanged = target.sh(&format!("cmp -s {file} /root/saved && echo same")).out();
+            target
+                .sh(&format!("cp -a {file} /root/saved && {damage}"))
+                .code(0);
+            let unchanged = target
+                .sh(&format!("cmp -s {file} /root/saved && echo same"))
+                .out();
             if unchanged.is_empty() && !(damage.starts_with(':') && file == HISTORY) {
                 let done = target.isconf(["up"]).fails();
                 assert!(done.err().contains(file), "{damage}: {}", done.err());
             }
             assert!(!target.exists("/srv/two"), "{damage}");
-            target.sh(&format!("rm -f {file}; cp -a /root/saved {file}")).code(0);
+            target
+                .sh(&format!("rm -f {file}; cp -a /root/saved {file}"))
+                .code(0);
         }
     }
     target.isconf(["up"]).code(0);
@@ -49,7 +55,9 @@ fn damaged_journal_or_history_runs_nothing() {
 
 #[test]
 fn damaged_wip_is_not_checked_in() {
-    let Some(host) = Machine::locked("wip") else { return };
+    let Some(host) = Machine::locked("wip") else {
+        return;
+    };
     host.isconf(["exec", "touch", "/srv/one"]).code(0);
     let wip = "/var/is/fs/private/example.com/volume/generic/journal.wip";
     host.sh(&format!("sed -i 's/touch/tOuch/' {wip}")).code(0);
@@ -58,13 +66,20 @@ fn damaged_wip_is_not_checked_in() {
 
 #[test]
 fn damaged_bundle_is_refused() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
     origin.isconf(["exec", "touch", "/srv/one"]).code(0);
     origin.isconf(["ci"]).code(0);
     origin.isconf(["bundle", "export", "/root/b"]).code(0);
     let good = origin.host().read("/root/b").expect("the bundle is there");
-    for (at, length) in [(0, good.len()), (good.len() / 2, good.len()), (good.len() - 1, good.len()), (0, good.len() / 2)] {
+    for (at, length) in [
+        (0, good.len()),
+        (good.len() / 2, good.len()),
+        (good.len() - 1, good.len()),
+        (0, good.len() / 2),
+    ] {
         let mut bad = good[..length].to_vec();
         if length == good.len() {
             bad[at] ^= 1;
@@ -75,21 +90,32 @@ fn damaged_bundle_is_refused() {
     }
     target.write("/root/b", &good);
     target.write("/var/is/conf/hmac_keys", "another key\n");
-    target.isconf(["bundle", "import", "/root/b"]).fails().says("--allow-unauthenticated");
-    target.isconf(["bundle", "import", "--allow-unauthenticated", "/root/b"]).code(0);
+    target
+        .isconf(["bundle", "import", "/root/b"])
+        .fails()
+        .says("--allow-unauthenticated");
+    target
+        .isconf(["bundle", "import", "--allow-unauthenticated", "/root/b"])
+        .code(0);
     target.isconf(["up"]).code(0);
 }
 
 #[test]
 fn two_at_once_never_interleave() {
-    let Some((origin, target)) = Machine::pair() else { return };
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
     origin.isconf(["lock", "x"]).code(0);
     for _ in 0..5 {
-        origin.isconf(["exec", "sh", "-c", "echo x >>/srv/words"]).code(0);
+        origin
+            .isconf(["exec", "sh", "-c", "echo x >>/srv/words"])
+            .code(0);
     }
     origin.isconf(["ci"]).code(0);
     origin.bundle_to(&target);
-    target.sh("for i in 1 2 3 4; do isconf up >/root/out.$i 2>&1 & done; wait").code(0);
+    target
+        .sh("for i in 1 2 3 4; do isconf up >/root/out.$i 2>&1 & done; wait")
+        .code(0);
     target.isconf(["up"]).code(0).says("no new updates");
     assert_eq!(target.read("/srv/words"), "x\nx\nx\nx\nx\n");
 }

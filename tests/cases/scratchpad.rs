@@ -5,21 +5,31 @@ use crate::support::machine::Machine;
 
 #[test]
 fn try_needs_no_configuration_and_changes_nothing() {
-    let Some(host) = Machine::bare("try") else { return };
+    let Some(host) = Machine::bare("try") else {
+        return;
+    };
     let before = host.manifest_of_others();
-    host.isconf(["try", "sh", "-c", "echo new >/srv/new; rm /etc/passwd; mkdir /top; chmod 700 /etc"])
-        .code(0)
-        .prints("/srv/new")
-        .prints("/etc/passwd")
-        .prints("/top");
+    host.isconf([
+        "try",
+        "sh",
+        "-c",
+        "echo new >/srv/new; rm /etc/passwd; mkdir /top; chmod 700 /etc",
+    ])
+    .code(0)
+    .prints("/srv/new")
+    .prints("/etc/passwd")
+    .prints("/top");
     assert_eq!(host.manifest_of_others(), before);
 }
 
 #[test]
 fn exit_status_and_death_by_signal_are_those_of_the_command() {
-    let Some(host) = Machine::bare("trycode") else { return };
+    let Some(host) = Machine::bare("trycode") else {
+        return;
+    };
     for code in [0, 1, 2, 42, 255] {
-        host.isconf(["try", "sh", "-c", &format!("exit {code}")]).code(code);
+        host.isconf(["try", "sh", "-c", &format!("exit {code}")])
+            .code(code);
     }
     host.isconf(["try", "sh", "-c", "kill -TERM $$"]).code(143);
     host.isconf(["try", "sh", "-c", "kill -KILL $$"]).code(137);
@@ -30,18 +40,30 @@ fn exit_status_and_death_by_signal_are_those_of_the_command() {
 
 #[test]
 fn the_command_sees_the_callers_world() {
-    let Some(mut host) = Machine::bare("trysees") else { return };
+    let Some(mut host) = Machine::bare("trysees") else {
+        return;
+    };
     host.setenv("MARK", "from outside");
-    let look = "id -u; pwd; echo \"$MARK\"; umask; cat; ls -ld / /etc /tmp /root | cut -c1-10; hostname";
-    let inside = host.sh(&format!("cd /srv && umask 027 && echo piped | isconf -q try sh -c '{look}'"));
-    let outside = host.sh(&format!("cd /srv && umask 027 && echo piped | sh -c '{look}'"));
+    let look =
+        "id -u; pwd; echo \"$MARK\"; umask; cat; ls -ld / /etc /tmp /root | cut -c1-10; hostname";
+    let inside = host.sh(&format!(
+        "cd /srv && umask 027 && echo piped | isconf -q try sh -c '{look}'"
+    ));
+    let outside = host.sh(&format!(
+        "cd /srv && umask 027 && echo piped | sh -c '{look}'"
+    ));
     let inside_text = inside.code(0).out();
-    assert!(inside_text.contains(&outside.code(0).out()), "{inside_text}");
+    assert!(
+        inside_text.contains(&outside.code(0).out()),
+        "{inside_text}"
+    );
 }
 
 #[test]
 fn odd_names_and_top_level_objects_are_captured() {
-    let Some(host) = Machine::locked("names") else { return };
+    let Some(host) = Machine::locked("names") else {
+        return;
+    };
     let script = r#"printf 1 >'/srv/new
 line'; printf 2 >'/srv/ space '; printf 3 >'/srv/back\slash'; printf 4 >"/srv/$(printf 'bad\377utf')"; printf 5 >/top-file; mkdir -m 1777 /top-dir; printf 6 >'/srv/a:b,c=d'; printf 7 >/srv/-dash"#;
     host.isconf(["exec", "sh", "-c", script]).code(0);
@@ -53,20 +75,28 @@ line')$(cat '/srv/ space ')$(cat '/srv/back\slash')$(cat "/srv/$(printf 'bad\377
 
 #[test]
 fn the_live_machine_cannot_be_reached() {
-    let Some(host) = Machine::bare("contained") else { return };
+    let Some(host) = Machine::bare("contained") else {
+        return;
+    };
     let cases: [(&str, &str); 7] = [
         ("echo 1 >/proc/sys/vm/swappiness", "sysctl"),
         ("mount -t tmpfs none /mnt", "mount"),
         ("mknod /srv/disk b 7 0 && head -c 1 /srv/disk", "mknod"),
         ("date -s 2001-01-01", "clock"),
-        ("reboot -f -n 2>/dev/null || python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).reboot(0x01234567) != 0)'", "reboot"),
+        (
+            "reboot -f -n 2>/dev/null || python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).reboot(0x01234567) != 0)'",
+            "reboot",
+        ),
         ("hostname other", "hostname"),
         ("umount /proc", "umount"),
     ];
     for (command, named) in cases {
         let done = host.isconf(["try", "sh", "-c", command]).fails();
         let report = done.out().to_lowercase() + &done.err().to_lowercase();
-        assert!(report.contains(named), "the report of {command:?} lacks {named:?}:\n{report}");
+        assert!(
+            report.contains(named),
+            "the report of {command:?} lacks {named:?}:\n{report}"
+        );
     }
     host.sh("hostname").prints("contained");
     host.sh("mount | grep -c ' /mnt '").prints("0");
@@ -74,7 +104,9 @@ fn the_live_machine_cannot_be_reached() {
 
 #[test]
 fn interrupts_leave_no_mount_no_process_and_no_scratch() {
-    let Some(host) = Machine::bare("interrupt") else { return };
+    let Some(host) = Machine::bare("interrupt") else {
+        return;
+    };
     let count = "grep -c . /proc/self/mountinfo; ls -A /var/is/scratch 2>/dev/null | wc -l; find / -xdev -name .isconf -not -empty | wc -l";
     host.isconf(["try", "true"]).code(0);
     let before = host.sh(count).code(0).out();
@@ -86,13 +118,16 @@ fn interrupts_leave_no_mount_no_process_and_no_scratch() {
         );
         host.sh(&script).fails();
         assert_eq!(host.sh(count).out(), before, "after SIG{signal}");
-        host.sh("! grep -l sleep /proc/[0-9]*/comm 2>/dev/null").code(0);
+        host.sh("! grep -l sleep /proc/[0-9]*/comm 2>/dev/null")
+            .code(0);
     }
 }
 
 #[test]
 fn kill_9_leaves_what_the_next_start_removes() {
-    let Some(host) = Machine::bare("kill9") else { return };
+    let Some(host) = Machine::bare("kill9") else {
+        return;
+    };
     host.isconf(["try", "true"]).code(0);
     let script = "isconf try sh -c 'exec sleep 300' & pid=$!; \
          until grep -q 'sleep' /proc/[0-9]*/comm 2>/dev/null; do :; done; \
@@ -100,41 +135,80 @@ fn kill_9_leaves_what_the_next_start_removes() {
          while grep -q sleep /proc/[0-9]*/comm 2>/dev/null; do :; done";
     host.sh(script).code(0);
     host.isconf(["try", "true"]).code(0);
-    host.sh("ls -A /var/is/scratch | wc -l; find / -xdev -name .isconf -not -empty | wc -l").prints("0\n0\n");
+    host.sh("ls -A /var/is/scratch | wc -l; find / -xdev -name .isconf -not -empty | wc -l")
+        .prints("0\n0\n");
 }
 
 #[test]
 fn kept_scratchpads_are_listed_shown_committed_and_dropped() {
-    let Some(host) = Machine::bare("keep") else { return };
-    host.isconf(["try", "--keep", "one", "sh", "-c", "echo kept >/srv/kept"]).code(0);
-    host.isconf(["try", "--keep", "two", "sh", "-c", "echo bad >/srv/bad; exit 3"]).code(3);
-    host.isconf(["try", "--list"]).code(0).prints("one").prints("two");
-    host.isconf(["try", "--show", "one"]).code(0).prints("/srv/kept");
+    let Some(host) = Machine::bare("keep") else {
+        return;
+    };
+    host.isconf(["try", "--keep", "one", "sh", "-c", "echo kept >/srv/kept"])
+        .code(0);
+    host.isconf([
+        "try",
+        "--keep",
+        "two",
+        "sh",
+        "-c",
+        "echo bad >/srv/bad; exit 3",
+    ])
+    .code(3);
+    host.isconf(["try", "--list"])
+        .code(0)
+        .prints("one")
+        .prints("two");
+    host.isconf(["try", "--show", "one"])
+        .code(0)
+        .prints("/srv/kept");
     assert!(!host.exists("/srv/kept"));
-    host.isconf(["try", "--commit", "two"]).fails().says("--even-failed");
+    host.isconf(["try", "--commit", "two"])
+        .fails()
+        .says("--even-failed");
     host.isconf(["try", "--commit", "one"]).code(0);
     assert_eq!(host.read("/srv/kept"), "kept\n");
     host.isconf(["try", "--drop", "two"]).code(0);
     host.isconf(["try", "--list"]).code(0).does_not_print("two");
-    host.isconf(["try", "--show", "nothing"]).fails().says("nothing");
+    host.isconf(["try", "--show", "nothing"])
+        .fails()
+        .says("nothing");
 }
 
 #[test]
 fn kept_scratchpad_is_refused_when_the_live_file_changed() {
-    let Some(host) = Machine::bare("keepconflict") else { return };
+    let Some(host) = Machine::bare("keepconflict") else {
+        return;
+    };
     host.write("/srv/file", "before\n");
-    host.isconf(["try", "--keep", "one", "sh", "-c", "echo inside >>/srv/file"]).code(0);
+    host.isconf([
+        "try",
+        "--keep",
+        "one",
+        "sh",
+        "-c",
+        "echo inside >>/srv/file",
+    ])
+    .code(0);
     host.write("/srv/file", "meanwhile\n");
     let before = host.manifest_of_others();
-    host.isconf(["try", "--commit", "one"]).code(3).says("/srv/file");
+    host.isconf(["try", "--commit", "one"])
+        .code(3)
+        .says("/srv/file");
     assert_eq!(host.manifest_of_others(), before);
 }
 
 #[test]
 fn on_a_host_with_a_domain_a_commit_needs_unjournaled() {
-    let Some(host) = Machine::ready("unjournaled") else { return };
-    host.isconf(["try", "--keep", "one", "touch", "/srv/kept"]).code(0);
-    host.isconf(["try", "--commit", "one"]).fails().says("--unjournaled");
-    host.isconf(["try", "--unjournaled", "--commit", "one"]).code(0);
+    let Some(host) = Machine::ready("unjournaled") else {
+        return;
+    };
+    host.isconf(["try", "--keep", "one", "touch", "/srv/kept"])
+        .code(0);
+    host.isconf(["try", "--commit", "one"])
+        .fails()
+        .says("--unjournaled");
+    host.isconf(["try", "--unjournaled", "--commit", "one"])
+        .code(0);
     host.isconf(["history"]).code(0).prints("out-of-band");
 }

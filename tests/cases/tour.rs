@@ -5,7 +5,6 @@ use std::process::Command;
 use crate::support::PROGRAM;
 
 #[test]
-#[ignore = "the verb comes with the command line"]
 fn the_tour_runs_to_its_end_and_leaves_this_machine_as_it_was() {
     if !nix::unistd::geteuid().is_root() && std::env::var_os("CI").is_none() {
         eprintln!("SKIPPED: needs root to make throwaway hosts; run the tests as root.");

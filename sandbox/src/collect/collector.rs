@@ -50,7 +50,9 @@ impl Collector {
     /// first time. Only the first capture can be committed: the provenance of a later one is
     /// against live, and what an earlier entry changed has to be there first. The overlays may be mounted or not; no process should be writing in them.
     pub fn collect(&mut self) -> Result<Capture, CollectError> {
-        let mut items = self.walk()?;
+        let Found {
+            mut items, covered, ..
+        } = self.walk()?;
         settle::settle(&mut items);
         let rows = match self.previous.take() {
             None => {
@@ -58,14 +60,18 @@ impl Collector {
                 self.read_linked(&mut rows)?;
                 rows
             }
-            Some(previous) => self.step(&previous, &items)?,
+            Some(previous) => self.step(&previous, (&items, &covered))?,
         };
         self.previous = Some(items);
         settle::finish(rows, &self.layout, self.since)
     }
 
     /// What changed between two looks.
-    fn step(&mut self, previous: &Items, current: &Items) -> Result<Vec<Row>, CollectError> {
+    fn step(
+        &mut self,
+        previous: &Items,
+        current: (&Items, &[(usize, RelPath)]),
+    ) -> Result<Vec<Row>, CollectError> {
         let Self { layout, reader, .. } = self;
         let mut read_live = |volume: usize, path: &RelPath| {
             let Some(volume) = layout.volumes.get(volume) else {
@@ -112,7 +118,7 @@ impl Collector {
         Ok(())
     }
 
-    fn walk(&mut self) -> Result<Items, CollectError> {
+    fn walk(&mut self) -> Result<Found, CollectError> {
         let masks = masks(&self.layout);
         let mut found = Found::default();
         for (index, volume) in self.layout.volumes.iter().enumerate() {
@@ -131,7 +137,7 @@ impl Collector {
             walk.run()?;
             walk.list_hidden()?;
         }
-        Ok(found.items)
+        Ok(found)
     }
 }
 

@@ -3,6 +3,7 @@
 use nix::errno::Errno;
 
 use super::CollectError;
+use super::item::Role;
 use super::walk::Walk;
 use crate::change::RelPath;
 
@@ -59,13 +60,22 @@ impl Walk<'_> {
             self.hidden.push(Hidden {
                 path: path.clone(),
                 live: live_path.clone(),
-                shown_instead: instead.filter(|_| shown),
+                shown_instead: match self.found.items.get(&path) {
+                    // Made anew, or another live directory shows through.
+                    Some(item) => match item.role {
+                        Role::Merged => item.live_path.strip_prefix(self.mount_point),
+                        _ => None,
+                    },
+                    None => instead.filter(|_| shown),
+                },
             });
         }
         let holds_mask = self.masks.iter().any(|m| m.starts_with(&live_absolute));
         if !shown && !holds_mask && !self.found.items.contains_key(&path) {
             let item = self.gone(&live_path, &live)?;
             self.insert(path, item);
+        } else {
+            self.found.covered.push((self.volume, live_absolute));
         }
         Ok(())
     }

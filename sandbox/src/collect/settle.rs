@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::CollectError;
-use super::item::{Item, Role};
+use super::item::{Elsewhere, Item, Role};
+use super::view::View;
 use crate::capture::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source};
 use crate::change::{Change, ChangeSet, Kind, Node, RelPath, Timestamp};
 use crate::layout::{CommitPolicy, Layout};
@@ -20,21 +21,20 @@ type Names = HashMap<(usize, u64), Vec<RelPath>>;
 /// Decides for every file with the data of another name whether it was renamed or got one more.
 pub(super) fn settle(items: &mut Items) {
     let names = names_of(items);
-    let elsewhere: Vec<RelPath> = items
+    let view = View::new(items);
+    let elsewhere: Vec<(RelPath, Elsewhere, bool)> = items
         .iter()
-        .filter(|(_, item)| matches!(item.role, Role::Elsewhere(_)))
-        .map(|(path, _)| path.clone())
+        .filter_map(|(path, item)| match &item.role {
+            Role::Elsewhere(other) => {
+                let still_there = view.shown_at(item.volume, &other.data).is_some();
+                Some((path.clone(), (**other).clone(), still_there))
+            }
+            _ => None,
+        })
         .collect();
     // Names come in path order, so the first name of a renamed file is the one it was renamed to.
     let mut renamed = HashMap::new();
-    for path in elsewhere {
-        let Some(Role::Elsewhere(other)) = items.get(&path).map(|i| i.role.clone()) else {
-            continue;
-        };
-        let inode = items.get(&path).map(|i| (i.volume, i.upper.ino));
-        let still_there = items
-            .get(&other.data)
-            .is_none_or(|old| old.after.is_some() && Some((old.volume, old.upper.ino)) == inode);
+    for (path, other, still_there) in elsewhere {
         let first = !still_there && !renamed.contains_key(&other.data);
         if first {
             renamed.insert(other.data.clone(), path.clone());

@@ -34,7 +34,7 @@ pub(super) struct Step<'a> {
 /// The changes from `previous` to `current`, in path order.
 pub(super) fn rows(
     previous: &Items,
-    current: &Items,
+    (current, covered): (&Items, &[(usize, RelPath)]),
     layout: &Layout,
     read_live: &mut ReadLive<'_>,
 ) -> Result<Vec<Row>, CollectError> {
@@ -54,7 +54,7 @@ pub(super) fn rows(
             rows.insert(path.clone(), found);
         }
     }
-    for found in step.vanished(read_live)? {
+    for found in step.vanished(covered, read_live)? {
         rows.entry(found.0.path.clone()).or_insert(found);
     }
     let mut rows: Vec<Row> = rows.into_values().collect();
@@ -170,37 +170,52 @@ impl<'a> Step<'a> {
     }
 
     /// What the old view showed and the new one has no item for.
-    fn vanished(&self, read_live: &mut ReadLive<'_>) -> Result<Vec<Row>, CollectError> {
+    /// `covered` are live objects that do not show where they were, while something else does.
+    fn vanished(
+        &self,
+        covered: &[(usize, RelPath)],
+        read_live: &mut ReadLive<'_>,
+    ) -> Result<Vec<Row>, CollectError> {
         let mut gone: Vec<Row> = Vec::new();
         for (path, item) in self.previous.items {
             let now = self.now_at(path);
-            let there = match self.current.shown(&now) {
-                Shown::Nothing => false,
-                Shown::Item(item) => item.after.is_some(),
-                Shown::Live(volume, live) => read_live(volume, &live)?.is_some(),
-            };
+            let there = self.is_there(&now, read_live)?;
             if let (Some(node), false) = (&item.after, there) {
-                gone.push(vanished(now, item, node.clone()));
+                let from = (item.volume, item.live_path.clone());
+                gone.push(vanished(now, from, node.clone()));
             }
         }
         // Below a directory that an earlier entry renamed: unchanged until now, so without item.
-        for (path, item) in self.current.items {
-            let Some(live) = self.current.hidden_by(path, item) else {
-                continue;
-            };
-            let Some(place) = self.previous.shown_at(item.volume, &live) else {
+        let hidden = self.current.items.iter().filter_map(|(path, item)| {
+            let live = self.current.hidden_by(path, item)?;
+            Some((item.volume, live))
+        });
+        for (volume, live) in hidden.chain(covered.iter().cloned()) {
+            let Some(place) = self.previous.shown_at(volume, &live) else {
                 continue;
             };
             if self.previous.items.contains_key(&place)
-                || self.current.shown_at(item.volume, &live).is_some()
+                || self.current.shown_at(volume, &live).is_some()
             {
                 continue;
             }
-            if let Some(node) = read_live(item.volume, &live)? {
-                gone.push(vanished(self.now_at(&place), item, node));
+            let now = self.now_at(&place);
+            if !self.is_there(&now, read_live)?
+                && let Some(node) = read_live(volume, &live)?
+            {
+                gone.push(vanished(now, (volume, live), node));
             }
         }
         Ok(gone)
+    }
+
+    /// Whether the new view shows anything at `path`.
+    fn is_there(&self, path: &RelPath, read_live: &mut ReadLive<'_>) -> Result<bool, CollectError> {
+        Ok(match self.current.shown(path) {
+            Shown::Nothing => false,
+            Shown::Item(item) => item.after.is_some(),
+            Shown::Live(volume, live) => read_live(volume, &live)?.is_some(),
+        })
     }
 
     /// Where something of the old view would be in the new one, had it gone along.
@@ -218,7 +233,7 @@ impl<'a> Step<'a> {
     }
 }
 
-fn vanished(path: RelPath, item: &Item, mut before: Node) -> Row {
+fn vanished(path: RelPath, (volume, live_path): (usize, RelPath), mut before: Node) -> Row {
     before.link_of = None;
     let change = Change {
         path,
@@ -227,10 +242,10 @@ fn vanished(path: RelPath, item: &Item, mut before: Node) -> Row {
         moved_from: None,
     };
     let provenance = Provenance {
-        volume: item.volume,
+        volume,
         source: Source::Gone,
-        live: item.live,
-        live_path: item.live_path.clone(),
+        live: None,
+        live_path,
         replaced: None,
     };
     (change, provenance)

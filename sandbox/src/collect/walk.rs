@@ -40,6 +40,8 @@ pub(super) enum Side {
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) items: BTreeMap<RelPath, Item>,
+    /// Live objects, by volume, that do not show where they were, while something else does.
+    pub(super) covered: Vec<(usize, RelPath)>,
     /// Live paths of directories that were renamed with what is in them.
     pub(super) moved: HashSet<RelPath>,
 }
