@@ -1,3 +1,5 @@
+//! What is said about every kind of failure: code, message, hints. Upholds: hints are tested as text.
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

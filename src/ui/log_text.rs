@@ -4,7 +4,8 @@
 use serde::Serialize;
 
 use super::attributes::Detail;
-use super::object_json::BytesJson;
+use super::diff::Secrets;
+use super::object_json::{BytesJson, ChangeJson};
 use super::page::{Page, escaped};
 use super::quantity::{human_duration, human_time, signal_name};
 use super::report_json::{JSON_VERSION, line};
@@ -12,6 +13,7 @@ use super::report_text::{description_words, made_by_words};
 use super::style::{Role, Style};
 use crate::model::report::Description;
 use crate::model::{Draft, EntryKind, EntryRef, Exec, Network, Outcome};
+use isconf_sandbox::change::ChangeSet;
 use isconf_sandbox::child::Exit;
 use std::time::Duration;
 
@@ -150,19 +152,20 @@ const fn network_word(network: Network) -> &'static str {
 
 /// The entry for programs, with everything, as one line of JSON.
 pub fn log_json(log: &LogLine<'_>) -> Result<String, serde_json::Error> {
-    let draft = log.draft;
+    line(&LogJson::of(log))
+}
+
+/// As [`log_json`], with what the entry changed where it was made.
+pub fn show_json(
+    log: &LogLine<'_>,
+    changes: &ChangeSet,
+    secrets: &dyn Secrets,
+) -> Result<String, serde_json::Error> {
+    let changes = changes.changes().iter();
+    let changes = changes.map(|change| ChangeJson::of(change, secrets, None));
     line(&LogJson {
-        version: JSON_VERSION,
-        kind: "entry",
-        seq: log.at.map(|at| at.seq),
-        id: log.at.map(|at| at.id.to_string()),
-        draft: draft.id.to_string(),
-        state: log.state.word(),
-        author: draft.author.as_str(),
-        time: draft.time.to_string(),
-        message: &draft.message,
-        entry: KindJson::of(&draft.kind),
-        origin: OriginJson::of(&draft.outcome),
+        changes: Some(changes.collect()),
+        ..LogJson::of(log)
     })
 }
 
@@ -181,6 +184,28 @@ struct LogJson<'a> {
     message: &'a str,
     entry: KindJson,
     origin: OriginJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<Vec<ChangeJson>>,
+}
+
+impl<'a> LogJson<'a> {
+    fn of(log: &LogLine<'a>) -> Self {
+        let draft = log.draft;
+        Self {
+            version: JSON_VERSION,
+            kind: "entry",
+            seq: log.at.map(|at| at.seq),
+            id: log.at.map(|at| at.id.to_string()),
+            draft: draft.id.to_string(),
+            state: log.state.word(),
+            author: draft.author.as_str(),
+            time: draft.time.to_string(),
+            message: &draft.message,
+            entry: KindJson::of(&draft.kind),
+            origin: OriginJson::of(&draft.outcome),
+            changes: None,
+        }
+    }
 }
 
 #[derive(Serialize)]

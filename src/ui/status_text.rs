@@ -75,10 +75,10 @@ pub fn status_text(status: &StatusView, style: Style) -> String {
         || "not locked".to_owned(),
         |lock| {
             format!(
-                "{} since {}: {}",
+                "{}: {} (since {})",
                 lock.holder,
-                human_time(lock.since.to_timestamp()),
-                escaped(lock.message.as_bytes())
+                escaped(lock.message.as_bytes()),
+                human_time(lock.since.to_timestamp())
             )
         },
     );

@@ -4,6 +4,7 @@
 mod papers;
 mod host;
 mod tour;
+mod verbs;
 mod acceptance_cli;
 mod acceptance_lock;
 mod acceptance_entries;

@@ -107,9 +107,9 @@ pub fn bundle_import(
         other => other.map_err(FileError::of("open", path))?,
     };
     let keys = HmacKeys::load(&member.settings.hmac_keys.value)?;
-    let host = session.host_lock(member.home(), "bundle import")?;
+    let (host, _history) = session.open(member.clone(), "bundle import")?;
     let target = Target {
-        host: &host,
+        host: &host.lock,
         home: member.home(),
         domain: &member.domain,
         keys: &keys,

@@ -2,7 +2,6 @@
 //! on a host that has applied everything.
 
 use crate::cli::{Failure, Session};
-use crate::journal::Journal;
 use crate::lock::{BranchLock, Claim};
 use crate::model::LockMessage;
 use crate::ui::exit::ExitCode;
@@ -12,22 +11,18 @@ pub fn lock(session: &mut Session, message: Option<LockMessage>) -> Result<ExitC
     let member = session.on_branch()?;
     let branch = member.branch();
     let message = message.ok_or_else(|| Failure::need_message(branch))?;
-    let author = member.author()?;
-    let host = session.host_lock(member.home(), "lock")?;
-    let journal = Journal::open_or_create(&host, member.home(), &member.domain, branch)?;
+    let (host, history) = session.open(member.clone(), "lock")?;
+    let author = host.author.clone();
+    let journal = host.journal()?;
     let held = member.branch_lock()?;
     if held.held.is_some() {
         // Whose lock it is matters more than whether this host is up to date.
         held.check(&author)
             .map_err(|e| Failure::of_lock(e, branch))?;
     }
-    let history = member.history()?;
-    let applied = history
-        .as_ref()
-        .map_or(Ok(0), |h| h.position(journal.chain()))?;
-    if applied < journal.len() {
+    if history.position(journal.chain())? < journal.len() {
         let failure = Failure::out_of_date();
-        return Err(match member.drafts(history.as_ref())?.len() {
+        return Err(match member.drafts(Some(&history))?.len() {
             0 => failure,
             drafts => failure.hint(format!(
                 "{drafts} local changes were made before the newer entries came: `isconf unlock --discard` takes them back."
@@ -40,7 +35,7 @@ pub fn lock(session: &mut Session, message: Option<LockMessage>) -> Result<ExitC
         since: (session.clock)(),
         journal: journal.last(),
     };
-    BranchLock::take(&host, &member.branch_lock_file(), claim)
+    BranchLock::take(&host.lock, &member.branch_lock_file(), claim)
         .map_err(|e| Failure::of_lock(e, branch))?;
     session.out.info(&format!("{branch} locked"));
     Ok(ExitCode::Ok)

@@ -1,20 +1,20 @@
 //! `show`: one entry with all that it did where it was made. Upholds: what is marked secret is not
 //! shown; reads only.
 
-use isconf_sandbox::change::{ChangeSet, RelPath};
+use isconf_sandbox::change::ChangeSet;
 
 use super::log::state_of;
 use crate::cli::invocation::{EntryName, Presentation, ReportForm};
+use crate::cli::worksite::secrets;
 use crate::cli::{Failure, Member, Session};
 use crate::journal::Journal;
 use crate::model::{Draft, EntryRef};
 use crate::store::{Store, StoreError};
 use crate::ui::Detail;
 use crate::ui::change_text::change_set_text;
-use crate::ui::diff::DiffLimits;
 use crate::ui::exit::ExitCode;
-use crate::ui::log_text::{LogLine, LogState, log_json, log_text};
-use crate::ui::report_text::{DEFAULT_PATH_LIMIT, View};
+use crate::ui::log_text::{LogLine, LogState, log_json, log_text, show_json};
+use crate::ui::report_text::View;
 
 /// The longest change set that is read, in bytes: 100,000 paths with long names and attributes.
 const MAX_CHANGE_SET_BYTES: u64 = 256 << 20;
@@ -39,56 +39,45 @@ pub fn show(
         draft: &found.draft,
         state: found.state,
     };
-    let style = session.out.style();
-    match show.form {
-        ReportForm::Json => session.out.result(&log_json(&line)?)?,
-        ReportForm::Summary => session
-            .out
-            .result(&log_text(&line, Detail::Summary, style))?,
-        ReportForm::Paths | ReportForm::AllPaths => {
-            session.out.result(&log_text(&line, Detail::Full, style))?;
-            show_changes(session, &member, &found.draft, show.form)?;
+    let set = match show.form {
+        ReportForm::Summary => None,
+        ReportForm::Json | ReportForm::Paths | ReportForm::AllPaths => {
+            changes_of(session, &member, &found.draft)?
         }
+    };
+    let is_secret = secrets(&member.settings);
+    let style = session.out.style();
+    let mut view = View::new(style, Detail::Normal, &is_secret);
+    let mut text = match (show.form, &set) {
+        (ReportForm::Json, Some(set)) => show_json(&line, set, &is_secret)?,
+        (ReportForm::Json, None) => log_json(&line)?,
+        (ReportForm::Summary, _) => log_text(&line, Detail::Summary, style),
+        (ReportForm::Paths | ReportForm::AllPaths, _) => log_text(&line, Detail::Full, style),
+    };
+    if show.form == ReportForm::AllPaths {
+        (view.detail, view.path_limit) = (Detail::Full, usize::MAX);
     }
+    if let (ReportForm::Paths | ReportForm::AllPaths, Some(set)) = (show.form, &set) {
+        text.push_str(&change_set_text(set, &view));
+    }
+    session.out.result(&text)?;
     Ok(ExitCode::Ok)
 }
 
-/// Shows what the entry changed where it was made, if that is at hand.
-fn show_changes(
+/// What the entry changed where it was made; `None`, and a word about it, when that is not at hand.
+fn changes_of(
     session: &mut Session,
     member: &Member,
     draft: &Draft,
-    form: ReportForm,
-) -> Result<(), Failure> {
+) -> Result<Option<ChangeSet>, Failure> {
     let store = Store::new(member.home().blobs(&member.domain));
-    let digest = draft.outcome.changes.full;
-    let bytes = match store.get(&digest, MAX_CHANGE_SET_BYTES) {
+    match store.get(&draft.outcome.changes.full, MAX_CHANGE_SET_BYTES) {
         Err(StoreError::Missing(_)) => {
             session.out.info("what it changed there is not at hand");
-            return Ok(());
+            Ok(None)
         }
-        other => other?,
-    };
-    let set = ChangeSet::decode(&bytes)?;
-    let globs = &member.settings.secret.value;
-    let is_secret = |path: &RelPath| {
-        let absolute = [b"/", path.as_bytes()].concat();
-        globs.iter().any(|glob| glob.matches(&absolute))
-    };
-    let (detail, path_limit) = match form {
-        ReportForm::AllPaths => (Detail::Full, usize::MAX),
-        ReportForm::Summary | ReportForm::Paths | ReportForm::Json => {
-            (Detail::Normal, DEFAULT_PATH_LIMIT)
-        }
-    };
-    let view = View {
-        style: session.out.style(),
-        detail,
-        path_limit,
-        secrets: &is_secret,
-        diff_limits: DiffLimits::default(),
-    };
-    Ok(session.out.result(&change_set_text(&set, &view))?)
+        other => Ok(Some(ChangeSet::decode(&other?)?)),
+    }
 }
 
 /// Looks in the journal, then in the wip.

@@ -8,6 +8,7 @@ use crate::cli::{Failure, Member, Session};
 use crate::history::{History, HistoryError};
 use crate::lock::BranchLock;
 use crate::model::EntryRef;
+use crate::replay::kept_names;
 use crate::ui::exit::ExitCode;
 use crate::ui::status_text::{LockView, StatusView, status_json, status_text};
 
@@ -36,6 +37,7 @@ fn view(member: &Member) -> Result<StatusView, Failure> {
         (None, _) => (None, 0),
     };
     let head = journal.as_ref().map(|journal| journal.last());
+    let kept = kept_names(member.home())?.into_iter();
     let entries = journal.as_ref().map_or(0, |journal| journal.len());
     Ok(StatusView {
         host: member.settings.host.value.clone(),
@@ -47,7 +49,7 @@ fn view(member: &Member) -> Result<StatusView, Failure> {
         pending: entries - applied,
         wip: member.drafts(history.as_ref())?.len() as u64,
         daemon: daemon_pid(member)?,
-        kept: Vec::new(),
+        kept: kept.map(|(name, _command)| name).collect(),
         recovery,
     })
 }

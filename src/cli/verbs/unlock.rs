@@ -3,7 +3,7 @@
 
 use crate::cli::invocation::Wip;
 use crate::cli::{Failure, Member, Session};
-use crate::lock::BranchLock;
+use crate::lock::{BranchLock, HostLock};
 use crate::ui::exit::ExitCode;
 
 /// Unlocks the branch of this host.
@@ -18,7 +18,7 @@ fn keep(session: &mut Session) -> Result<ExitCode, Failure> {
     let member = session.on_branch()?;
     let branch = member.branch();
     let author = member.author()?;
-    let host = session.host_lock(member.home(), "unlock")?;
+    let host = right_to_unlock(session, &member)?;
     let held = BranchLock::break_open(&host, &member.branch_lock_file())
         .map_err(|e| Failure::of_lock(e, branch))?;
     let out = &mut session.out;
@@ -44,6 +44,19 @@ fn keep(session: &mut Session) -> Result<ExitCode, Failure> {
         Err(failure) => out.warning(&failure.message),
     }
     Ok(ExitCode::Ok)
+}
+
+/// Puts right what an interrupted isconf left behind, as every verb does. Where that cannot be
+/// done, somebody has to look at the host, but the others of the branch need not wait for it.
+fn right_to_unlock(session: &mut Session, member: &Member) -> Result<HostLock, Failure> {
+    match session.open(member.clone(), "unlock") {
+        Ok((host, _history)) => Ok(host.lock),
+        Err(failure) if failure.code == ExitCode::Retry => Err(failure),
+        Err(failure) => {
+            session.out.warning(&failure.message);
+            session.host_lock(member.home(), "unlock")
+        }
+    }
 }
 
 fn count_drafts(member: &Member) -> Result<usize, Failure> {

@@ -3,8 +3,9 @@
 use isconf_sandbox::change::Digest;
 use isconf_sandbox::layout::TxId;
 
+use super::super::diff::NoSecrets;
 use super::super::history_text::{history_json, history_text};
-use super::super::sample::{entry, path};
+use super::super::sample::{changes, entry, path};
 use super::super::schema::assert_valid;
 use super::super::status_text::{LockView, StatusView, status_json, status_text};
 use super::*;
@@ -115,6 +116,22 @@ fn log_json_is_valid_against_the_schema() {
     }
 }
 
+#[test]
+fn show_json_has_the_changes_and_is_valid_against_the_schema() {
+    let (at, state) = (Some(entry()), LogState::Applied);
+    let exec = exec();
+    let log = LogLine {
+        at,
+        draft: &exec,
+        state,
+    };
+    let line = show_json(&log, &changes(), &NoSecrets).unwrap();
+    assert_valid("log.schema.json", &line);
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let listed = value["changes"].as_array().unwrap();
+    assert_eq!(listed.len(), changes().len());
+}
+
 fn receipt(deed: Deed) -> Receipt {
     Receipt {
         seq: 7,
@@ -195,7 +212,7 @@ fn status_is_a_page() {
         \x20 replayed  no entry\n\
         \x20 pending   12 entries\n\
         \x20 wip       nothing\n\
-        \x20 lock      root@beta since 2026-11-20 17:44:31 UTC: installing\n\
+        \x20 lock      root@beta: installing (since 2026-11-20 17:44:31 UTC)\n\
         \x20 daemon    running, process 42\n\
         \x20 kept      mine\n\
         \x20 recovery  a commit was interrupted\n"

@@ -1,0 +1,482 @@
+//! The verbs that need no scratchpad, as processes with a home of their own. They touch nothing but
+//! `IS_HOME`, so they need neither root nor a throwaway host.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use isconf::identity::HostKey;
+use isconf::journal::{Journal, Wip, WipDraft};
+use isconf::lock::{Holder, HostLock, Wait};
+use isconf::model::{
+    Author, BranchName, ChangeDigests, DomainName, Draft, EntryKind, Exec, Hex, Home, Moment,
+    Network, Outcome,
+};
+use isconf::store::Store;
+use isconf_sandbox::change::{Change, ChangeSet, Digest, Kind, Metadata, Node, RelPath};
+use isconf_sandbox::child::Exit;
+
+use crate::support::PROGRAM;
+
+/// A home, and the environment in which isconf is run on it.
+struct Site {
+    directory: tempfile::TempDir,
+    user: &'static str,
+}
+
+/// What a process printed and how it ended.
+#[derive(Debug)]
+struct Done {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Done {
+    #[track_caller]
+    fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+
+    #[track_caller]
+    fn says(self, text: &str) -> Self {
+        assert!(self.err.contains(text), "does not say {text:?}: {self:#?}");
+        self
+    }
+
+    #[track_caller]
+    fn prints(self, text: &str) -> Self {
+        assert!(
+            self.out.contains(text),
+            "does not print {text:?}: {self:#?}"
+        );
+        self
+    }
+}
+
+impl Site {
+    fn bare() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            user: "root",
+        }
+    }
+
+    /// A member of example.com.
+    fn member() -> Self {
+        let site = Self::bare();
+        site.isconf(["init", "example.com"]).code(0);
+        site
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("is")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .env_clear()
+            .env("IS_HOME", self.path())
+            .env("HOSTNAME", "h1")
+            .env("LOGNAME", self.user)
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn isconf<S: AsRef<OsStr>, const N: usize>(&self, words: [S; N]) -> Done {
+        let output = self.command().args(words).output().unwrap();
+        Done {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn home(&self) -> Home {
+        Home::new(self.path())
+    }
+
+    fn host_lock(&self) -> HostLock {
+        let holder = Holder {
+            pid: std::process::id(),
+            verb: "up".to_owned(),
+            since: Moment::EPOCH,
+        };
+        let path = self.home().host_lock();
+        HostLock::take(&path, &holder, Wait::No, &mut |_| ()).unwrap()
+    }
+
+    fn journal(&self, lock: &HostLock) -> Journal {
+        Journal::open_or_create(lock, &self.home(), &domain(), &BranchName::generic()).unwrap()
+    }
+
+    /// Puts two entries into the journal that this host has not applied; gives the first's id.
+    fn with_pending(&self) -> String {
+        let lock = self.host_lock();
+        let key = HostKey::load_or_create(&self.home().host_key()).unwrap();
+        let mut journal = self.journal(&lock);
+        let store = Store::new(self.home().blobs(&domain()));
+        let set = changes().encode();
+        assert_eq!(store.put_bytes(&set).unwrap(), Digest::of(&set));
+        let drafts = [draft(1, "one"), draft(2, "two")];
+        journal.append(&lock, &drafts, &key).unwrap();
+        journal.at(1).unwrap().id.to_string()
+    }
+
+    /// Leaves a draft that is not checked in.
+    fn with_wip(&self) {
+        let lock = self.host_lock();
+        let base = self.journal(&lock).last();
+        let branch = BranchName::generic();
+        let mut wip = Wip::open_or_create(&lock, &self.home(), &domain(), &branch, base).unwrap();
+        let draft = WipDraft {
+            draft: draft(9, "nine"),
+            tx: None,
+        };
+        wip.append(&lock, &draft).unwrap();
+    }
+}
+
+fn domain() -> DomainName {
+    DomainName::new("example.com").unwrap()
+}
+
+fn changes() -> ChangeSet {
+    let node = Node {
+        kind: Kind::Directory,
+        meta: Metadata {
+            mode: 0o755,
+            ..Metadata::default()
+        },
+        link_of: None,
+    };
+    let change = Change {
+        path: RelPath::new("srv/made").unwrap(),
+        moved_from: None,
+        before: None,
+        after: Some(node),
+    };
+    ChangeSet::new(vec![change]).unwrap()
+}
+
+fn draft(number: u8, word: &str) -> Draft {
+    let full = Digest::of(&changes().encode());
+    Draft {
+        id: Hex::from_bytes([number; 16]),
+        author: Author::new("root@h2").unwrap(),
+        time: Moment::EPOCH,
+        message: "because".to_owned(),
+        kind: EntryKind::Exec(Exec {
+            argv: vec!["mkdir".into(), word.into()],
+            cwd: "/".into(),
+            umask: 0o22,
+            env: Vec::new(),
+            stdin: None,
+            network: Network::Host,
+        }),
+        outcome: Outcome {
+            exit: Exit::Status(0),
+            changes: ChangeDigests { full, normal: full },
+            effects: Vec::new(),
+            duration_ms: 1,
+            version: "5".to_owned(),
+        },
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn version_and_usage_need_no_configuration() {
+    let site = Site::bare();
+    site.isconf(["-V"])
+        .code(0)
+        .prints(env!("CARGO_PKG_VERSION"));
+    site.isconf::<&str, 0>([]).code(22).says("missing verb");
+    site.isconf(["frobnicate"]).code(22).says("unknown verb");
+    site.isconf(["exec"])
+        .code(22)
+        .says("missing exec command: Invalid argument");
+    site.isconf(["-c", "nowhere", "env"])
+        .code(2)
+        .says("nowhere: No such file or directory\n");
+}
+
+#[test]
+fn without_a_domain_verbs_name_the_file_and_make_nothing() {
+    let site = Site::bare();
+    for words in [
+        ["lock", "x"],
+        ["keys", "list"],
+        ["-q", "up"],
+        ["-q", "stop"],
+    ] {
+        site.isconf(words)
+            .code(1)
+            .says("is/conf/domain is missing")
+            .says("isconf init DOMAIN");
+    }
+    assert!(!site.path().exists());
+    site.isconf(["env"]).code(0).prints("IS_HOME = ");
+    site.isconf(["completions", "bash"])
+        .code(0)
+        .prints("isconf");
+    assert!(!site.path().exists());
+}
+
+#[test]
+fn init_makes_a_private_home_once_and_never_changes_its_domain() {
+    let site = Site::bare();
+    site.isconf(["init", "example.com", "web"])
+        .code(0)
+        .says("isconf keys generate");
+    assert_eq!(mode(&site.path()), 0o700);
+    assert_eq!(mode(&site.path().join("conf/domain")), 0o600);
+    site.isconf(["init", "example.com"])
+        .code(0)
+        .says("already in domain example.com, on web branch");
+    site.isconf(["init", "example.com", "web"]).code(0);
+    site.isconf(["init", "example.com", "db"])
+        .code(1)
+        .says("isconf migrate db");
+    site.isconf(["init", "other.com"])
+        .code(1)
+        .says("cannot join other.com");
+    site.isconf(["init", "a/b"]).code(22);
+    site.isconf(["status"])
+        .code(0)
+        .prints("h1 is on web branch");
+}
+
+#[test]
+fn lock_demands_a_message_and_unlock_names_whom_to_notify() {
+    let mut site = Site::member();
+    site.isconf(["lock"])
+        .code(222)
+        .says("did not lock generic: changelog/lock message (-m) required\n");
+    site.isconf(["-m", "x", "lock", "a", "b"])
+        .code(0)
+        .says("h1 is on generic branch")
+        .says("generic locked");
+    site.isconf(["status"]).prints("root@h1: x a b (since ");
+    site.isconf(["lock", "again"]).code(0);
+    site.user = "bob";
+    site.isconf(["lock", "mine"])
+        .code(220)
+        .says("generic is locked by: root@h1: again (lock time ");
+    site.isconf(["unlock"])
+        .code(0)
+        .says("removing lock on generic set by root@h1")
+        .says("broke generic lock -- please notify root@h1");
+    site.isconf(["unlock"]).code(0);
+    site.isconf(["lock", "mine"]).code(0);
+}
+
+#[test]
+fn host_that_is_behind_shows_it_and_cannot_lock() {
+    let site = Site::member();
+    let id = site.with_pending();
+    site.isconf(["lock", "x"])
+        .code(1)
+        .says("local node is out of date -- try 'isconf up' first");
+    site.isconf(["status"])
+        .code(0)
+        .prints("pending   2 entries");
+    let status: serde_json::Value =
+        serde_json::from_str(&site.isconf(["status", "--json"]).code(0).out).unwrap();
+    assert_eq!(
+        (&status["pending"], &status["journal"]["seq"]),
+        (&2.into(), &2.into())
+    );
+    site.isconf(["log"])
+        .code(0)
+        .prints("pending")
+        .prints("mkdir two");
+    site.isconf(["show", "1"])
+        .code(0)
+        .prints("mkdir one")
+        .prints("+ /srv/made");
+    site.isconf(["show", "1", "--json"])
+        .code(0)
+        .prints("\"changes\":[{\"path\":");
+    site.isconf(["show", &id[..8]]).code(0).prints(&id);
+    site.isconf(["show", "3"]).code(1).says("it has 2");
+    site.isconf(["show", "00000000"]).code(1).says("isconf log");
+    site.isconf(["history"]).code(0);
+}
+
+#[test]
+fn work_that_is_not_checked_in_is_listed_and_survives_unlock() {
+    let site = Site::member();
+    site.isconf(["lock", "x"]).code(0);
+    site.with_wip();
+    let lines = site.isconf(["log", "--json"]).code(0).out;
+    let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(last["state"], "wip");
+    site.isconf(["status"]).prints("wip       1 entry");
+    site.isconf(["show", "09090909"])
+        .code(0)
+        .prints("mkdir nine");
+    site.isconf(["unlock"])
+        .code(0)
+        .says("stay here, not checked in");
+    site.isconf(["log"]).code(0).prints("mkdir nine");
+}
+
+#[test]
+fn readers_work_while_another_isconf_does_and_changers_are_told_who() {
+    let site = Site::member();
+    let _up = site.host_lock();
+    for verb in ["status", "log", "history"] {
+        site.isconf([verb]).code(0);
+    }
+    site.isconf(["lock", "x"])
+        .code(75)
+        .says("waiting for isconf up")
+        .says("another isconf is at work on this host: isconf up (process ");
+}
+
+#[test]
+fn keys_are_made_and_never_shown() {
+    let site = Site::member();
+    site.isconf(["keys", "list"])
+        .code(0)
+        .says("there are no keys");
+    site.isconf(["keys", "generate"]).code(0);
+    let second = site.isconf(["keys", "generate"]).code(0);
+    let file = site.path().join("conf/hmac_keys");
+    assert_eq!(mode(&file), 0o600);
+    let keys = fs::read_to_string(file).unwrap();
+    let list = site.isconf(["keys", "list"]).code(0);
+    assert_eq!((keys.lines().count(), list.out.lines().count()), (2, 2));
+    for key in keys.lines() {
+        let shown = [&second.out, &second.err, &list.out, &list.err];
+        assert!(shown.iter().all(|text| !text.contains(key)));
+    }
+}
+
+#[test]
+fn a_bundle_carries_entries_to_a_host_with_the_same_key() {
+    let (from, to) = (Site::member(), Site::member());
+    from.with_pending();
+    let keys = "conf/hmac_keys";
+    fs::write(from.path().join(keys), "a key\n").unwrap();
+    let file = from.directory.path().join("bundle");
+    let words = |verb: &'static str| [OsStr::new("bundle"), OsStr::new(verb), file.as_os_str()];
+    from.isconf(words("export"))
+        .code(0)
+        .says("entries 1 to 2, with 1 blobs");
+    assert_eq!(mode(&file), 0o600);
+    to.isconf(words("import"))
+        .code(1)
+        .says("--allow-unauthenticated");
+    to.isconf(["log"]).code(0);
+    fs::write(to.path().join(keys), "other\na key\n").unwrap();
+    to.isconf(words("import"))
+        .code(0)
+        .says("a key of the domain vouches")
+        .says("generic: took in entries 1 to 2");
+    to.isconf(words("import")).code(0).says("no new entries");
+    to.isconf(["status"]).prints("pending   2 entries");
+    to.isconf(["show", "1"]).code(0).prints("+ /srv/made");
+    fs::write(&file, "garbage").unwrap();
+    to.isconf(words("import")).code(5).says("bundle, byte 0");
+    to.isconf(["bundle", "import", "nowhere"]).code(2);
+    let left: Vec<_> = fs::read_dir(from.directory.path()).unwrap().collect();
+    assert_eq!(left.len(), 2, "the home and the bundle: {left:?}");
+}
+
+#[test]
+fn damage_is_named_by_line_and_changes_nothing() {
+    let site = Site::member();
+    site.with_pending();
+    let journal = site.home().journal(&domain(), &BranchName::generic());
+    let text = fs::read_to_string(&journal).unwrap();
+    fs::write(&journal, text.replace("two", "tWo")).unwrap();
+    for words in [
+        ["lock", "x"],
+        ["-q", "log"],
+        ["-q", "status"],
+        ["show", "1"],
+    ] {
+        site.isconf(words)
+            .code(5)
+            .says("generic/journal, line ")
+            .says("isconf bundle import");
+    }
+}
+
+#[test]
+fn the_daemon_starts_once_answers_and_stops() {
+    let site = Site::member();
+    site.isconf(["stop"]).code(1).says("no pid file found");
+    site.isconf(["start"]).code(0).says("started");
+    site.isconf(["start"]).code(0).says("already running");
+    site.isconf(["status"])
+        .code(0)
+        .prints("daemon    running, process ");
+    site.isconf(["restart"]).code(0);
+    site.isconf(["stop"]).code(0).says("stopped, was process");
+    site.isconf(["stop"]).code(0).says("already stopped");
+    site.isconf(["status"]).code(0).prints("not running");
+}
+
+#[test]
+fn settings_are_shown_with_their_origins_in_every_form() {
+    let site = Site::member();
+    let main_cf = site.directory.path().join("main.cf");
+    fs::write(&main_cf, "DEFAULT:\n\tIS_PORT = 4711\n\tGATEWAY = it's\n").unwrap();
+    let env = |form: &'static str| {
+        let flag = [OsStr::new("-c"), main_cf.as_os_str()];
+        site.isconf([flag[0], flag[1], OsStr::new("env"), OsStr::new(form)])
+            .code(0)
+            .out
+    };
+    let export = env("--export");
+    let script = format!("{export}\nprintf '%s %s' \"$IS_PORT\" \"$GATEWAY\"");
+    let shell = Command::new("/bin/sh")
+        .args(["-c", &script])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(shell.stdout).unwrap(), "4711 it's");
+    let json: serde_json::Value = serde_json::from_str(&env("--json")).unwrap();
+    let settings = json["settings"].as_array().unwrap();
+    let port = settings.iter().find(|s| s["name"] == "IS_PORT").unwrap();
+    assert!(
+        port["origin"]
+            .as_str()
+            .unwrap()
+            .ends_with("main.cf:2 (DEFAULT)")
+    );
+    site.isconf(["-D", "status"])
+        .code(0)
+        .says("isconf: debug: IS_HOME = ");
+    fs::write(&main_cf, "web: NOWHERE\n").unwrap();
+    let words = [OsStr::new("-c"), main_cf.as_os_str(), OsStr::new("env")];
+    site.isconf(words).code(22).says("main.cf:1: ");
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let site = Site::member();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = site.command().arg("env").stdout(writer).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn man_pages_are_written_where_asked() {
+    let site = Site::bare();
+    site.isconf(["man", "nowhere"]).code(2);
+    fs::create_dir(site.directory.path().join("man")).unwrap();
+    site.isconf(["man", "man"]).code(0).says("pages written");
+    assert!(site.directory.path().join("man/isconf-up.1").exists());
+}
