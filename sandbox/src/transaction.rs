@@ -257,6 +257,15 @@ pub fn sweep(home: &Path) -> Result<Vec<TxId>, SweepError> {
     Ok(swept)
 }
 
+/// Whether the commit of the transaction in this directory was begun: it is a kept scratchpad no
+/// more, whatever marker it has.
+pub fn is_committed(directory: &Path) -> bool {
+    let records = MARKERS.iter().filter(|marker| **marker != KEEP);
+    records
+        .into_iter()
+        .any(|record| directory.join(record).exists())
+}
+
 /// Whether the transaction is wanted, or was begun to be committed.
 fn is_marked(directory: &Path) -> bool {
     MARKERS.iter().any(|marker| directory.join(marker).exists())
