@@ -11,6 +11,7 @@ mod acceptance_entries;
 mod acceptance_branches;
 mod scratchpad;
 mod preview;
+mod commit_commands;
 mod commit;
 mod damage;
 mod crash;

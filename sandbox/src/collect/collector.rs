@@ -133,9 +133,12 @@ impl Collector {
                 found: &mut found,
                 hidden: Vec::new(),
                 pending: Vec::new(),
+                strays: Vec::new(),
             };
             walk.run()?;
             walk.list_hidden()?;
+            walk.name_strays()?;
+            walk.list_orphans(&volume.work().join("index"))?;
         }
         Ok(found)
     }

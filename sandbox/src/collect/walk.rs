@@ -11,6 +11,7 @@ use super::CollectError;
 use super::hidden::Hidden;
 use super::item::{Item, Role, UpperInode};
 use super::object::{Failed, Object, Reader, stat};
+use super::orphan::Stray;
 use super::tree::Tree;
 use crate::capture::LiveIdentity;
 use crate::change::{
@@ -59,6 +60,8 @@ pub(super) struct Walk<'a> {
     pub(super) found: &'a mut Found,
     pub(super) hidden: Vec<Hidden>,
     pub(super) pending: Vec<Task>,
+    /// Copies of live files of other names, which are looked for when all names are known.
+    pub(super) strays: Vec<Stray>,
 }
 
 /// A directory of the upper layer that is still to be read. All paths are below the volume.
@@ -449,7 +452,7 @@ fn is_whiteout(found: &FileStat) -> bool {
 }
 
 /// The state of an upper object as the merged view shows it.
-fn upper_node(object: &Object, attributes: &Attributes, copy_of: Option<&Node>) -> Node {
+pub(super) fn upper_node(object: &Object, attributes: &Attributes, copy_of: Option<&Node>) -> Node {
     let mut xattrs = attributes.application.clone();
     let mut flags = object.flags & !(FLAG_IMMUTABLE | FLAG_APPEND) | attributes.protection;
     if let Some(live) = copy_of {

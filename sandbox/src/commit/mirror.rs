@@ -91,7 +91,7 @@ fn copy(
 }
 
 /// The directories of the upper layer that are not copied themselves, as empty shells.
-fn make_parents(top: &Dir, path: &RelPath) -> Result<Dir, Errno> {
+pub(super) fn make_parents(top: &Dir, path: &RelPath) -> Result<Dir, Errno> {
     match top.descend(path) {
         Err(Errno::ENOENT) => {}
         found => return found,

@@ -22,6 +22,7 @@ mod facts;
 mod shape;
 mod guard;
 mod plan;
+mod orphans;
 mod mirror;
 mod prepare;
 mod sync;
@@ -107,6 +108,9 @@ pub fn commit(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Land
     }
     let _locks = package_locks(&layout.root, &capture.set)?;
     let mut volumes = item::items(layout, capture)?;
+    for (volume, items) in volumes.iter().enumerate() {
+        orphans::adopt(&layout.volumes[volume], items)?;
+    }
     let mut sites = Sites::open(
         &layout.root,
         Site::of(layout, |volume| !volumes[volume].is_empty()),
