@@ -14,7 +14,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 
-use crate::change::{Kind, RelPath};
+use crate::change::{Content, Kind, RelPath};
 use crate::commit::facts::Facts;
 use crate::commit::intent::{Left, LeftObject, fingerprint};
 use crate::commit::item::{Item, Origin, object_of};
@@ -449,6 +449,13 @@ impl<'a> Planner<'a> {
                         _ => None,
                     },
                     meta: (!only_place).then(|| fingerprint(&after.meta, is_directory)),
+                    content: match after.kind {
+                        Kind::File {
+                            content: Content::Read(digest),
+                            ..
+                        } => Some(digest),
+                        _ => None,
+                    },
                 }
             });
             self.plan.left.push(Left {
