@@ -225,7 +225,7 @@ pub const COMMANDS: &[&str] = &[
     // Changes of kind.
     "rm sym && ln -s elsewhere sym",
     "ln -sfn full sym",
-    "setfattr -h -n trusted.s -v w sym && touch -h -d '1999-09-09' sym",
+    "touch -h -d '1999-09-09' sym && mv sym d/",
     "rm one && mkdir one && echo x >one/x",
     "rm -rf d && echo file >d",
     "rm -rf d && ln -s full d",

@@ -183,6 +183,10 @@ impl Walk<'_> {
             return Ok(());
         };
         let mut before = first.node.clone();
+        if let Kind::File { content, .. } = &mut before.kind {
+            // It may have been compared with what took the name.
+            *content = Content::Unread;
+        }
         let mut after = upper_node(&object, &attributes, Some(&before));
         if attributes.metacopy {
             set_holes(&mut after, &before);

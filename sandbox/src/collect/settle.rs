@@ -66,17 +66,30 @@ pub(super) fn settle(items: &mut Items) {
     mark_displaced(items);
 }
 
-/// Marks what was made anew where something was that went elsewhere with its directory.
+/// Marks what was made anew where something was that went, or went elsewhere, with its directory.
 fn mark_displaced(items: &mut Items) {
     let sources: HashSet<RelPath> = items
         .values()
         .filter_map(|item| item.moved_from.clone())
         .collect();
-    if sources.is_empty() {
+    let replaced: HashSet<RelPath> = items
+        .iter()
+        .filter(|(_, item)| matches!(item.role, Role::Whole { .. }) && !item.is_leaf())
+        .filter(|(_, item)| item.before.is_some())
+        .map(|(path, _)| path.clone())
+        .collect();
+    if sources.is_empty() && replaced.is_empty() {
         return;
     }
-    for item in items.values_mut() {
+    for (path, item) in items.iter_mut() {
         let anew = matches!(item.role, Role::Whole { origin: None }) && item.before.is_some();
+        if anew
+            && path
+                .parent()
+                .is_some_and(|parent| replaced.contains(&parent))
+        {
+            item.displaced = true;
+        }
         let mut above = item.live_path.parent().filter(|_| anew);
         while let Some(at) = above {
             item.displaced |= sources.contains(&at);
