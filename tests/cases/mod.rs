@@ -13,5 +13,6 @@ mod scratchpad;
 mod preview;
 mod commit_commands;
 mod commit;
+mod commit_errors;
 mod damage;
 mod crash;
