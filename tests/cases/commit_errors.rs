@@ -13,12 +13,18 @@ fn locked(spec: HostSpec) -> Option<Machine> {
     Some(host)
 }
 
-/// Runs `inside` in the scratchpad, and `outside` after the command has done its work (told by
-/// `made`, a path that it makes last) and before it ends.
-fn meanwhile(host: &Machine, inside: &str, made: &str, outside: &str) -> Done {
+/// Prepares a command that waits after `inside`; gives the listing of the machine before it.
+fn waiting(host: &Machine, inside: &str) -> String {
     host.write("/root/inside", format!("{inside}\nread x\n"));
+    host.sh("mkfifo /var/is/fifo").code(0);
+    host.manifest_of_others()
+}
+
+/// Runs that command, and `outside` after it has done its work (told by `made`, a path that it
+/// makes last) and before it ends.
+fn meanwhile(host: &Machine, made: &str, outside: &str) -> Done {
     let script = format!(
-        "rm -f /root/fifo; mkfifo /root/fifo; isconf exec sh /root/inside </root/fifo & pid=$!; exec 9>/root/fifo; \
+        "isconf exec sh /root/inside </var/is/fifo & pid=$!; exec 9>/var/is/fifo; \
          until ls -d /var/is/scratch/*/v*/upper{made} /data/.isconf/*/v*/upper{made} 2>/dev/null | grep -q .; do :; done; \
          {outside}; echo go >&9; wait $pid"
     );
@@ -58,18 +64,17 @@ fn a_volume_that_becomes_read_only_is_left_as_it_is() {
     let spec = support::spec("frozen").disk(RootKind::Ext4, "/data");
     let Some(host) = locked(spec) else { return };
     host.sh("mkdir /data/d; echo one >/data/d/one").code(0);
-    let before = host.manifest_of_others();
-    meanwhile(
+    let before = waiting(
         &host,
         "echo x >/srv/first; echo two >/data/d/one; mkdir /data/made",
-        "/made",
-        "mount -o remount,bind,ro /data",
-    )
-    .fails()
-    .says("/data")
-    .says("EROFS");
+    );
+    meanwhile(&host, "/made", "mount -o remount,bind,ro /data")
+        .fails()
+        .says("/data")
+        .says("Read-only file system");
     host.sh("mount -o remount,bind,rw /data").code(0);
-    host.sh("rm -f /root/inside /root/fifo").code(0);
+    // Removes what the one before could not.
+    host.isconf(["try", "true"]).code(0);
     host.is_still(&before);
 }
 
@@ -80,18 +85,14 @@ fn a_directory_made_immutable_meanwhile_is_left_as_it_is() {
     };
     host.sh("mkdir /srv/a /srv/d; echo one >/srv/a/one; echo one >/srv/d/one")
         .code(0);
-    let before = host.manifest_of_others();
-    meanwhile(
+    let before = waiting(
         &host,
         "rm /srv/a/one; echo x >/srv/a/new; echo x >/srv/d/new; mkdir /srv/made",
-        "/srv/made",
-        "chattr +i /srv/d",
-    )
-    .fails()
-    .says("/srv/d/new")
-    .says("EPERM");
-    host.sh("chattr -i /srv/d; rm -f /root/inside /root/fifo")
-        .code(0);
+    );
+    meanwhile(&host, "/srv/made", "chattr +i /srv/d")
+        .fails()
+        .says("/srv/d");
+    host.sh("chattr -i /srv/d").code(0);
     host.is_still(&before);
 }
 
@@ -102,18 +103,12 @@ fn a_mount_point_that_is_busy_is_left_as_it_is() {
     };
     host.sh("mkdir -p /srv/a /srv/d/point; echo one >/srv/a/one")
         .code(0);
-    let before = host.manifest_of_others();
-    meanwhile(
-        &host,
-        "rm -r /srv/a; rm -r /srv/d/point; mkdir /srv/made",
-        "/srv/made",
-        "mount -t tmpfs none /srv/d/point",
-    )
-    .fails()
-    .says("/srv/d/point")
-    .says("EBUSY");
-    host.sh("umount /srv/d/point; rm -f /root/inside /root/fifo")
-        .code(0);
+    let before = waiting(&host, "rm -r /srv/a; rm -r /srv/d/point; mkdir /srv/made");
+    meanwhile(&host, "/srv/made", "mount -t tmpfs none /srv/d/point")
+        .fails()
+        .says("/srv/d/point")
+        .says("EBUSY");
+    host.sh("umount /srv/d/point").code(0);
     host.is_still(&before);
 }
 
@@ -124,15 +119,39 @@ fn a_parent_that_vanished_is_a_conflict() {
     };
     host.sh("mkdir -p /srv/a /srv/d/e; echo one >/srv/a/one")
         .code(0);
-    meanwhile(
+    waiting(
         &host,
         "rm /srv/a/one; echo x >/srv/d/e/new; mkdir /srv/made",
+    );
+    meanwhile(&host, "/srv/made", "rm -r /srv/d")
+        .code(3)
+        .says("/srv/d");
+    host.sh("test -e /srv/a/one && test ! -e /srv/made && test ! -e /srv/d")
+        .code(0);
+}
+
+#[test]
+fn a_file_that_vanished_is_a_conflict_and_a_new_neighbour_is_none() {
+    let Some(host) = Machine::locked("neighbour") else {
+        return;
+    };
+    host.sh("mkdir /srv/d; echo one >/srv/d/one; echo two >/srv/d/two")
+        .code(0);
+    waiting(&host, "echo more >>/srv/d/one; mkdir /srv/made");
+    meanwhile(&host, "/srv/made", "rm /srv/d/one")
+        .code(3)
+        .says("/srv/d/one");
+    meanwhile(
+        &host,
         "/srv/made",
-        "rm -r /srv/d",
+        "mv /srv/d/two /srv/d/one; echo >/srv/d/new",
     )
     .code(3)
-    .says("/srv/d/e");
-    host.sh("test -e /srv/a/one && test ! -e /srv/made && test ! -e /srv/d")
+    .says("/srv/d/one");
+    host.sh("rm /srv/d/one; echo one >/srv/d/one").code(0);
+    meanwhile(&host, "/srv/made", "echo x >/srv/d/another; rm /srv/d/new").code(0);
+    assert_eq!(host.read("/srv/d/one"), "one\nmore\n");
+    host.sh("test -e /srv/d/another && test -d /srv/made")
         .code(0);
 }
 

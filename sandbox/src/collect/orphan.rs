@@ -32,6 +32,14 @@ pub(super) struct Stray {
     pub(super) digest: Digest,
 }
 
+/// What a file handle leads to.
+enum Inode {
+    Number(u64),
+    Gone,
+    /// There are no handles here, or we may not use them.
+    Unknown,
+}
+
 /// A file of the index, with the live inode that it is a copy of.
 struct Orphan {
     object: Object,
@@ -51,7 +59,15 @@ impl Walk<'_> {
     /// other names share it.
     pub(super) fn name_strays(&mut self) -> Result<(), CollectError> {
         for stray in std::mem::take(&mut self.strays) {
-            let Some(lost) = self.lost_by_handle(&stray.origin)? else {
+            let ino = match self.inode(&stray.origin)? {
+                Inode::Number(ino) if self.is_known(ino) => ino,
+                Inode::Unknown => continue,
+                Inode::Number(_) | Inode::Gone => {
+                    self.found.gone.push(stray.path);
+                    continue;
+                }
+            };
+            let Some(lost) = self.lost(ino).into_iter().next() else {
                 continue;
             };
             let size = match self.found.items.get(&stray.path).map(|item| &item.after) {
@@ -77,19 +93,20 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The first name of this volume that a live file with this handle had and does not have now.
-    fn lost_by_handle(&self, handle: &FileHandle) -> Result<Option<Lost>, CollectError> {
-        Ok(self
-            .inode(handle)?
-            .and_then(|ino| self.lost(ino).into_iter().next()))
+    /// Whether any item of this volume was that live inode.
+    fn is_known(&self, ino: u64) -> bool {
+        let mut items = self.found.items.values();
+        items
+            .any(|item| item.volume == self.volume && item.live.is_some_and(|live| live.ino == ino))
     }
 
-    /// The number of the live inode with a handle; `None` when it is gone or nobody may ask.
-    fn inode(&self, handle: &FileHandle) -> Result<Option<u64>, CollectError> {
+    /// The live inode with a handle.
+    fn inode(&self, handle: &FileHandle) -> Result<Inode, CollectError> {
         let opened = files::open_by_handle(self.live.root(), handle);
         match opened.and_then(|fd: OwnedFd| fstat(&fd)) {
-            Ok(stat) => Ok(Some(stat.st_ino)),
-            Err(Errno::ESTALE | Errno::EPERM | Errno::EOPNOTSUPP | Errno::EINVAL) => Ok(None),
+            Ok(stat) => Ok(Inode::Number(stat.st_ino)),
+            Err(Errno::ESTALE) => Ok(Inode::Gone),
+            Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::EINVAL) => Ok(Inode::Unknown),
             Err(errno) => {
                 Err(self
                     .live
@@ -164,13 +181,16 @@ impl Walk<'_> {
             })?;
         let ino = match &attributes.origin {
             Some(Origin::Handle(handle)) => self.inode(handle)?,
-            Some(Origin::Unnamed) | None => None,
+            Some(Origin::Unnamed) | None => Inode::Unknown,
         };
-        Ok(ino.map(|ino| Orphan {
-            object,
-            attributes,
-            ino,
-        }))
+        Ok(match ino {
+            Inode::Number(ino) => Some(Orphan {
+                object,
+                attributes,
+                ino,
+            }),
+            Inode::Gone | Inode::Unknown => None,
+        })
     }
 
     fn adopt(&mut self, orphan: Orphan, lost: &[Lost]) -> Result<(), CollectError> {

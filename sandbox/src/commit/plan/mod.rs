@@ -250,6 +250,7 @@ impl<'a> Planner<'a> {
         let old = self.shape.displacing.get(&index);
         let step = match old.and_then(|old| Some((old, self.facts.at(old)?))) {
             Some((old, stat)) => {
+                self.keep_times(item, ino, old, stat);
                 self.keep_locks(old, stat, None);
                 Move::Exchange {
                     live,
