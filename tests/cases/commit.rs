@@ -81,11 +81,6 @@ fn committed_result_equals_the_native_one_on_btrfs() {
 }
 
 #[test]
-fn committed_result_equals_the_native_one_on_an_overlay() {
-    same_as_native(support::spec("fidelity-overlay").overlay_root());
-}
-
-#[test]
 fn inode_stays_where_others_hold_it() {
     let Some(host) = Machine::locked("inode") else {
         return;

@@ -26,6 +26,7 @@ mod orphans;
 mod mirror;
 mod prepare;
 mod sync;
+mod continuations;
 mod apply;
 mod transaction;
 mod landed;
