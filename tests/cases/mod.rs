@@ -11,6 +11,8 @@ mod acceptance_entries;
 mod acceptance_branches;
 mod scratchpad;
 mod preview;
+mod commit_commands;
 mod commit;
+mod commit_errors;
 mod damage;
 mod crash;
