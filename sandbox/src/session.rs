@@ -10,6 +10,7 @@
 //! ```
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -138,7 +139,7 @@ impl Prepared {
             unusable: Vec::new(),
         };
         let planned = lay_out(&inventory, &mut plan_settings, &mut transaction)?;
-        let since = since(not_before).map_err(PrepareError::Clock)?;
+        let since = since(&transaction, &planned.layout, not_before)?;
         Ok(Self {
             pad: Pad {
                 root: None,
@@ -258,22 +259,30 @@ fn home(path: &std::path::Path) -> Result<RelPath, PrepareError> {
     })
 }
 
-/// The coarse clock, which is the one that inodes are stamped with, once it has passed
-/// `not_before`: it moves in ticks of at most 10 ms.
-fn since(not_before: Option<Timestamp>) -> Result<Timestamp, Errno> {
+/// The time from which on a change of a live file is somebody else's: later than `not_before` and
+/// than what we did ourselves to the tops of the volumes. A kernel whose stamps move in ticks (of at
+/// most 10 ms) may make us wait for the next one.
+fn since(
+    transaction: &Transaction,
+    layout: &Layout,
+    not_before: Option<Timestamp>,
+) -> Result<Timestamp, PrepareError> {
+    let touched = layout
+        .volumes
+        .iter()
+        .filter_map(|volume| std::fs::symlink_metadata(volume.live(&layout.root)).ok())
+        .map(|status| Timestamp {
+            secs: status.ctime(),
+            nanos: status.ctime_nsec() as u32,
+        });
+    let limit = touched.chain(not_before).max().unwrap_or_default();
     loop {
-        let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE)?;
-        let now = Timestamp {
-            secs: now.tv_sec(),
-            nanos: now.tv_nsec() as u32,
-        };
-        match not_before {
-            // A time far ahead means that the clock was set back, and waiting would be endless.
-            Some(limit) if limit >= now && limit.secs <= now.secs + 1 => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Some(_) | None => return Ok(now),
+        let now = transaction.stamp()?;
+        // A time far ahead means that the clock was set back, and waiting would be endless.
+        if now > limit || limit.secs > now.secs + 1 {
+            return Ok(now);
         }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
