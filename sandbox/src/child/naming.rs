@@ -48,7 +48,7 @@ pub(super) fn name(rule: &Rule, call: &Notification) -> Option<Named> {
         Aim::Descriptor(index) => descriptor(call.pid, argument(index) as i32)
             .map_or_else(String::new, |path| escaped(path.as_os_str().as_bytes())),
         Aim::Number(index) => format!("{:#x}", argument(index)),
-        Aim::Mount => format!("{} on {} ({})", text(0), text(1), text(2)),
+        Aim::Mount => mount(&text(0), &text(1), &text(2)),
         Aim::Reboot => reboot_command(argument(2) as u32),
         Aim::Timex(index) if is_reading_clock(call, index) => return None,
         Aim::Timex(_) => String::new(),
@@ -150,6 +150,15 @@ fn descriptor(pid: i32, number: i32) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()
 }
 
+/// mount(2); source and type are empty when the flags of a mount are changed.
+fn mount(source: &str, target: &str, fs_type: &str) -> String {
+    match (source, fs_type) {
+        ("", "") => format!("on {target}"),
+        (_, "") => format!("{source} on {target}"),
+        _ => format!("{source} on {target} ({fs_type})"),
+    }
+}
+
 fn family(number: i32) -> String {
     match number {
         libc::AF_VSOCK => "vsock".to_owned(),
@@ -221,7 +230,7 @@ fn open_target(pid: i32, directory: i32, address: u64) -> Option<Named> {
     if bytes.starts_with(b"/proc/sys/") || bytes.starts_with(b"/sys/") {
         return Some(setting(&path));
     }
-    if bytes == b"/proc/sysrq-trigger" {
+    if bytes == b"/proc/sysrq-trigger" && path.exists() {
         let target = path.display().to_string();
         return Some((
             EffectKind::Reboot,

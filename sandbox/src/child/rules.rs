@@ -278,7 +278,7 @@ pub(super) const RARE: &[Rule] = {
             "clock_settime",
             K::Clock,
             EPERM,
-            Aim::Number(0),
+            Aim::None,
         ),
         rule(
             libc::SYS_adjtimex,

@@ -323,6 +323,7 @@ fn push_dev(steps: &mut Vec<Step>, inventory: &Inventory) {
             flags: no_exec | MsFlags::MS_RDONLY,
         });
     }
+    push_terminal(steps, inventory);
     for (name, to) in [
         ("dev/fd", c"/proc/self/fd"),
         ("dev/stdin", c"/proc/self/fd/0"),
@@ -359,6 +360,21 @@ fn push_dev(steps: &mut Vec<Step>, inventory: &Inventory) {
         target: place("dev"),
         flags: inert() | MsFlags::MS_RDONLY,
     });
+}
+
+/// The caller's terminal, as `/dev/console`: it is not among the scratchpad's own in `/dev/pts`, and
+/// ttyname(3) finds it by looking through `/dev`.
+fn push_terminal(steps: &mut Vec<Step>, inventory: &Inventory) {
+    if let Some(terminal) = &inventory.terminal {
+        steps.push(Step::MakeFile {
+            target: place("dev/console"),
+        });
+        steps.push(Step::Bind {
+            source: terminal.clone(),
+            target: place("dev/console"),
+            flags: MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY,
+        });
+    }
 }
 
 /// `/sys` and all mounts in it, read-only, if the live machine has it.
