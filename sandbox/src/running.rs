@@ -102,14 +102,16 @@ impl Running {
         let mut interruption = Interruption::default();
         let listener = self.command.started.listener.take();
         let mut watcher = listener.map(Watcher::new);
+        let mut all_are_gone = false;
         while self.command.exit.is_none() {
             let ready = self.poll(watcher.as_ref(), &interruption)?;
             if ready.call {
                 let served = watcher.as_ref().map(|watcher| watcher.serve(&mut tally));
                 served.transpose().map_err(WaitError::Supervise)?;
             } else if ready.has_watched {
-                // Every process under the filter is gone.
+                // Every process under the filter is gone, and nobody inside is not under it.
                 watcher = None;
+                all_are_gone = true;
             }
             if ready.signal {
                 self.take_signals(&mut interruption)?;
@@ -119,7 +121,9 @@ impl Running {
                 self.command.reap().map_err(WaitError::Wait)?;
             }
         }
-        self.end_leftovers(&mut tally)?;
+        if !all_are_gone {
+            self.end_leftovers(&mut tally)?;
+        }
         drop(watcher);
         self.finish(&interruption, tally)
     }

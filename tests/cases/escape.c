@@ -91,7 +91,7 @@ int main(int count, char **arguments)
     say("host name", sethostname("evil", 4));
     say("domain name", setdomainname("evil", 4));
     say("clock", clock_settime(CLOCK_REALTIME, &time));
-    say("time of day", settimeofday(&old, NULL));
+    say("time of day", syscall(SYS_settimeofday, &old, NULL));
     say("adjtimex", adjtimex(&step));
     say("reboot", reboot(RB_AUTOBOOT));
     say("ctrl-alt-del", reboot(RB_DISABLE_CAD));

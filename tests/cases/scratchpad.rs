@@ -289,6 +289,7 @@ fn every_way_out_ends_in_an_error_and_is_named() {
         "sysctl: openat vm.swappiness",
         "host name: sethostname evil",
         "clock: settimeofday",
+        "clock: clock_settime",
         "reboot: reboot restart",
         "kernel module: delete_module ext4",
         "swap: swapoff /swap",
@@ -322,9 +323,7 @@ fn what_stays_inside_works() {
         .prints("0\n");
     // No descriptor of the caller's but the standard streams.
     host.sh("isconf -q try sh -c 'ls /proc/$$/fd' 5</etc/passwd 7>/srv/seven | tr '\\n' ' '")
-        .prints("0 1 2 ")
-        .does_not_print("5")
-        .does_not_print("7");
+        .prints("0 1 2 try:");
     host.isconf(["try", "sh", "-c", "sleep 301 & sleep 302 & exit 0"])
         .code(0)
         .prints("left running sleep 301")
@@ -354,9 +353,9 @@ fn ctrl_c_ends_the_command_and_leaves_nothing() {
     host.sh(NAPPER).code(0);
     host.sh(&format!(
         "{{ {UNTIL_IT_NAPS}; printf '\\003'; }} | \
-         script -qec 'isconf try /root/napper 300; echo status $?' /dev/null"
+         script -qec 'isconf try /root/napper 300' /dev/null"
     ))
-    .prints("status 130");
+    .code(130);
     host.sh("! grep -qx napper /proc/[0-9]*/comm && test -z \"$(ls -A /var/is/scratch)\"")
         .code(0);
 }
@@ -385,7 +384,7 @@ fn the_terminal_is_given_back_after_a_shell_with_jobs() {
     // Who is not in the foreground is stopped by stty(1).
     host.sh(
         "printf 'set -m\\nsleep 0.01\\necho inside >/srv/file\\nexit 3\\n' | \
-         script -qec 'isconf try --shell; echo status $?; stty sane; echo in foreground' /dev/null",
+         SHELL=/bin/bash script -qec 'isconf try --shell; echo status $?; stty sane; echo in foreground' /dev/null",
     )
     .code(0)
     .prints("status 3")

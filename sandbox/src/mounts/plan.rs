@@ -13,7 +13,7 @@ use super::classify::{
     Classified, PlanError, Reason, Treatment, Uncovered, Uncovering, can_be_upper, classify,
     holder, is_special,
 };
-use super::inventory::Inventory;
+use super::inventory::{Inventory, Shows};
 use super::mountinfo::Mount;
 use super::step::{Step, Target, c_string, live};
 use crate::change::RelPath;
@@ -30,6 +30,8 @@ pub struct PlanSettings {
     pub show_only: Vec<RelPath>,
     /// Mount points whose scratch directory or overlay was tried and failed.
     pub unusable: Vec<RelPath>,
+    /// Mount points whose live content the kernel refused to show.
+    pub unshowable: Vec<RelPath>,
 }
 
 /// What to mount, where things lie, and what is not covered.
@@ -54,7 +56,8 @@ pub fn plan(inventory: &Inventory, settings: &PlanSettings) -> Result<Plan, Plan
     let scratch_root = scratch_root(settings);
     let mut masks = masks(inventory);
     let masked: Vec<RelPath> = masks.iter().map(|mask| mask.path.clone()).collect();
-    let (classified, mut uncovered) = classify(inventory, &masked, &settings.unusable);
+    let (classified, mut uncovered) =
+        classify(inventory, &masked, &settings.unusable, &settings.unshowable);
     uncovered.extend(masked_findings(inventory));
     // Not a finding: nothing of it concerns an entry.
     masks.extend(scratch_root.map(|path| Mask {
@@ -240,6 +243,7 @@ fn push_mount(steps: &mut Vec<Step>, item: &Classified<'_>, volume: Option<&Volu
             target,
             flags,
         },
+        (Treatment::Empty, _) if item.seen.shows == Shows::File => empty_file(target),
         (Treatment::Empty, _) => empty(target),
         (Treatment::FreshProc, _) => Step::Mount {
             fs_type: c"proc",
@@ -257,6 +261,15 @@ fn empty(target: Target) -> Step {
         target,
         flags: inert() | MsFlags::MS_RDONLY,
         data: c"mode=0700,size=4k",
+    }
+}
+
+/// An empty read-only file.
+fn empty_file(target: Target) -> Step {
+    Step::Bind {
+        source: c"/dev/null".to_owned(),
+        target,
+        flags: inert() | MsFlags::MS_RDONLY,
     }
 }
 
@@ -293,11 +306,7 @@ fn push_proc(steps: &mut Vec<Step>, inventory: &Inventory) {
         });
     }
     if inventory.has_kcore && inventory.devices.contains(&"null") {
-        steps.push(Step::Bind {
-            source: c"/dev/null".to_owned(),
-            target: place("proc/kcore"),
-            flags: inert() | MsFlags::MS_RDONLY,
-        });
+        steps.push(empty_file(place("proc/kcore")));
     }
 }
 
@@ -412,11 +421,7 @@ fn push_masks(steps: &mut Vec<Step>, masks: &[Mask], classified: &[Classified<'_
             steps.push(if mask.is_directory {
                 empty(target)
             } else {
-                Step::Bind {
-                    source: c"/dev/null".to_owned(),
-                    target,
-                    flags: inert() | MsFlags::MS_RDONLY,
-                }
+                empty_file(target)
             });
         }
     }
