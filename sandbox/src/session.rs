@@ -31,7 +31,7 @@ use crate::transaction::Transaction;
 pub use crate::child::{MountError, StartError};
 pub use crate::exited::{Approved, EndError, Ended, Exited};
 pub use crate::running::{Running, WaitError};
-pub use crate::transaction::{DirectoryError, DiscardError, SweepError, sweep};
+pub use crate::transaction::{DirectoryError, DiscardError, SweepError, is_committed, sweep};
 
 /// What a transaction is made with.
 #[derive(Debug, Clone)]

@@ -196,7 +196,8 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if !self.is_released {
+        // Once there is an intent, recovery decides; not even a fault of ours removes what it needs.
+        if !self.is_released && !is_marked(&self.directory) {
             // Some other error is on its way to the user; what stays here is swept at the next start.
             let _ = remove_scratch(&self.directory, &self.scratches);
         }
@@ -256,9 +257,23 @@ pub fn sweep(home: &Path) -> Result<Vec<TxId>, SweepError> {
     Ok(swept)
 }
 
+/// Whether the commit of the transaction in this directory was begun: it is a kept scratchpad no
+/// more, whatever marker it has.
+pub fn is_committed(directory: &Path) -> bool {
+    let records = MARKERS.iter().filter(|marker| **marker != KEEP);
+    records
+        .into_iter()
+        .any(|record| directory.join(record).exists())
+}
+
+/// Whether the transaction is wanted, or was begun to be committed.
+fn is_marked(directory: &Path) -> bool {
+    MARKERS.iter().any(|marker| directory.join(marker).exists())
+}
+
 /// Removes one transaction if it is abandoned; says whether it was.
 fn sweep_one(directory: &Path, tx: &TxId) -> Result<bool, SweepError> {
-    if MARKERS.iter().any(|marker| directory.join(marker).exists()) {
+    if is_marked(directory) {
         return Ok(false);
     }
     let path = directory.join(LOCK);

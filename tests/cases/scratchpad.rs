@@ -106,11 +106,13 @@ fn the_live_machine_cannot_be_reached() {
     host.sh("mount | grep -c ' /mnt '").prints("0");
 }
 
-/// A program with a name of its own, to be found among the host's processes.
+/// A program with a name of its own, to be found among the host's processes by its command line: a
+/// dead one that nobody has reaped has none.
 const NAPPER: &str = "cp /usr/bin/sleep /root/napper";
 
 /// Waits until the napper runs in a scratchpad.
-const UNTIL_IT_NAPS: &str = "until grep -qx napper /proc/[0-9]*/comm 2>/dev/null; do :; done";
+const UNTIL_IT_NAPS: &str =
+    "until grep -qxz '/root/nappe[r]' /proc/[0-9]*/cmdline 2>/dev/null; do :; done";
 
 #[test]
 fn interrupts_leave_no_mount_no_process_and_no_scratch() {
@@ -136,7 +138,8 @@ fn interrupts_leave_no_mount_no_process_and_no_scratch() {
         let output = running.wait().expect("isconf ends");
         assert_eq!(output.code(), 128 + signal as i32, "{}", output.err());
         assert_eq!(host.sh(count).out(), before, "after {signal}");
-        host.sh("! grep -qx napper /proc/[0-9]*/comm").code(0);
+        host.sh("! grep -qxz '/root/nappe[r]' /proc/[0-9]*/cmdline")
+            .code(0);
         assert!(!host.exists("/srv/inside"));
     }
 }
@@ -155,7 +158,7 @@ fn kill_9_leaves_what_the_next_start_removes() {
         .signal(Signal::SIGKILL)
         .expect("isconf can be killed");
     running.wait().expect("isconf ends");
-    host.sh("while grep -qx napper /proc/[0-9]*/comm 2>/dev/null; do :; done")
+    host.sh("while grep -qxz '/root/nappe[r]' /proc/[0-9]*/cmdline 2>/dev/null; do :; done")
         .code(0);
     host.isconf(["try", "true"]).code(0);
     host.sh("ls -A /var/is/scratch | wc -l; find / -name .isconf | wc -l")

@@ -179,6 +179,11 @@ pub(super) fn finish(
             add(FindingReason::SocketOfEndedProcess);
         }
         let late = |live: &LiveIdentity| live.ctime >= since;
+        // Others may add to a directory meanwhile; that it is still the same one is for the commit.
+        let is_shared = matches!(provenance.source, Source::MergedDirectory { .. });
+        if is_shared {
+            continue;
+        }
         if provenance.live.as_ref().is_some_and(late)
             || provenance.replaced.as_ref().is_some_and(late)
         {

@@ -72,6 +72,7 @@ pub fn plan(inventory: &Inventory, settings: &PlanSettings) -> Result<Plan, Plan
     push_proc(&mut steps, inventory);
     push_dev(&mut steps, inventory);
     push_sys(&mut steps, inventory);
+    push_home(&mut steps, &settings.home, &classified);
     push_masks(&mut steps, &masks, &classified);
     steps.push(Step::EnterRoot);
     Ok(Plan {
@@ -368,6 +369,22 @@ fn push_sys(steps: &mut Vec<Step>, inventory: &Inventory) {
         steps.push(Step::BindTreeReadOnly {
             source: c"/sys".to_owned(),
             target: place("sys"),
+        });
+    }
+}
+
+/// Makes the home read-only, under every name it has inside: the records of what was done and what
+/// is to be done are not an entry's to change, and a commit that moved them would lose itself.
+fn push_home(steps: &mut Vec<Step>, home: &RelPath, classified: &[Classified<'_>]) {
+    if home.is_root() || is_special(home) {
+        return;
+    }
+    for path in names_inside(home, classified) {
+        let target = Target::of(&path);
+        steps.push(Step::Bind {
+            source: target.as_c_str().to_owned(),
+            target,
+            flags: inert() | MsFlags::MS_RDONLY,
         });
     }
 }

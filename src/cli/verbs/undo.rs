@@ -14,8 +14,10 @@ pub fn undo(session: &mut Session, run: RunMode, show: Presentation) -> Result<E
     let last = replay::last_change(&host, &history)?;
     let mut report = report(&host, &last)?;
     if run == RunMode::Commit {
+        let begun = std::time::Instant::now();
         replay::take_back(&host, &mut history, &last)?;
         report.fate = Fate::Committed;
+        report.phases.commit = begun.elapsed();
     }
     session.show_report(&report, &host.settings, show, None)?;
     let what = name(&last);
@@ -39,6 +41,20 @@ fn name(last: &LastChange) -> String {
     }
 }
 
+/// What is taken back when it is no entry: a draft, or a change that no journal has.
+fn wip_or_outside(host: &ThisHost, last: &LastChange) -> Result<(Place, Description), Failure> {
+    let drafts = host.wip()?.map(|wip| wip.drafts()).transpose()?;
+    let drafts = drafts.unwrap_or_default();
+    let number = drafts.len() as u64;
+    match (last.draft(), drafts.last()) {
+        (Some(draft), Some(known)) if known.draft.id == draft => {
+            let place = Place::Wip { number, draft };
+            Ok((place, Description::from(&known.draft.kind)))
+        }
+        _ => Ok((Place::Try { name: None }, Description::Shell)),
+    }
+}
+
 /// What taking it back changes, in the same form as any other change.
 fn report(host: &ThisHost, last: &LastChange) -> Result<Report, Failure> {
     let (place, description) = match last.entry {
@@ -46,12 +62,7 @@ fn report(host: &ThisHost, last: &LastChange) -> Result<Report, Failure> {
             let entry = host.journal()?.entry(at.seq)?;
             (Place::Journal(at), Description::from(&entry.draft.kind))
         }
-        None => (
-            Place::Try {
-                name: Some("undo".to_owned()),
-            },
-            Description::Snap { paths: Vec::new() },
-        ),
+        None => wip_or_outside(host, last)?,
     };
     let mut report = blank(place, description);
     report.author = Some(host.author.clone());
