@@ -61,18 +61,17 @@ fn peak(command: &[&str]) -> Result<(), Error> {
 fn clock(words: &[&str]) -> Result<Duration, Error> {
     let (program, arguments) = words.split_first().ok_or("no command")?;
     let begun = Instant::now();
-    let status = Command::new(program)
+    let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()?;
+        .output()?;
     let took = begun.elapsed();
-    if status.success() {
-        Ok(took)
-    } else {
-        Err(format!("{words:?} ended with {status}").into())
+    if output.status.success() {
+        return Ok(took);
     }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{words:?} ended with {}: {said}", output.status).into())
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -144,7 +144,7 @@ fn commit_and_audit(table: &mut Table) -> Result<(), Error> {
 fn commit_phase(json: &str) -> Result<f64, Error> {
     let report: serde_json::Value = serde_json::from_str(json)?;
     let found = report
-        .pointer("/phases/commit")
+        .pointer("/seconds/commit")
         .and_then(serde_json::Value::as_f64);
     Ok(found.ok_or("the report has no commit phase")? * 1000.0)
 }
