@@ -35,7 +35,7 @@ impl Session {
         for repair in repaired {
             self.out.info(&repair.sentence());
         }
-        let ignored = host.journal()?.chain().unacknowledged();
+        let ignored = host.verify_journal()?;
         if ignored > 0 {
             self.out.warning(&format!(
                 "{ignored} bytes behind the end of the journal are ignored: a check-in or an import was interrupted before it counted"
