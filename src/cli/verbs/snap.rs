@@ -47,10 +47,7 @@ pub fn snap(
         Intention::Record => "snapshot done",
         Intention::Preview => "would record",
     };
-    let objects = match objects {
-        1 => "1 object".to_owned(),
-        many => format!("{many} objects"),
-    };
+    let objects = crate::ui::counted(objects, "object");
     session
         .out
         .info(&format!("{done}: {objects}, {size}: {}", names.join(" ")));
