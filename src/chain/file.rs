@@ -134,6 +134,12 @@ impl Chain {
         }
     }
 
+    /// Whether the head file still names the end of this chain; `false` for the kinds without one.
+    pub fn is_current(&self) -> Result<bool, ChainError> {
+        let head = read_head(&self.place, self.header.kind())?;
+        Ok(head == Some(self.head()))
+    }
+
     /// The digest of record `seq`; for 0 the genesis.
     pub fn id_of(&self, seq: u64) -> Option<Digest> {
         match seq {

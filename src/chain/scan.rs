@@ -49,7 +49,8 @@ pub(super) fn scan(header: &Header, mut reader: impl Read) -> Result<Vec<RecordR
         last: header.genesis(),
         offset: header.to_text().len() as u64,
     };
-    let mut buffer = Vec::new();
+    // Room for what is left of a record beside a whole chunk, so that it need not grow.
+    let mut buffer = Vec::with_capacity(2 * CHUNK_BYTES);
     loop {
         let got = fill(&mut buffer, &mut reader).map_err(ScanError::Read)?;
         let used = scan.take_whole_records(&buffer)?;

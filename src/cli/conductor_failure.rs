@@ -148,7 +148,9 @@ impl From<TakeBackError> for Failure {
                 Self::new(ExitCode::Conflict, message)
                     .hint("put them back as the entry left them (`isconf diff` shows how), then try again.")
             }
-            TakeBackError::Settle(_) => Self::of(ExitCode::Recovery, &error),
+            TakeBackError::Settle(_) | TakeBackError::Forget(_) => {
+                Self::of(ExitCode::Recovery, &error)
+            }
             TakeBackError::Undo(_)
             | TakeBackError::Nothing
             | TakeBackError::Reboot

@@ -9,6 +9,8 @@ use super::invocation::{Diffs, Presentation, ReportForm};
 use super::session::{Member, Session};
 use crate::config::Settings;
 use crate::history::History;
+use crate::lock::{Holder, HostLock, Wait};
+use crate::model::Home;
 use crate::model::contents::ContentSource;
 use crate::model::report::{Ending, Report, Verdict};
 use crate::replay::{Input, Output, Streams, ThisHost, recover};
@@ -33,13 +35,41 @@ impl Session {
         for repair in repaired {
             self.out.info(&repair.sentence());
         }
-        let ignored = host.journal()?.chain().unacknowledged();
+        let ignored = host.verify_journal()?;
         if ignored > 0 {
             self.out.warning(&format!(
                 "{ignored} bytes behind the end of the journal are ignored: a check-in or an import was interrupted before it counted"
             ));
         }
         Ok((host, history))
+    }
+
+    /// Takes the right to change things on this host, if nobody has it and the caller may.
+    pub fn lock_if_free(&self, home: &Home, verb: &str) -> Option<HostLock> {
+        let holder = Holder {
+            pid: std::process::id(),
+            verb: verb.to_owned(),
+            since: (self.clock)(),
+        };
+        // Busy, or not root: whoever is at work, or comes next, does it.
+        HostLock::take(&home.host_lock(), &holder, Wait::No, &mut |_| {}).ok()
+    }
+
+    /// Puts right what an interrupted isconf left behind, if nobody else is at work and the caller
+    /// may; gives the reason when it could not be, in words.
+    pub fn put_right(&mut self, member: &Member) -> Option<String> {
+        let lock = self.lock_if_free(member.home(), "status")?;
+        let member = member.clone();
+        let host = ThisHost::new(member.settings, member.domain, lock, self.clock).ok()?;
+        match recover(&host) {
+            Ok((repaired, _history)) => {
+                for repair in repaired {
+                    self.out.info(&repair.sentence());
+                }
+                None
+            }
+            Err(error) => Some(Failure::from(error).message),
+        }
     }
 
     /// Shows one report in the form that was asked for.

@@ -115,6 +115,11 @@ impl Journal {
         &self.chain
     }
 
+    /// Whether the journal on disk still ends where this one does. Costs one small file.
+    pub fn is_current(&self) -> Result<bool, JournalError> {
+        Ok(self.chain.is_current()?)
+    }
+
     /// The branch.
     pub fn branch(&self) -> &BranchName {
         &self.branch

@@ -400,6 +400,17 @@ fn a_journal_of_version_1_stays_as_it_is() {
 }
 
 #[test]
+fn a_journal_that_another_value_added_to_is_not_current() {
+    let host = Host::new();
+    let (earlier, mut journal) = (host.journal(), host.journal());
+    assert!(earlier.is_current().unwrap());
+    let drafts = [draft(1, EntryKind::Reboot)];
+    journal.append(&host.lock, &drafts, &key()).unwrap();
+    assert!(journal.is_current().unwrap());
+    assert!(!earlier.is_current().unwrap());
+}
+
+#[test]
 #[ignore = "a measurement: cargo test --release -p isconf --lib -- --ignored --nocapture opening"]
 fn opening_a_journal_is_linear() {
     for entries in [10_000_u32, 100_000] {

@@ -104,7 +104,7 @@ pub fn exec(
     let ignore = host.ignore();
     let bench = host.bench(&ignore, manner.streams, manner.keeps_contents);
     let mut contents = Contents::new();
-    let mounted = mount(&host.scratch_settings(), None)?;
+    let mounted = mount(&host.scratch_settings(), host.last_commit())?;
     let mut trial = attempt(bench, mounted, &work, &mut contents)?;
     name(host, &mut trial.report, &message)?;
     let mut recorded = Recorded {

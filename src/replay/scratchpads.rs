@@ -15,7 +15,9 @@ use isconf_sandbox::change::{DecodeError, PathPattern, RelPath};
 use isconf_sandbox::child::Exit;
 use isconf_sandbox::commit::{self, CommitError, Landed, RecordError};
 use isconf_sandbox::layout::{CommitPolicy, Layout, TxId, Volume};
-use isconf_sandbox::session::{DirectoryError, DiscardError, EndError, SweepError, sweep};
+use isconf_sandbox::session::{
+    DirectoryError, DiscardError, EndError, SweepError, is_committed, sweep,
+};
 use serde::{Deserialize, Serialize};
 
 use super::commit::refuse;
@@ -388,6 +390,9 @@ fn write_row(directory: &Path, row: &Row, capture: &Capture) -> Result<(), Scrat
 }
 
 fn read_row(directory: &Path) -> Result<Option<Row>, ScratchpadError> {
+    if is_committed(directory) {
+        return Ok(None);
+    }
     let path = directory.join(KEPT);
     let Some(bytes) = durable::read_small(&path, MAX_KEPT_BYTES)? else {
         return Ok(None);

@@ -55,6 +55,13 @@ pub fn settle(
 /// Adds the draft to the wip unless it is there.
 pub fn record_draft(host: &ThisHost, draft: &WipDraft) -> Result<(), JournalError> {
     let base = host.journal()?.last();
+    if let Some(wip) = host.wip()?
+        && wip.is_empty()
+        && wip.base() != base
+    {
+        // Everything in it was taken back, and the journal went on since.
+        wip.remove(&host.lock)?;
+    }
     let mut wip = Wip::open_or_create(&host.lock, &host.home, &host.domain, &host.branch, base)?;
     if wip
         .drafts()?

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use isconf_sandbox::change::{Content, InvalidPath, Kind, Node, RelPath};
+use isconf_sandbox::change::{Content, Digest, InvalidPath, Kind, Node, RelPath};
 use isconf_sandbox::fs::{Dir, Place, Stat, read_metadata};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -131,8 +131,8 @@ pub fn check(cwd: &Path, argument: &Path) -> Result<RelPath, SnapshotError> {
 }
 
 /// Reads everything at and below `paths` (as [`check`] gave them) of the live root and stores every
-/// file's content. Memory does not grow with the size of files.
-pub fn take(paths: Vec<RelPath>, store: &Store) -> Result<Snapshot, SnapshotError> {
+/// file's content; without a store it only looks. Memory does not grow with the size of files.
+pub fn take(paths: Vec<RelPath>, store: Option<&Store>) -> Result<Snapshot, SnapshotError> {
     let root = Dir::open(Path::new("/")).map_err(|errno| SnapshotError::System {
         path: PathBuf::from("/"),
         errno,
@@ -157,7 +157,7 @@ pub fn take(paths: Vec<RelPath>, store: &Store) -> Result<Snapshot, SnapshotErro
 }
 
 struct Taker<'a> {
-    store: &'a Store,
+    store: Option<&'a Store>,
     root: Dir,
     nodes: BTreeMap<RelPath, Node>,
     /// The names of each file that has several, by device and inode.
@@ -267,7 +267,13 @@ impl Taker<'_> {
             path: path.to_absolute(),
             source,
         };
-        let (digest, size) = self.store.put_reader(&mut file).map_err(store)?;
+        let (digest, size) = match self.store {
+            Some(target) => target.put_file(&mut file).map_err(store)?,
+            None => Digest::of_reader(&file).map_err(|e| SnapshotError::System {
+                path: path.to_absolute(),
+                errno: errno_of(&e),
+            })?,
+        };
         let again = place.stat().map_err(failed(path))?;
         if size != stat.identity.size
             || again.map(|s| s.identity.ctime) != Some(stat.identity.ctime)

@@ -2,9 +2,11 @@
 //! Not for doing anything with them. Upholds: two isconf on one host never interleave, because
 //! nobody has this value without the lock.
 
+use std::cell::RefCell;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use isconf_sandbox::change::{NormalRules, PathPattern};
+use isconf_sandbox::change::{NormalRules, PathPattern, Timestamp};
 use isconf_sandbox::session;
 
 use super::trial::Bench;
@@ -36,6 +38,8 @@ pub struct ThisHost {
     pub lock: HostLock,
     /// The only clock of the conductors.
     pub clock: fn() -> Moment,
+    /// A journal that was verified and not used yet: one reading a verb is enough.
+    verified: RefCell<Option<Journal>>,
 }
 
 impl ThisHost {
@@ -59,6 +63,7 @@ impl ThisHost {
             store,
             lock,
             clock,
+            verified: RefCell::new(None),
         })
     }
 
@@ -67,8 +72,24 @@ impl ThisHost {
         (self.clock)()
     }
 
+    /// Verifies the branch's journal, for whoever asks for it next. Returns how many bytes behind
+    /// its end are ignored, see [`Chain::unacknowledged`](crate::chain::Chain::unacknowledged).
+    pub fn verify_journal(&self) -> Result<u64, JournalError> {
+        let journal = self.journal()?;
+        let ignored = journal.chain().unacknowledged();
+        self.verified.replace(Some(journal));
+        Ok(ignored)
+    }
+
     /// The branch's journal, made empty when there is none.
     pub fn journal(&self) -> Result<Journal, JournalError> {
+        // Only this process can have moved its end meanwhile, since it has the lock.
+        if let Some(journal) = self.verified.take()
+            && journal.branch() == &self.branch
+            && journal.is_current()?
+        {
+            return Ok(journal);
+        }
         Journal::open_or_create(&self.lock, &self.home, &self.domain, &self.branch)
     }
 
@@ -100,6 +121,17 @@ impl ThisHost {
     /// The file with the branch's lock.
     pub fn branch_lock(&self) -> std::path::PathBuf {
         self.home.branch_lock(&self.domain, &self.branch)
+    }
+
+    /// When this host last recorded a commit, as the filesystem's clock tells it: everything that
+    /// was committed here is not younger. A scratchpad that begins within the same tick of that
+    /// clock would take it for somebody else's change. `None` when nothing was recorded ever.
+    pub fn last_commit(&self) -> Option<Timestamp> {
+        let metadata = std::fs::metadata(self.home.history()).ok()?;
+        Some(Timestamp {
+            secs: metadata.mtime(),
+            nanos: u32::try_from(metadata.mtime_nsec()).ok()?,
+        })
     }
 
     /// What every scratchpad of this host has in common.

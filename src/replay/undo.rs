@@ -3,7 +3,7 @@
 //! history remembers both.
 
 use isconf_sandbox::change::{Change, ChangeSet};
-use isconf_sandbox::commit::{self, UndoError, crash_point};
+use isconf_sandbox::commit::{self, ForgetError, UndoError, crash_point};
 use isconf_sandbox::layout::TxId;
 
 use super::payload::Payload;
@@ -41,6 +41,9 @@ pub enum TakeBackError {
     /// It was taken back and could not be recorded; the next start records it.
     #[error(transparent)]
     Settle(#[from] SettleError),
+    /// It was taken back and recorded; what it left could not be removed, which the next start does.
+    #[error("what the transaction left cannot be removed")]
+    Forget(#[from] ForgetError),
     /// The change set is not at hand.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -167,6 +170,7 @@ pub fn take_back(
             };
             let landed = commit::undo(host.home.as_path(), host.root(), tx, &payload.to_bytes())?;
             settle(host, history, landed)?;
+            commit::forget(host.home.as_path(), tx)?;
         }
         None => without_change(host, history, &receipt)?,
     }

@@ -110,7 +110,7 @@ pub fn update(
             request,
             pad: None,
             contents: Contents::new(),
-            settled_at: None,
+            settled_at: host.last_commit(),
         };
         replay.all(position, &mut run, each)?;
         replay.finish()?;
@@ -187,7 +187,7 @@ impl Replay<'_> {
     fn preview(&mut self, entry: &Entry, work: &Work) -> Result<Report, TrialError> {
         let pad = match self.pad.take() {
             Some(pad) => pad,
-            None => mount(&self.host.scratch_settings(), None)?,
+            None => mount(&self.host.scratch_settings(), self.host.last_commit())?,
         };
         let streams = Streams {
             input: Input::Nothing,

@@ -2,17 +2,18 @@
 //! of syncs does not grow with the number of blobs.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use isconf_sandbox::change::Digest;
 use isconf_sandbox::commit::crash_point;
+use isconf_sandbox::fs::sync_together;
 use sha2::{Digest as _, Sha256};
 
 use super::blobs::{CHUNK_BYTES, Store, StoreError, TMP};
-use crate::durable::{self, FileError, PRIVATE_FILE_MODE};
+use crate::durable::{self, FileError, PRIVATE_DIRECTORY_MODE, PRIVATE_FILE_MODE};
 
 /// From this number of blobs on, one syncfs(2) is cheaper than a sync of each, though it waits for
 /// what others wrote to the filesystem too.
@@ -117,22 +118,21 @@ impl<'a> Batch<'a> {
         // cut could leave an empty file under the name.
         sync_blobs(self.store, &waiting)?;
         crash_point("store-synced");
-        let mut directories = BTreeSet::new();
+        // Always: whoever made the blobs' directories may have been stopped before this sync.
+        let mut directories = BTreeSet::from([self.store.root().to_path_buf()]);
         for blob in &waiting {
             let path = self.store.path_of(&blob.digest);
             let directory = path.parent().unwrap_or(self.store.root()).to_path_buf();
-            if directories.insert(directory.clone()) {
-                durable::create_directories(&directory)?;
+            if !directories.contains(&directory) {
+                make_directory(&directory)?;
+                directories.insert(directory);
             }
             fs::rename(&blob.aside, &path).map_err(FileError::of("rename", &path))?;
         }
         crash_point("store-renamed");
         // The names must be durable before an entry refers to them. All renames are in one journal
-        // transaction of the filesystem, so that the first of these syncs pays for all.
-        for directory in &directories {
-            durable::sync_directory(directory)?;
-        }
-        Ok(())
+        // transaction of the filesystem, so that one of these syncs pays for all.
+        sync_directories(directories)
     }
 
     /// Makes a file with a name of its own: other processes and batches have other numbers, and a
@@ -177,6 +177,32 @@ impl Drop for Batch<'_> {
 /// Removes a file that was written aside. One that stays costs space until the next upkeep.
 fn drop_aside(aside: PathBuf) {
     let _removed_by_upkeep_otherwise = fs::remove_file(aside);
+}
+
+/// Makes a directory for blobs unless it is there. Its own name is made durable with those of the
+/// blobs in it: nothing refers to them before both are.
+fn make_directory(directory: &Path) -> Result<(), FileError> {
+    match DirBuilder::new()
+        .mode(PRIVATE_DIRECTORY_MODE)
+        .create(directory)
+    {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            Err(FileError::of("create", directory)(e))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Makes the names in these directories durable.
+fn sync_directories(directories: BTreeSet<PathBuf>) -> Result<(), StoreError> {
+    let paths: Vec<PathBuf> = directories.into_iter().collect();
+    let open: Vec<File> = paths
+        .iter()
+        .map(|path| File::open(path).map_err(FileError::of("open", path)))
+        .collect::<Result<_, _>>()?;
+    sync_together(&open)
+        .map_err(|(index, errno)| FileError::of("sync", &paths[index])(errno.into()))?;
+    Ok(())
 }
 
 /// Syncs each blob, or their filesystem when there are many.

@@ -50,7 +50,7 @@ impl Host {
     /// Names what is missing: root, a program, loop devices, namespaces.
     pub fn start(spec: HostSpec) -> Result<Self, HostError> {
         check(&spec)?;
-        let work = WorkDir::create()?;
+        let work = WorkDir::create(spec.images.as_deref())?;
         skeleton::write(&spec, &work.path().join("skeleton"), &script::system_dirs())?;
         let volumes = script::volumes(&spec, work.path());
         let unshare = [

@@ -74,6 +74,7 @@ pub struct HostSpec {
     pub(super) size: u64,
     pub(super) volumes: Vec<Volume>,
     pub(super) program: Option<PathBuf>,
+    pub(super) images: Option<PathBuf>,
 }
 
 impl HostSpec {
@@ -87,6 +88,7 @@ impl HostSpec {
             size: 4 << 30,
             volumes: Vec::new(),
             program: None,
+            images: None,
         }
     }
 
@@ -131,6 +133,14 @@ impl HostSpec {
     #[must_use]
     pub fn program(mut self, binary: impl AsRef<Path>) -> Self {
         self.program = Some(binary.as_ref().to_owned());
+        self
+    }
+
+    /// Puts the images into this directory, for measurements on a disk: the usual place is memory
+    /// where there is enough of it.
+    #[must_use]
+    pub fn images_in(mut self, directory: impl AsRef<Path>) -> Self {
+        self.images = Some(directory.as_ref().to_owned());
         self
     }
 

@@ -23,14 +23,15 @@ pub(super) struct WorkDir {
 }
 
 impl WorkDir {
-    /// Removes what dead makers left, and makes a fresh directory.
+    /// Removes what dead makers left, and makes a fresh directory, in the usual place unless
+    /// another is named.
     ///
     /// # Errors
     /// Says which file could not be used.
-    pub(super) fn create() -> Result<Self, HostError> {
+    pub(super) fn create(named: Option<&Path>) -> Result<Self, HostError> {
         /// Tells the hosts of one process apart.
         static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let place = place();
+        let place = named.map_or_else(place, Path::to_owned);
         sweep(&place);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}{number}", prefix());
@@ -132,8 +133,8 @@ mod tests {
 
     #[test]
     fn a_dropped_directory_is_gone_and_a_living_one_survives_the_sweep() {
-        let living = WorkDir::create().unwrap();
-        let dropped = WorkDir::create().unwrap();
+        let living = WorkDir::create(None).unwrap();
+        let dropped = WorkDir::create(None).unwrap();
         let path = dropped.path().to_owned();
         drop(dropped);
         sweep(&place());

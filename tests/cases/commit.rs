@@ -201,3 +201,14 @@ fn diff_finds_drift_and_names_the_entry() {
         .code(1)
         .prints("\"version\"");
 }
+
+#[test]
+fn commands_right_after_one_another_do_not_conflict() {
+    let Some(host) = Machine::locked("hurry") else {
+        return;
+    };
+    // The filesystem's clock ticks more slowly than this.
+    let line = "for n in 1 2 3 4 5 6 7 8 9 10; do isconf -q exec sh -c \"echo $n >/etc/hurry-$n\" \
+        >/dev/null || exit 1; done";
+    host.sh(line).code(0);
+}

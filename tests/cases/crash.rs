@@ -170,3 +170,108 @@ fn undo_stopped_at_any_point_is_undone_or_not() {
         host.isconf(["lock", "again"]).code(0);
     }
 }
+
+/// What the reboot command leaves: one line a reboot.
+const REBOOT: &str = "echo reboot >>/root/reboots";
+
+#[test]
+fn reboot_stopped_at_any_point_is_recorded_before_it_happens_and_happens_once() {
+    let Some((mut origin, mut target)) = Machine::pair() else {
+        return;
+    };
+    origin.setenv("IS_REBOOT_CMD", "true");
+    target.setenv("IS_REBOOT_CMD", REBOOT);
+    origin.isconf(["lock", "x"]).code(0);
+    origin.isconf(["reboot"]).code(0);
+    origin.isconf(["exec", "touch", "/srv/behind"]).code(0);
+    origin.isconf(["ci"]).code(0);
+    origin.bundle_to(&target);
+    target.sh("cp -a /var/is /root/is").code(0);
+    let mut visited = 0;
+    for point in points() {
+        target
+            .sh("rm -rf /var/is /srv/behind /root/reboots; cp -a /root/is /var/is")
+            .code(0);
+        target.setenv("ISCONF_CRASH_AT", &point);
+        let stopped = target.isconf(["up", "-r"]).status() != 0;
+        target.setenv("ISCONF_CRASH_AT", "");
+        visited += usize::from(stopped);
+        let rebooted = target.exists("/root/reboots");
+        let recorded = target
+            .sh("grep -q 'action = .rebooted.' /var/is/conf/history /var/is/conf/history.next")
+            .status()
+            == 0;
+        assert!(recorded || !rebooted, "{point}: rebooted and not recorded");
+        // Until the entry behind it is there: at most one more reboot, where none was recorded.
+        for _ in 0..2 {
+            target.isconf(["up", "-r"]).code(0);
+        }
+        assert!(target.exists("/srv/behind"), "{point}: it did not go on");
+        let reboots = target.sh("cat /root/reboots 2>/dev/null | wc -l").out();
+        let expected: &[&str] = if recorded { &["0\n", "1\n"] } else { &["1\n"] };
+        assert!(
+            expected.contains(&reboots.as_str()),
+            "{point}: {reboots} reboots"
+        );
+        target.isconf(["up", "-r"]).code(0).says("no new updates");
+    }
+    assert!(visited >= 5, "only {visited} points were visited");
+}
+
+#[test]
+fn kept_scratchpad_committed_and_stopped_at_any_point_is_wholly_live_or_not_at_all() {
+    let Some(mut host) = Machine::bare("crashkept") else {
+        return;
+    };
+    for point in points() {
+        host.sh(PREPARE).code(0);
+        let old = host.sh(LOOK).out();
+        host.isconf(["try", "--keep", "one", "sh", "-c", CHANGE])
+            .code(0);
+        host.setenv("ISCONF_CRASH_AT", &point);
+        let stopped = host.isconf(["try", "--commit", "one"]).status() != 0;
+        host.setenv("ISCONF_CRASH_AT", "");
+        if stopped {
+            // Any verb of a host without a domain that may change something recovers.
+            host.isconf(["try", "--commit", "none"]).fails();
+            host.isconf(["try", "true"]).code(0);
+        }
+        let found = host.sh(LOOK).out();
+        assert!(
+            found == old || (!host.exists("/srv/gone") && host.exists("/srv/moved/sub")),
+            "{point}: half:\n{found}"
+        );
+        if host.isconf(["try", "--list"]).code(0).out().contains("one") {
+            host.isconf(["try", "--drop", "one"]).code(0);
+        }
+    }
+}
+
+#[test]
+fn import_stopped_at_any_point_is_whole_or_not_there() {
+    let Some((origin, mut target)) = Machine::pair() else {
+        return;
+    };
+    origin.isconf(["lock", "x"]).code(0);
+    origin.write("/srv/file", "content\n");
+    origin.isconf(["snap", "/srv/file"]).code(0);
+    origin.isconf(["ci"]).code(0);
+    origin.isconf(["bundle", "export", "/root/b"]).code(0);
+    let bundle = origin.host().read("/root/b").expect("the bundle is there");
+    target.write("/root/b", bundle);
+    target.sh("cp -a /var/is /root/is").code(0);
+    let mut visited = 0;
+    for point in points() {
+        target
+            .sh("rm -rf /var/is /srv/file; cp -a /root/is /var/is")
+            .code(0);
+        target.setenv("ISCONF_CRASH_AT", &point);
+        visited += usize::from(target.isconf(["bundle", "import", "/root/b"]).status() != 0);
+        target.setenv("ISCONF_CRASH_AT", "");
+        target.isconf(["up"]).code(0);
+        target.isconf(["bundle", "import", "/root/b"]).code(0);
+        target.isconf(["up"]).code(0);
+        assert_eq!(target.read("/srv/file"), "content\n", "{point}");
+    }
+    assert!(visited >= 3, "only {visited} points were visited");
+}

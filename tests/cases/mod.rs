@@ -10,6 +10,7 @@ mod acceptance_lock;
 mod acceptance_entries;
 mod acceptance_branches;
 mod scratchpad;
+mod mounts;
 mod preview;
 mod commit_commands;
 mod commit;

@@ -2,14 +2,17 @@
 //! that could be empty after a power cut, and no success is told that could vanish.
 
 use std::collections::BTreeSet;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use super::prepare::Fresh;
 use super::sites::Sites;
 use super::step::{Area, Loc, Move, Steps};
 use crate::change::RelPath;
+use crate::fs::sync_together;
 
 /// Up to this many objects each is synced by itself: the sync of a filesystem also writes what
 /// others have left dirty, which was measured as seconds. Beyond it the one sync is cheaper than
@@ -27,7 +30,8 @@ pub struct SyncError {
     pub errno: Errno,
 }
 
-/// Before the intent: without it redo would place files that a power cut left empty.
+/// Before the intent: without it redo would place files that a power cut left empty. None of it is
+/// visible yet, so that the order among them does not matter.
 pub(super) fn before(sites: &mut Sites, volume: usize, fresh: &Fresh) -> Result<(), SyncError> {
     if fresh.files.len() + fresh.directories.len() > SINGLE_SYNCS {
         return filesystem(sites, volume);
@@ -37,13 +41,14 @@ pub(super) fn before(sites: &mut Sites, volume: usize, fresh: &Fresh) -> Result<
         area: Area::Scratch,
         path: path.clone(),
     };
+    let mut open = Vec::new();
     for path in &fresh.files {
-        one(sites, &loc(path))?;
+        open.extend(object(sites, &loc(path))?);
     }
     for path in &fresh.directories {
-        directory(sites, &loc(path))?;
+        open.extend(directory(sites, &loc(path))?);
     }
-    Ok(())
+    together(open)
 }
 
 /// After the steps: without it the receipt could be durable while the change is not. A missing
@@ -81,10 +86,14 @@ pub(super) fn after(sites: &mut Sites, steps: &Steps) -> Result<(), SyncError> {
         return volumes.into_iter().try_for_each(|v| filesystem(sites, v));
     }
     let lasting = |loc: &&Loc| !objects.contains(*loc);
+    let mut open = Vec::new();
     for loc in directories.iter().filter(lasting) {
-        directory(sites, loc)?;
+        open.extend(directory(sites, loc)?);
     }
-    objects.iter().try_for_each(|loc| one(sites, loc))
+    for loc in &objects {
+        open.extend(object(sites, loc)?);
+    }
+    together(open)
 }
 
 fn parent(loc: &Loc) -> Option<Loc> {
@@ -102,31 +111,49 @@ fn filesystem(sites: &Sites, volume: usize) -> Result<(), SyncError> {
     })
 }
 
-/// A directory that went with the steps has nothing left to sync.
-fn directory(sites: &mut Sites, loc: &Loc) -> Result<(), SyncError> {
-    match sites.dir(loc).and_then(|dir| dir.sync()) {
-        Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(()),
-        Err(errno) => Err(SyncError {
-            path: sites.name(loc),
-            errno,
-        }),
+/// Something open that is to be synced, and its name.
+type Open = (PathBuf, OwnedFd);
+
+/// Opens a directory; one that went with the steps has nothing left to sync.
+fn directory(sites: &mut Sites, loc: &Loc) -> Result<Option<Open>, SyncError> {
+    let opened = sites.dir(loc).and_then(|dir| {
+        let copy = dir.as_fd().try_clone_to_owned();
+        copy.map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+    });
+    let path = sites.name(loc);
+    match opened {
+        Ok(dir) => Ok(Some((path, dir))),
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
+        Err(errno) => Err(SyncError { path, errno }),
     }
 }
 
-fn one(sites: &mut Sites, loc: &Loc) -> Result<(), SyncError> {
+/// Opens a file or directory; what cannot be opened for it is made durable at once.
+fn object(sites: &mut Sites, loc: &Loc) -> Result<Option<Open>, SyncError> {
     let result = sites.parent(loc).and_then(|parent| {
         let Some(stat) = parent.place().stat()? else {
-            return Ok(());
+            return Ok(None);
         };
         if stat.has_inode_flags() {
-            parent.place().sync()
+            parent.place().open(OFlag::O_RDONLY).map(Some)
         } else {
             // Links, pipes and devices cannot be opened for it.
-            sites.top(loc.volume, loc.area).sync_filesystem()
+            sites.top(loc.volume, loc.area).sync_filesystem()?;
+            Ok(None)
         }
     });
-    result.map_err(|errno| SyncError {
-        path: sites.name(loc),
+    let path = sites.name(loc);
+    match result {
+        Ok(opened) => Ok(opened.map(|opened| (path, OwnedFd::from(opened)))),
+        Err(errno) => Err(SyncError { path, errno }),
+    }
+}
+
+/// Syncs all of them.
+fn together(open: Vec<Open>) -> Result<(), SyncError> {
+    let (paths, files): (Vec<_>, Vec<_>) = open.into_iter().unzip();
+    sync_together(&files).map_err(|(index, errno)| SyncError {
+        path: paths.into_iter().nth(index).unwrap_or_default(),
         errno,
     })
 }

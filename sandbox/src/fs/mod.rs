@@ -6,6 +6,7 @@
 //! metadata ── read, set in order ──────┼── node: copy one object; tree: remove, walk
 //! data ── reflink, copy with holes ────┘
 //! durable ── small files: aside, fsync, rename, fsync of the directory
+//! together ── several fsyncs that one flush of the disk answers
 //! ```
 //!
 //! The functions return the bare errno: they know names below a directory, and only their callers
@@ -18,6 +19,7 @@ mod data;
 mod node;
 mod tree;
 mod durable;
+mod together;
 
 pub use data::{copy_data, overwrite_data};
 pub use dir::{Dir, Place};
@@ -27,4 +29,5 @@ pub use metadata::{
 };
 pub use node::copy_node;
 pub use stat::Stat;
+pub use together::sync_together;
 pub use tree::{remove_below, remove_tree, walk};

@@ -3,6 +3,7 @@
 use crate::check_in;
 use crate::cli::{Failure, Session};
 use crate::identity::HostKey;
+use crate::replay::keep_undo;
 use crate::ui::exit::ExitCode;
 
 /// Checks in.
@@ -18,6 +19,8 @@ pub fn check_in(session: &mut Session) -> Result<ExitCode, Failure> {
             done.last.seq
         )),
     }
+    // The drafts' undo copies were kept whatever the policy says; now they are like any other.
+    keep_undo(&host)?;
     if let Some(held) = done.released {
         let branch = &host.branch;
         session

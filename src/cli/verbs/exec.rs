@@ -11,6 +11,7 @@ use crate::cli::{Failure, Session};
 use crate::model::report::Fate;
 use crate::model::{Bytes, Exec};
 use crate::replay::{self, Input, Intention, Manner, ThisHost, chain};
+use crate::ui::command_line;
 use crate::ui::exit::ExitCode;
 
 /// Runs and records the command.
@@ -19,8 +20,8 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
     let branch = host.branch.clone();
     replay::check_lock(&host).map_err(|e| Failure::of_recording(e, &branch))?;
     let exec = resolve(session, &host, &command)?;
-    let words: Vec<_> = exec.argv.iter().map(ToString::to_string).collect();
-    session.out.info(&format!("running {}", words.join(" ")));
+    let words = command_line(&exec.argv);
+    session.out.info(&format!("running {words}"));
     let manner = Manner {
         intention: match command.run {
             RunMode::Preview => Intention::Preview,
@@ -35,7 +36,7 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
     session.show_report(&recorded.report, &host.settings, command.show, contents)?;
     let code = ending(&recorded.report, recorded.not_started)?;
     if recorded.report.fate == Fate::Committed {
-        session.out.info(&format!("exec done: {}", words.join(" ")));
+        session.out.info(&format!("exec done: {words}"));
     }
     Ok(code)
 }

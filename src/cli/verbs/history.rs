@@ -10,6 +10,7 @@ use crate::ui::history_text::{history_json, history_text};
 /// Lists the receipts, the first one first.
 pub fn history(session: &mut Session, format: Format) -> Result<ExitCode, Failure> {
     let member = session.on_branch()?;
+    session.put_right(&member);
     let Some(history) = member.history()? else {
         return Ok(ExitCode::Ok);
     };

@@ -10,6 +10,7 @@ use crate::ui::log_text::{LogLine, LogState, log_json, log_text};
 /// Lists the journal, then the wip.
 pub fn log(session: &mut Session, format: Format) -> Result<ExitCode, Failure> {
     let member = session.on_branch()?;
+    session.put_right(&member);
     // The history first: an `up` that goes on meanwhile can only make it older than the journal.
     let history = member.history()?;
     if let Some(journal) = member.journal()? {

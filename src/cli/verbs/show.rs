@@ -33,6 +33,7 @@ pub fn show(
     show: Presentation,
 ) -> Result<ExitCode, Failure> {
     let member = session.on_branch()?;
+    session.put_right(&member);
     let found = find(&member, name)?;
     let line = LogLine {
         at: found.at,

@@ -26,7 +26,8 @@ pub fn snap(
         .map_err(Failure::of_snapshot)?;
     let (host, mut history) = session.open(member, "snap")?;
     replay::check_lock(&host).map_err(|e| Failure::of_recording(e, &branch))?;
-    let snapshot = replay::take(checked, &host.store).map_err(Failure::of_snapshot)?;
+    let store = (run == RunMode::Commit).then_some(&host.store);
+    let snapshot = replay::take(checked, store).map_err(Failure::of_snapshot)?;
     for path in &snapshot.left_out {
         session.out.warning(&format!(
             "left out, because a socket is of no use elsewhere: {path}"
@@ -41,12 +42,14 @@ pub fn snap(
     let recorded = replay::snap(&host, &mut history, snapshot, intention)
         .map_err(|e| Failure::of_recording(e, &branch))?;
     session.show_report(&recorded.report, &host.settings, show, None)?;
-    if intention == Intention::Record {
-        let size = crate::ui::human_bytes(bytes);
-        let names = names.join(" ");
-        session.out.info(&format!(
-            "snapshot done: {objects} objects, {size}: {names}"
-        ));
-    }
+    let size = crate::ui::human_bytes(bytes);
+    let done = match intention {
+        Intention::Record => "snapshot done",
+        Intention::Preview => "would record",
+    };
+    let objects = crate::ui::counted(objects, "object");
+    session
+        .out
+        .info(&format!("{done}: {objects}, {size}: {}", names.join(" ")));
     Ok(ExitCode::Ok)
 }

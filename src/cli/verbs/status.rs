@@ -1,5 +1,6 @@
-//! `status`: where this host stands. Upholds: reads only and waits for nobody, so that it answers
-//! while an `up` runs; an answer that can still be given is given, whatever else is damaged.
+//! `status`: where this host stands. Upholds: waits for nobody, so that it answers while an `up`
+//! runs; an answer that can still be given is given, whatever else is damaged. When nobody else is
+//! at work it first puts right what an interrupted isconf left, as every verb does.
 
 use super::serve::daemon_pid;
 use crate::chain::{ChainError, Fault};
@@ -15,7 +16,9 @@ use crate::ui::status_text::{LockView, StatusView, status_json, status_text};
 /// Shows where this host stands.
 pub fn status(session: &mut Session, format: Format) -> Result<ExitCode, Failure> {
     let member = session.on_branch()?;
-    let view = view(&member)?;
+    let recovery = session.put_right(&member);
+    let mut view = view(&member)?;
+    view.recovery = view.recovery.or(recovery);
     let text = match format {
         Format::Text => status_text(&view, session.out.style()),
         Format::Json => status_json(&view)?,

@@ -8,10 +8,10 @@ use isconf_sandbox::commit::{self, crash_point};
 use super::exec::plain;
 use crate::cli::invocation::{FailedCommand, Format, JournalPolicy, Presentation, TryCommand};
 use crate::cli::worksite::{conflict, ending, streams};
-use crate::cli::{Failure, Session};
+use crate::cli::{Failure, Member, Session};
 use crate::config::Settings;
 use crate::model::report::{Fate, Verdict};
-use crate::model::{ChangeDigests, Deed, ReceiptBody, ScratchName};
+use crate::model::{ChangeDigests, Deed, Home, ReceiptBody, ScratchName};
 use crate::replay::{
     self, Attempt, Input, KeptScratchpad, Payload, drop_kept, kept_names, open_kept,
 };
@@ -20,6 +20,7 @@ use crate::ui::exit::ExitCode;
 /// Does what `try` was asked for.
 pub fn try_out(session: &mut Session, command: TryCommand) -> Result<ExitCode, Failure> {
     let settings = session.settings()?;
+    put_right(session, &settings)?;
     match command {
         TryCommand::Run { argv, keep, show } => run(session, &settings, &argv, keep, show, false),
         TryCommand::Shell { keep, show } => {
@@ -51,6 +52,39 @@ pub fn try_out(session: &mut Session, command: TryCommand) -> Result<ExitCode, F
             show,
         } => commit_kept(session, settings, &name, failed, journal, show),
     }
+}
+
+/// Finishes a commit that was interrupted, as every verb does; on a host without a domain there is
+/// nothing to record.
+fn put_right(session: &mut Session, settings: &Settings) -> Result<(), Failure> {
+    if let Some(domain) = &settings.domain {
+        let member = Member {
+            domain: domain.value.clone(),
+            settings: settings.clone(),
+        };
+        session.put_right(&member);
+        return Ok(());
+    }
+    let home = &settings.home.value;
+    let Some(_lock) = session.lock_if_free(home, "try") else {
+        return Ok(());
+    };
+    recover_alone(session, home)
+}
+
+fn recover_alone(session: &mut Session, home: &Home) -> Result<(), Failure> {
+    for recovered in commit::recover(home.as_path(), "/".as_ref())? {
+        match recovered.landed {
+            Some(landed) => {
+                landed.finish()?;
+                session.out.info("finished an interrupted commit.");
+            }
+            None => session
+                .out
+                .info("took back a commit that could not be completed."),
+        }
+    }
+    Ok(())
 }
 
 fn run(
@@ -180,11 +214,7 @@ fn commit_alone(
 ) -> Result<ExitCode, Failure> {
     let home = &settings.home.value;
     let _lock = session.host_lock(home, "try")?;
-    for recovered in commit::recover(home.as_path(), "/".as_ref())? {
-        if let Some(landed) = recovered.landed {
-            landed.finish()?;
-        }
-    }
+    recover_alone(session, home)?;
     if let Some(landed) = kept.commit(&[])? {
         crash_point("settle.begun");
         landed.finish()?;

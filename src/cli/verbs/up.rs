@@ -42,7 +42,9 @@ pub fn up(
         }
     })?;
     shown?;
-    keep_undo(&host)?;
+    if mode == RunMode::Commit && !run.reports.is_empty() {
+        keep_undo(&host)?;
+    }
     close(session, &host, &run, show)
 }
 

@@ -1,0 +1,64 @@
+//! The figures that isconf promises, measured with the real program in throwaway hosts, each next to
+//! a baseline from the same run. Not a test: it never fails because something was slow. Upholds: a
+//! performance claim has a benchmark and kept results.
+//!
+//! ```text
+//! cargo bench -p isconf --bench figures [-- --write] [FIGURE...]
+//!
+//! main ─> figures ─> Host ─(this program again, inside)─> driver ─> times on standard output
+//!            └─> Table ─> standard output, and with --write docs/benchmarks.md
+//! ```
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+
+mod bench_host;
+mod driver;
+mod figures;
+mod fill;
+mod page;
+mod series;
+mod table;
+
+use std::process::ExitCode;
+
+use table::Table;
+
+/// What every part of this program may fail with; it ends at the edge of main.
+type Error = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let done = match words.split_first() {
+        Some((first, rest)) if first == driver::INSIDE => driver::main(rest),
+        Some(_) | None => measure(&words),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("figures: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures the figures that were named, or all.
+fn measure(words: &[String]) -> Result<(), Error> {
+    // Cargo adds `--bench`.
+    let named: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|word| !word.starts_with("--"))
+        .collect();
+    let mut table = Table::default();
+    for (name, figure) in figures::ALL {
+        if named.is_empty() || named.contains(&name) {
+            eprintln!("measuring {name} ...");
+            figure(&mut table)?;
+        }
+    }
+    println!("{table}");
+    if words.iter().any(|word| word == "--write") {
+        page::write(&table)?;
+    }
+    Ok(())
+}

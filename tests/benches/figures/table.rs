@@ -1,0 +1,93 @@
+//! The figures as a table, for people. Not for measuring.
+
+use std::fmt;
+
+use crate::series::Series;
+
+/// What is demanded of a figure.
+#[derive(Debug, Clone, Copy)]
+pub enum Target {
+    /// At most so much, in the figure's unit.
+    AtMost(f64),
+    /// At most so many times the baseline.
+    TimesBaseline(f64),
+    /// Nothing; shown because it explains others.
+    Shown,
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Figure {
+    /// What was measured.
+    pub name: &'static str,
+    /// `ms`, `MiB`.
+    pub unit: &'static str,
+    /// What isconf needs.
+    pub subject: Series,
+    /// What it is compared with: its name and what it needs.
+    pub baseline: Option<(&'static str, Series)>,
+    /// What is demanded.
+    pub target: Target,
+}
+
+/// All lines.
+#[derive(Debug, Default)]
+pub struct Table(Vec<Figure>);
+
+impl Table {
+    /// Adds a figure.
+    pub fn add(&mut self, figure: Figure) {
+        self.0.push(figure);
+    }
+}
+
+impl Figure {
+    /// Median over median of the baseline.
+    fn ratio(&self) -> Option<f64> {
+        let (_, baseline) = self.baseline.as_ref()?;
+        Some(self.subject.median() / baseline.median())
+    }
+
+    fn is_met(&self) -> Option<bool> {
+        match self.target {
+            Target::AtMost(limit) => Some(self.subject.median() <= limit),
+            Target::TimesBaseline(limit) => Some(self.ratio()? <= limit),
+            Target::Shown => None,
+        }
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "| figure | median | least | baseline | ratio | target | met |"
+        )?;
+        writeln!(f, "|---|---:|---:|---|---:|---:|---|")?;
+        for figure in &self.0 {
+            let unit = figure.unit;
+            let (median, least) = (figure.subject.median(), figure.subject.least());
+            let baseline = match &figure.baseline {
+                Some((name, series)) => format!("{name}: {:.2} {unit}", series.median()),
+                None => String::new(),
+            };
+            let ratio = figure.ratio().map_or(String::new(), |r| format!("{r:.2}"));
+            let target = match figure.target {
+                Target::AtMost(limit) => format!("{limit} {unit}"),
+                Target::TimesBaseline(limit) => format!("{limit} times"),
+                Target::Shown => String::new(),
+            };
+            let met = match figure.is_met() {
+                Some(true) => "yes",
+                Some(false) => "NO",
+                None => "",
+            };
+            let name = figure.name;
+            writeln!(
+                f,
+                "| {name} | {median:.2} {unit} | {least:.2} {unit} | {baseline} | {ratio} | {target} | {met} |"
+            )?;
+        }
+        Ok(())
+    }
+}
