@@ -327,10 +327,15 @@ fn what_stays_inside_works() {
     // No descriptor of the caller's but the standard streams.
     host.sh("isconf -q try sh -c 'ls /proc/$$/fd' 5</etc/passwd 7>/srv/seven | tr '\\n' ' '")
         .prints("0 1 2 try:");
-    host.isconf(["try", "sh", "-c", "sleep 301 & sleep 302 & exit 0"])
-        .code(0)
-        .prints("left running sleep 301")
-        .prints("left running sleep 302");
+    host.isconf([
+        "try",
+        "sh",
+        "-c",
+        "sleep 301 & sleep 302 & until test $(pgrep -cx sleep) = 2; do :; done",
+    ])
+    .code(0)
+    .prints("left running sleep 301")
+    .prints("left running sleep 302");
     host.sh("pgrep -x sleep").fails();
 }
 
