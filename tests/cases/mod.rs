@@ -14,3 +14,4 @@ mod preview;
 mod commit;
 mod damage;
 mod crash;
+mod hostile;
