@@ -11,7 +11,7 @@ use super::settle::{SettleError, forget_draft, settle};
 use super::this_host::ThisHost;
 use crate::history::{Effective, History, HistoryError};
 use crate::journal::JournalError;
-use crate::model::{ChangeDigests, Deed, DraftId, EntryId, EntryRef, ReceiptBody};
+use crate::model::{ChangeDigests, Deed, DraftId, EntryId, EntryKind, EntryRef, ReceiptBody};
 use crate::store::StoreError;
 
 /// The longest change set that is read: 100,000 paths with long names and attributes.
@@ -114,7 +114,17 @@ fn deed_of_undo(
     };
     match (&effective.receipt.body.deed, effective.entry_seq) {
         (Deed::Rebooted(_), _) => Err(TakeBackError::Reboot),
-        (Deed::Made(_) | Deed::Applied(_), Some(seq)) if seq > 0 => at_entry(seq),
+        (Deed::Made(draft), Some(seq)) => {
+            let entry = host.journal()?.entry(seq)?;
+            if entry.draft.id != *draft {
+                return Err(TakeBackError::NotLast);
+            }
+            match entry.draft.kind {
+                EntryKind::Reboot => Err(TakeBackError::Reboot),
+                EntryKind::Snap(_) | EntryKind::Exec(_) => at_entry(seq),
+            }
+        }
+        (Deed::Applied(_), Some(seq)) if seq > 0 => at_entry(seq),
         (Deed::Made(draft), _) => {
             let drafts = host
                 .wip()?

@@ -17,3 +17,4 @@ mod commit;
 mod commit_errors;
 mod damage;
 mod crash;
+mod hostile;

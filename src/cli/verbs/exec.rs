@@ -18,7 +18,7 @@ use crate::ui::exit::ExitCode;
 pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Failure> {
     let (host, mut history) = session.this_host("exec")?;
     let branch = host.branch.clone();
-    replay::check_lock(&host).map_err(|e| Failure::of_recording(e, &branch))?;
+    replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
     let exec = resolve(session, &host, &command)?;
     let words = command_line(&exec.argv);
     session.out.info(&format!("running {words}"));
