@@ -295,9 +295,9 @@ impl<'a> Installer<'a> {
     /// not touch a time that is already set.
     fn finish_directories(&self) -> Result<(), InstallError> {
         for (path, node) in self.late.iter().rev() {
-            if let Some((dir, name)) = self.parent_of(path)? {
-                self.attributes(dir.at(name), path, &node.meta)?;
-            }
+            // From within: a mount point cannot be opened from the directory that holds it.
+            let within = self.root.enter(path).map_err(failed("open", path))?;
+            self.attributes(within.at(b""), path, &node.meta)?;
         }
         Ok(())
     }

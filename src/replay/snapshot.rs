@@ -231,7 +231,13 @@ impl Taker<'_> {
             self.left_out.push(path.clone());
             return Ok(false);
         }
-        let node = self.node(path, place, &stat)?;
+        let node = if stat.is_directory() {
+            // From within: a mount point cannot be opened from the directory that holds it.
+            let within = self.root.enter(path).map_err(failed(path))?;
+            self.node(path, within.at(b""), &stat)?
+        } else {
+            self.node(path, place, &stat)?
+        };
         self.nodes.insert(path.clone(), node);
         Ok(stat.is_directory())
     }

@@ -99,11 +99,13 @@ fn umask() -> u32 {
 
 fn store_input(host: &ThisHost, path: &Path) -> Result<isconf_sandbox::change::Digest, Failure> {
     let mut file = File::open(path).map_err(|e| {
-        let code = match e.kind() {
-            std::io::ErrorKind::NotFound => ExitCode::NotFound,
-            _ => ExitCode::Failure,
+        let (code, why) = match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                (ExitCode::NotFound, "No such file or directory".to_owned())
+            }
+            _ => (ExitCode::Failure, chain(&e)),
         };
-        Failure::new(code, format!("{}: {}", path.display(), chain(&e)))
+        Failure::new(code, format!("{}: {why}", path.display()))
     })?;
     Ok(host.store.put_file(&mut file)?.0)
 }
