@@ -333,3 +333,17 @@ fn a_command_with_megabytes_of_arguments_is_recorded_and_recovered() {
     host.isconf(["ci"]).code(0).says("changes checked in: 2");
     assert_eq!(host.read("/srv/words"), "x\nx\n");
 }
+
+#[test]
+fn an_interrupted_change_is_not_recorded_on_another_branch() {
+    let Some(mut host) = Machine::locked("otherbranch") else {
+        return;
+    };
+    host.setenv("ISCONF_CRASH_AT", "settle.begun");
+    host.isconf(["exec", "touch", "/srv/one"]).fails();
+    host.setenv("ISCONF_CRASH_AT", "");
+    host.write("/var/is/conf/branch", "other\n");
+    host.isconf(["up"]).fails().says("put generic back");
+    host.write("/var/is/conf/branch", "generic\n");
+    host.isconf(["ci"]).code(0).says("changes checked in: 1");
+}
