@@ -133,7 +133,7 @@ impl From<HmacKeysError> for Failure {
         match &error {
             HmacKeysError::TooMany(_) => Self::of(ExitCode::Usage, &error)
                 .hint("remove keys that no host of the domain uses any more."),
-            HmacKeysError::Random(_) | HmacKeysError::File(_) => {
+            HmacKeysError::Exposed(_) | HmacKeysError::Random(_) | HmacKeysError::File(_) => {
                 Self::of(ExitCode::Trouble, &error)
             }
         }

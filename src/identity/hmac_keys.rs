@@ -3,6 +3,7 @@
 //! rules of the original, with HMAC-SHA-256 (RFC 2104, FIPS 198-1) instead of SHA-1.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -36,6 +37,9 @@ pub struct HmacKeys {
 /// Why keys could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum HmacKeysError {
+    /// Others than its owner can put a key of theirs into it.
+    #[error("{} can be written by others than its owner: `chmod go-w` it, and look at its keys", .0.display())]
+    Exposed(std::path::PathBuf),
     /// The system refused an operation.
     #[error(transparent)]
     File(#[from] FileError),
@@ -82,6 +86,10 @@ impl HmacKeys {
     /// Reads the keys at `path`; a missing file has none.
     pub fn load(path: &Path) -> Result<Self, HmacKeysError> {
         let bytes = durable::read_small(path, MAX_FILE_BYTES)?.unwrap_or_default();
+        let is_exposed = |meta: std::fs::Metadata| meta.mode() & 0o022 != 0;
+        if !bytes.is_empty() && std::fs::metadata(path).is_ok_and(is_exposed) {
+            return Err(HmacKeysError::Exposed(path.to_path_buf()));
+        }
         let keys = Self::parse(&bytes);
         if keys.keys.len() > MAX_KEYS {
             return Err(HmacKeysError::TooMany(path.to_path_buf()));

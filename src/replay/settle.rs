@@ -2,13 +2,15 @@
 //! lets the sandbox forget the intent. Used after a commit and after a crash alike. Upholds: after
 //! a crash at any point the next start ends in the same records.
 
+use std::path::PathBuf;
+
 use isconf_sandbox::commit::{Landed, RecordError, crash_point};
 
 use super::payload::{InvalidPayload, Payload};
 use super::this_host::ThisHost;
 use crate::history::{History, HistoryError};
 use crate::journal::{JournalError, Wip, WipDraft};
-use crate::model::{Deed, DraftId, ReceiptBody};
+use crate::model::{BranchName, Deed, DraftId, ReceiptBody};
 
 /// Why what is live could not be written down. The next start of any verb tries again.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,16 @@ pub enum SettleError {
     /// The history cannot be read or written.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// This host was put on another branch by hand since.
+    #[error("an interrupted change was made on branch {made}, and this host is on {now} now: put {made} back into {} first", file.display())]
+    OtherBranch {
+        /// Where the change was made.
+        made: BranchName,
+        /// Where this host is.
+        now: BranchName,
+        /// The file with the branch's name.
+        file: PathBuf,
+    },
     /// The intent cannot be finished.
     #[error("cannot finish the transaction's intent")]
     Finish(#[from] RecordError),
@@ -35,6 +47,14 @@ pub fn settle(
     landed: Landed,
 ) -> Result<ReceiptBody, SettleError> {
     let payload = Payload::parse(landed.payload())?;
+    if payload.receipt.branch != host.branch {
+        // Its draft would become one of another branch.
+        return Err(SettleError::OtherBranch {
+            made: payload.receipt.branch,
+            now: host.branch.clone(),
+            file: host.home.branch_file(),
+        });
+    }
     crash_point("settle.begun");
     if let Some(draft) = &payload.draft {
         record_draft(host, draft)?;

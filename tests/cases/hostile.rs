@@ -228,6 +228,12 @@ fn a_home_that_others_may_write_is_refused() {
         host.isconf(["up"]).code(1).says("chmod go-w");
         host.sh(&format!("chmod go-w {directory}")).code(0);
     }
+    host.isconf(["ci"]).code(0);
+    host.isconf(["bundle", "export", "/root/b"]).code(0);
+    host.sh("chmod g+w /var/is/conf/hmac_keys").code(0);
+    host.isconf(["bundle", "import", "/root/b"])
+        .fails()
+        .says("chmod go-w");
     host.sh("chown 12 /var/is").code(0);
     host.isconf(["up"]).code(1).says("chown root");
     host.sh("chown 0 /var/is").code(0);
@@ -312,4 +318,32 @@ fn verbs_at_once_and_killed_ones_leave_whole_records() {
         .out();
     assert_eq!(words, logged);
     host.isconf(["up"]).code(0).says("no new updates");
+}
+
+#[test]
+fn a_command_with_megabytes_of_arguments_is_recorded_and_recovered() {
+    let Some(mut host) = Machine::locked("longargs") else {
+        return;
+    };
+    let script = "isconf exec sh -c 'echo x >>/srv/words' $(for i in $(seq 15); do printf '%0100000d ' $i; done)";
+    host.sh(script).code(0);
+    host.setenv("ISCONF_CRASH_AT", "settle.begun");
+    host.sh(script).fails();
+    host.setenv("ISCONF_CRASH_AT", "");
+    host.isconf(["ci"]).code(0).says("changes checked in: 2");
+    assert_eq!(host.read("/srv/words"), "x\nx\n");
+}
+
+#[test]
+fn an_interrupted_change_is_not_recorded_on_another_branch() {
+    let Some(mut host) = Machine::locked("otherbranch") else {
+        return;
+    };
+    host.setenv("ISCONF_CRASH_AT", "settle.begun");
+    host.isconf(["exec", "touch", "/srv/one"]).fails();
+    host.setenv("ISCONF_CRASH_AT", "");
+    host.write("/var/is/conf/branch", "other\n");
+    host.isconf(["up"]).fails().says("put generic back");
+    host.write("/var/is/conf/branch", "generic\n");
+    host.isconf(["ci"]).code(0).says("changes checked in: 1");
 }

@@ -18,8 +18,8 @@ use crate::sys::inspect::FileHandle;
 const MAGIC: &[u8; 8] = b"ISCONFIT";
 /// The one version that we write and read. A change of the format raises it.
 const VERSION: u32 = 1;
-/// The most bytes of the caller's own data.
-pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
+/// The most bytes of the caller's own data: an entry with all arguments that the kernel admits.
+pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
 /// The largest intent that is read: change sets of some million paths.
 pub const MAX_INTENT_BYTES: u64 = 1 << 30;
 /// The most volumes of a machine that we can imagine.
