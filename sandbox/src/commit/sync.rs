@@ -144,7 +144,7 @@ fn object(sites: &mut Sites, loc: &Loc) -> Result<Option<Open>, SyncError> {
     });
     let path = sites.name(loc);
     match result {
-        Ok(opened) => Ok(opened.map(|opened| (path, OwnedFd::from(opened)))),
+        Ok(opened) => Ok(opened.map(|opened| (path, opened))),
         Err(errno) => Err(SyncError { path, errno }),
     }
 }

@@ -26,7 +26,7 @@ pub fn sync_together<F: AsFd + Sync>(open: &[F]) -> Result<(), (usize, Errno)> {
     thread::scope(|scope| {
         let others: Vec<_> = (1..open.len().min(AT_ONCE))
             // Without a further thread those that there are do its share.
-            .filter_map(|_| thread::Builder::new().spawn_scoped(scope, &share).ok())
+            .filter_map(|_| thread::Builder::new().spawn_scoped(scope, share).ok())
             .collect();
         let own = share();
         others.into_iter().fold(own, |so_far, other| {
