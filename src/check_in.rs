@@ -16,6 +16,7 @@ use crate::model::{
     Author, BranchName, Deed, DomainName, Draft, EntryRef, Home, Moment, ReceiptBody,
 };
 use isconf_sandbox::commit::crash_point;
+use std::path::PathBuf;
 
 /// The branch that is worked on, and the right to.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +66,27 @@ pub enum CheckInError {
         /// Its end now.
         last: EntryRef,
     },
+    /// Entries before the drafts are not applied here: checking in would have this host skip them.
+    #[error(
+        "{} was begun on entry {}, and this host's history stands at entry {position}",
+        wip.display(), base.seq
+    )]
+    NotApplied {
+        /// The wip.
+        wip: PathBuf,
+        /// The end of the journal under the drafts.
+        base: EntryRef,
+        /// How many entries this host has applied.
+        position: u64,
+    },
+    /// A draft that was not made on this host as its history is now.
+    #[error("{}: draft {number} is not in this host's history", wip.display())]
+    NotMade {
+        /// The wip.
+        wip: PathBuf,
+        /// Which draft, from 1.
+        number: u64,
+    },
 }
 
 /// Checks in the drafts of `author`, signed with this host's key. Without drafts it releases the
@@ -96,14 +118,44 @@ pub fn check_in(
     if base != last {
         return Err(CheckInError::JournalChanged { base, last });
     }
+    let made = wip.drafts()?;
+    check_history(site, &journal, &wip, &made)?;
     let with_message = |wip: WipDraft| Draft {
         message: held.message.to_string(),
         ..wip.draft
     };
-    let drafts: Vec<_> = wip.drafts()?.into_iter().map(with_message).collect();
+    let drafts: Vec<_> = made.into_iter().map(with_message).collect();
     journal.append(site.host, &drafts, key)?;
     crash_point("ci-journal");
     finish(site, &journal, wip, now)
+}
+
+/// Checks that this host did all that is before the drafts, and then the drafts themselves: its
+/// history is to say that it did everything up to the last of them.
+fn check_history(
+    site: Site<'_>,
+    journal: &Journal,
+    wip: &Wip,
+    drafts: &[WipDraft],
+) -> Result<(), CheckInError> {
+    let history = History::open_or_create(site.host, site.home, site.domain)?;
+    let (base, position) = (wip.base(), history.position(journal.chain())?);
+    let wip = wip.chain().path().to_path_buf();
+    if position != base.seq {
+        return Err(CheckInError::NotApplied {
+            wip,
+            base,
+            position,
+        });
+    }
+    let made = history.made_lately()?;
+    match (1..)
+        .zip(drafts)
+        .find(|(_, draft)| !made.contains(&draft.draft.id))
+    {
+        Some((number, _)) => Err(CheckInError::NotMade { wip, number }),
+        None => Ok(()),
+    }
 }
 
 /// Finishes a check-in that a crash cut off behind its decisive moment; `None` when there is none.
@@ -229,9 +281,53 @@ mod tests {
         let mut wip = host.wip(host.journal().last());
         for number in 1..=2 {
             let draft = draft(number, EntryKind::Reboot);
+            make(host, Deed::Made(draft.id));
             wip.append(&host.lock, &WipDraft { draft, tx: None })
                 .unwrap();
         }
+    }
+
+    fn make(host: &Host, deed: Deed) {
+        let receipt = ReceiptBody {
+            deed,
+            branch: host.branch.clone(),
+            changes: None,
+            tx: None,
+            started: Moment::EPOCH,
+            finished: Moment::EPOCH,
+            congruent: None,
+        };
+        let mut history = History::open_or_create(&host.lock, &host.home, &host.domain).unwrap();
+        history.append(&host.lock, &receipt).unwrap();
+    }
+
+    #[test]
+    fn an_entry_that_was_not_applied_here_is_not_skipped() {
+        let host = Host::new();
+        host.journal_of(2);
+        lock(&host, "why");
+        make(&host, Deed::Applied(host.journal().at(1).unwrap()));
+        make_drafts(&host);
+        let refused = check_in(site(&host), &author(), &key(), Moment::EPOCH);
+        assert!(matches!(
+            refused,
+            Err(CheckInError::NotApplied { position: 1, .. })
+        ));
+        assert!(is_locked(&host) && has_wip(&host) && host.journal().len() == 2);
+    }
+
+    #[test]
+    fn a_draft_that_the_history_does_not_know_is_not_checked_in() {
+        let host = Host::new();
+        lock(&host, "why");
+        make_drafts(&host);
+        std::fs::remove_file(host.home.history()).unwrap();
+        let refused = check_in(site(&host), &author(), &key(), Moment::EPOCH);
+        assert!(matches!(
+            refused,
+            Err(CheckInError::NotMade { number: 1, .. })
+        ));
+        assert!(is_locked(&host) && has_wip(&host) && host.journal().is_empty());
     }
 
     fn is_locked(host: &Host) -> bool {
@@ -252,7 +348,7 @@ mod tests {
         let history = History::open(&host.home, &host.domain).unwrap().unwrap();
         assert_eq!(
             (history.len(), history.position(journal.chain()).unwrap()),
-            (1, 2)
+            (3, 2)
         );
         assert!(!is_locked(host) && !has_wip(host));
     }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 
 use crate::child::{
     Arrived, Effect, EffectKind, EffectOutcome, Exit, Foreground, InitError, Started, Tally,
@@ -14,6 +15,7 @@ use crate::child::{
 };
 use crate::exited::Exited;
 use crate::session::Pad;
+use crate::sys::clone::send_signal;
 
 /// How long the command's processes have to end by themselves after we asked them to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -100,14 +102,16 @@ impl Running {
         let mut interruption = Interruption::default();
         let listener = self.command.started.listener.take();
         let mut watcher = listener.map(Watcher::new);
+        let mut all_are_gone = false;
         while self.command.exit.is_none() {
             let ready = self.poll(watcher.as_ref(), &interruption)?;
             if ready.call {
                 let served = watcher.as_ref().map(|watcher| watcher.serve(&mut tally));
                 served.transpose().map_err(WaitError::Supervise)?;
             } else if ready.has_watched {
-                // Every process under the filter is gone.
+                // Every process under the filter is gone, and nobody inside is not under it.
                 watcher = None;
+                all_are_gone = true;
             }
             if ready.signal {
                 self.take_signals(&mut interruption)?;
@@ -117,7 +121,9 @@ impl Running {
                 self.command.reap().map_err(WaitError::Wait)?;
             }
         }
-        self.end_leftovers(&mut tally)?;
+        if !all_are_gone {
+            self.end_leftovers(&mut tally)?;
+        }
         drop(watcher);
         self.finish(&interruption, tally)
     }
@@ -159,6 +165,10 @@ impl Running {
 
     fn take_signals(&self, interruption: &mut Interruption) -> Result<(), WaitError> {
         while let Some(arrived) = self.pad.signals.take().map_err(WaitError::Wait)? {
+            if arrived.signal == libc::SIGCHLD {
+                self.command.follow_stop();
+                continue;
+            }
             interruption.note(arrived, Instant::now());
             let asked = interruption.kill_at.is_some() && !interruption.is_killed;
             if let (true, Some(init)) = (asked, &self.pad.init) {
@@ -199,8 +209,8 @@ impl Running {
             tally.add(Effect {
                 kind: EffectKind::Process,
                 operation: "left running".to_owned(),
-                target: process.clone(),
-                process,
+                target: process,
+                process: String::new(),
                 outcome: EffectOutcome::Contained,
                 count: 1,
             });
@@ -258,6 +268,22 @@ impl Command {
             foreground.restore();
         }
         Ok(())
+    }
+
+    /// Stops when the command stopped itself (an editor's Ctrl-Z): its signal does not reach us, and
+    /// the caller's shell would wait for ever. One that the terminal sent has stopped us already;
+    /// then the command is running again.
+    fn follow_stop(&self) {
+        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG;
+        let stopped = waitid(Id::Pid(self.started.process.pid), flags);
+        if let Ok(WaitStatus::Stopped(_, Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU)) =
+            stopped
+            && let Some(foreground) = &self.foreground
+        {
+            foreground.stop();
+            // ESRCH: it was killed meanwhile, which the next wait shows.
+            let _ = send_signal(self.started.process.pidfd.as_fd(), libc::SIGCONT);
+        }
     }
 
     fn kill(&self) {

@@ -10,6 +10,7 @@
 //! ```
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,8 @@ use crate::child::{self, Foreground, HeldSignals, Init, Isolation, Phases, Reque
 use crate::collect::Collector;
 use crate::layout::{Layout, TxId};
 use crate::mounts::{
-    Inventory, InventoryError, Plan, PlanError, PlanSettings, ScratchError, Step, Uncovered,
-    make_scratch, plan,
+    Inventory, InventoryError, Plan, PlanError, PlanSettings, ScratchError, SeenMount, Step,
+    Uncovered, make_scratch, plan,
 };
 use crate::transaction::Transaction;
 
@@ -136,9 +137,10 @@ impl Prepared {
             home: home(transaction.home())?,
             show_only: settings.show_only.clone(),
             unusable: Vec::new(),
+            unshowable: Vec::new(),
         };
         let planned = lay_out(&inventory, &mut plan_settings, &mut transaction)?;
-        let since = since(not_before).map_err(PrepareError::Clock)?;
+        let since = since(&transaction, &planned.layout, not_before)?;
         Ok(Self {
             pad: Pad {
                 root: None,
@@ -175,7 +177,8 @@ impl Prepared {
     }
 
     /// Makes the namespaces and mounts everything in them. An overlay that the kernel refuses makes
-    /// that place read-only and named, unless it is the root. On error nothing is left.
+    /// that place read-only and named, unless it is the root; a live mount that it does not show
+    /// again, empty and named. On error nothing is left.
     pub fn mount(mut self) -> Result<Mounted, MountError> {
         let init = loop {
             match Init::start(&self.steps) {
@@ -194,18 +197,24 @@ impl Prepared {
         Ok(Mounted { pad })
     }
 
-    /// Plans anew without the overlay that failed; whether that is possible. What goes wrong on the
+    /// Plans anew without the mount that failed; whether that is possible. What goes wrong on the
     /// way matters less than the failure itself, which the caller then returns.
     fn go_without(&mut self, error: &MountError) -> bool {
         let MountError::Step { step, place, .. } = error else {
             return false;
         };
-        let is_overlay = matches!(self.steps.get(*step), Some(Step::Overlay { .. }));
         let place = RelPath::from_absolute(place).unwrap_or_default();
-        if !is_overlay || place.is_root() || self.plan_settings.unusable.contains(&place) {
+        let failed = match self.steps.get(*step) {
+            Some(Step::Overlay { .. }) => &mut self.plan_settings.unusable,
+            Some(Step::Bind { .. }) => &mut self.plan_settings.unshowable,
+            Some(_) | None => return false,
+        };
+        let is_mount = |seen: &SeenMount| seen.mount.mount_point == place;
+        if place.is_root() || failed.contains(&place) || !self.inventory.mounts.iter().any(is_mount)
+        {
             return false;
         }
-        self.plan_settings.unusable.push(place);
+        failed.push(place);
         let transaction = &mut self.pad.transaction;
         let cleared = transaction.clear().is_ok();
         let planned = lay_out(&self.inventory, &mut self.plan_settings, transaction);
@@ -258,22 +267,36 @@ fn home(path: &std::path::Path) -> Result<RelPath, PrepareError> {
     })
 }
 
-/// The coarse clock, which is the one that inodes are stamped with, once it has passed
-/// `not_before`: it moves in ticks of at most 10 ms.
-fn since(not_before: Option<Timestamp>) -> Result<Timestamp, Errno> {
+/// The time from which on a change of a live file is somebody else's: later than `not_before` and
+/// than what we did ourselves to the tops of the volumes. A kernel whose stamps move in ticks (of at
+/// most 10 ms) may make us wait for the next one.
+fn since(
+    transaction: &Transaction,
+    layout: &Layout,
+    not_before: Option<Timestamp>,
+) -> Result<Timestamp, PrepareError> {
+    let touched = layout
+        .volumes
+        .iter()
+        .filter_map(|volume| std::fs::symlink_metadata(volume.live(&layout.root)).ok())
+        .map(|status| Timestamp {
+            secs: status.ctime(),
+            nanos: status.ctime_nsec() as u32,
+        });
+    let limit = touched.chain(not_before).max().unwrap_or_default();
+    let mut before = Timestamp::default();
     loop {
-        let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE)?;
-        let now = Timestamp {
-            secs: now.tv_sec(),
-            nanos: now.tv_nsec() as u32,
-        };
-        match not_before {
-            // A time far ahead means that the clock was set back, and waiting would be endless.
-            Some(limit) if limit >= now && limit.secs <= now.secs + 1 => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Some(_) | None => return Ok(now),
+        let now = transaction.stamp()?;
+        // A time far ahead means that the clock was set back, and waiting would be endless.
+        if now > limit || limit.secs > now.secs + 1 {
+            return Ok(now);
         }
+        // A first stamp may only draw level with the latest one that was given out; a second one is
+        // past it, unless stamps move in ticks.
+        if now == before {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        before = now;
     }
 }
 

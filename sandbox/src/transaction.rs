@@ -14,12 +14,13 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::change::Timestamp;
 use crate::layout::{HOME_SCRATCH_DIR, Layout, TxId, VOLUME_SCRATCH_DIR};
 use crate::mounts::{RemoveError, remove_scratch, remove_volumes};
 
@@ -78,7 +79,7 @@ pub(crate) struct Transaction {
     directory: PathBuf,
     scratches: Vec<PathBuf>,
     is_released: bool,
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 fn failed<'a>(
@@ -119,7 +120,7 @@ impl Transaction {
             directory,
             scratches: Vec::new(),
             is_released: false,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -152,6 +153,24 @@ impl Transaction {
             .open(&path)
             .and_then(|mut file| file.write_all(&text))
             .map_err(failed("write", &path))
+    }
+
+    /// Changes a file of the transaction and gives the time that the kernel stamped it with: what
+    /// changes from now on has this time or a later one. No clock tells that, because a kernel with
+    /// multigrain timestamps (Linux 6.13) stamps between the ticks of the coarse clock what was
+    /// looked at before; so the file is looked at before, too.
+    pub(crate) fn stamp(&self) -> Result<Timestamp, DirectoryError> {
+        let path = self.directory.join(LOCK);
+        let stamped = || {
+            let mode = self.lock.metadata()?.permissions();
+            self.lock.set_permissions(mode)?;
+            self.lock.metadata()
+        };
+        let status = stamped().map_err(failed("stamp", &path))?;
+        Ok(Timestamp {
+            secs: status.ctime(),
+            nanos: status.ctime_nsec() as u32,
+        })
     }
 
     /// Removes the scratch directories that were made, and leaves the transaction itself.

@@ -27,7 +27,8 @@ pub struct Appender<'a> {
     buffer: Vec<u8>,
     /// What is written already.
     written_to: u64,
-    is_finished: bool,
+    /// Whether a head may name what was written.
+    may_count: bool,
 }
 
 impl<'a> Appender<'a> {
@@ -63,7 +64,7 @@ impl<'a> Appender<'a> {
             file,
             records: Vec::new(),
             buffer: Vec::new(),
-            is_finished: false,
+            may_count: false,
         })
     }
 
@@ -136,10 +137,11 @@ impl<'a> Appender<'a> {
                 id: next.prev,
                 length: self.written_to,
             };
+            self.may_count = true;
             durable::replace(&self.chain.place.head, head.to_text().as_bytes())?;
         }
         crash_point(acknowledged);
-        self.is_finished = true;
+        self.may_count = true;
         let records = std::mem::take(&mut self.records);
         self.chain.grow(records, self.written_to);
         Ok(())
@@ -157,11 +159,10 @@ impl<'a> Appender<'a> {
 }
 
 impl Drop for Appender<'_> {
-    /// Takes back what was written. With a head file that is not needed, since the bytes are not
-    /// acknowledged, and would be wrong should the head have been replaced before an error. If it
-    /// fails, an incomplete record is reported when the chain is opened, as after a crash.
+    /// Takes back what was written, unless the head may have been replaced before an error. If it
+    /// fails, what follows the end is reported when the chain is opened, as after a crash.
     fn drop(&mut self) {
-        if !self.is_finished && !self.chain.header.kind().has_head() {
+        if !self.may_count {
             let _left_as_after_a_crash = self.file.set_len(self.chain.length);
         }
     }

@@ -21,7 +21,7 @@ use clap_complete::Shell;
     version,
     infer_long_args = true,
     disable_help_subcommand = true,
-    subcommand_value_name = "verb",
+    subcommand_value_name = "VERB",
     subcommand_help_heading = "Verbs",
     after_help = TYPICAL_USE
 )]
@@ -203,7 +203,7 @@ pub struct UnlockArgs {
 /// How a report is shown.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// As JSON, for programs; docs/report.schema.json describes it
+    /// As JSON, for programs; the schemas are in docs/
     #[arg(long)]
     pub json: bool,
     /// One line an entry
@@ -306,7 +306,7 @@ pub struct InitArgs {
 /// The only option of many verbs.
 #[derive(Debug, Args)]
 pub struct JsonArg {
-    /// As JSON, for programs
+    /// As JSON, for programs; the schemas are in docs/
     #[arg(long)]
     pub json: bool,
 }
@@ -417,7 +417,7 @@ pub struct EnvArgs {
     /// As lines for a POSIX shell
     #[arg(long, conflicts_with = "json")]
     pub export: bool,
-    /// As JSON, for programs
+    /// As JSON, for programs; the schemas are in docs/
     #[arg(long)]
     pub json: bool,
 }

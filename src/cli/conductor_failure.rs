@@ -23,6 +23,7 @@ impl Failure {
     pub fn of_recording(error: RecordingError, branch: &BranchName) -> Self {
         match error {
             RecordingError::Lock(error) => Self::of_lock(error, branch),
+            RecordingError::OutOfDate => Self::out_of_date(),
             RecordingError::Trial(error) => error.into(),
             RecordingError::MakeReal(error) => error.into(),
             RecordingError::Snapshot(error) => Self::of_snapshot(error),
@@ -37,7 +38,10 @@ impl Failure {
     pub fn of_snapshot(error: SnapshotError) -> Self {
         let code = match &error {
             SnapshotError::Missing(_) => ExitCode::NotFound,
-            SnapshotError::Kind { .. } | SnapshotError::Path { .. } => ExitCode::Usage,
+            SnapshotError::Kind { .. }
+            | SnapshotError::Path { .. }
+            | SnapshotError::WholeRoot
+            | SnapshotError::OwnFiles { .. } => ExitCode::Usage,
             SnapshotError::Changing(_) => ExitCode::Retry,
             SnapshotError::System { .. } | SnapshotError::Store { .. } => ExitCode::Failure,
         };
@@ -53,6 +57,11 @@ impl Failure {
             CheckInError::JournalChanged { .. } => Self::of(ExitCode::Failure, &error).hint(
                 "your wip is kept. `isconf unlock --discard` takes your changes back; after `isconf up`, lock and make them again.",
             ),
+            CheckInError::NotApplied { .. } | CheckInError::NotMade { .. } => {
+                Self::of(ExitCode::Failure, &error).hint(
+                    "the history is older than the wip, as after a restore. Bring back the history that belongs to it; or move the wip away, run `isconf up`, and make the changes again.",
+                )
+            }
         }
     }
 }
@@ -148,7 +157,9 @@ impl From<TakeBackError> for Failure {
                 Self::new(ExitCode::Conflict, message)
                     .hint("put them back as the entry left them (`isconf diff` shows how), then try again.")
             }
-            TakeBackError::Settle(_) => Self::of(ExitCode::Recovery, &error),
+            TakeBackError::Settle(_) | TakeBackError::Forget(_) => {
+                Self::of(ExitCode::Recovery, &error)
+            }
             TakeBackError::Undo(_)
             | TakeBackError::Nothing
             | TakeBackError::Reboot

@@ -152,9 +152,9 @@ fn hints_of_system(error: &(dyn Error + 'static)) -> Vec<String> {
 
 const fn hint_of_kind(kind: io::ErrorKind) -> Option<&'static str> {
     match kind {
-        io::ErrorKind::PermissionDenied => {
-            Some("verbs that change this host need root: run it as root, for example with sudo.")
-        }
+        io::ErrorKind::PermissionDenied => Some(
+            "isconf's files are root's own, and only root can change this host: run it as root, for example with sudo.",
+        ),
         io::ErrorKind::ReadOnlyFilesystem => Some(
             "inside a scratchpad isconf's own files cannot be changed: run isconf outside of it; anywhere else the filesystem is mounted read-only.",
         ),

@@ -3,15 +3,17 @@
 //! branch first says on which; no verb but `init` makes `IS_HOME` on a host without a domain.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::config::{Settings, Surroundings};
-use crate::durable;
+use crate::durable::{self, FileError};
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError, Wip, WipDraft};
 use crate::lock::{BranchLock, Holder, HostLock, Wait};
 use crate::model::{Author, BranchName, DomainName, Home, Moment};
+use crate::ui::exit::ExitCode;
 use crate::ui::output::{Output, Volume};
 
 use super::failure::Failure;
@@ -92,6 +94,9 @@ impl Session {
     /// Takes the right to change things on this host, for `verb`.
     pub fn host_lock(&mut self, home: &Home, verb: &str) -> Result<HostLock, Failure> {
         durable::create_directories(&home.conf())?;
+        for directory in [home.as_path(), &home.conf()] {
+            refuse_exposed(directory)?;
+        }
         let holder = Holder {
             pid: std::process::id(),
             verb: verb.to_owned(),
@@ -106,6 +111,22 @@ impl Session {
         let lock = HostLock::take(&home.host_lock(), &holder, wait, &mut on_wait)?;
         Ok(lock)
     }
+}
+
+/// Refuses a directory of isconf's that others may write: what lies in it is run as root.
+fn refuse_exposed(directory: &Path) -> Result<(), Failure> {
+    let meta = std::fs::metadata(directory).map_err(FileError::of("stat", directory))?;
+    let is_own = meta.uid() == 0 || nix::unistd::geteuid().as_raw() == meta.uid();
+    if is_own && meta.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let directory = directory.display();
+    let message = format!(
+        "{directory} can be written by others than its owner, and what lies in it is run as root"
+    );
+    Err(Failure::new(ExitCode::Failure, message).hint(format!(
+        "look at what is in it, then `chown root {directory}; chmod go-w {directory}`."
+    )))
 }
 
 /// The system's clock. One that is set outside of the years 0 to 9999 is worth no failed verb.

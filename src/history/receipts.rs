@@ -254,6 +254,32 @@ impl History {
         Ok(discarded)
     }
 
+    /// The drafts that were made since this host last moved in its journal and not taken back: what
+    /// a wip must not go beyond.
+    pub fn made_lately(&self) -> Result<Vec<DraftId>, HistoryError> {
+        let (mut made, mut discarded) = (Vec::new(), Vec::new());
+        for seq in (1..=self.len()).rev() {
+            match self.receipt(seq)?.body.deed {
+                Deed::Made(draft) => made.push(draft),
+                Deed::Discarded { draft, .. } => discarded.push(draft),
+                deed if deed.now_at().is_some() => break,
+                _ => {}
+            }
+        }
+        made.retain(|draft| !discarded.contains(draft));
+        Ok(made)
+    }
+
+    /// How many entries were applied before receipt `seq`.
+    fn position_before(&self, seq: u64) -> Result<u64, HistoryError> {
+        for earlier in (1..seq).rev() {
+            if let Some(at) = self.receipt(earlier)?.body.deed.now_at() {
+                return Ok(at.seq);
+            }
+        }
+        Ok(0)
+    }
+
     /// The receipts whose changes are in effect, the last one first: committed and not taken back.
     pub fn effective_backwards(&self) -> EffectiveBackwards<'_> {
         EffectiveBackwards {
@@ -261,6 +287,7 @@ impl History {
             next: self.len(),
             taken_back: HashMap::new(),
             made_as: None,
+            made_behind: 0,
         }
     }
 }
@@ -293,26 +320,29 @@ pub struct EffectiveBackwards<'a> {
     taken_back: HashMap<u64, Taken>,
     /// The entry that the draft before this place became.
     made_as: Option<u64>,
+    /// The entry on which those drafts were made: none of them is that one or before it.
+    made_behind: u64,
 }
 
 impl EffectiveBackwards<'_> {
     /// Decides about one receipt.
-    fn consider(&mut self, receipt: Receipt) -> Option<Effective> {
+    fn consider(&mut self, receipt: Receipt) -> Result<Option<Effective>, HistoryError> {
         let taken = self.taken_back.remove(&receipt.seq);
         let entry_seq = match &receipt.body.deed {
             Deed::Discarded { receipt, .. } => {
                 self.taken_back.insert(*receipt, Taken::AsDraft);
-                return None;
+                return Ok(None);
             }
             Deed::Undone { receipt, .. } => {
                 self.taken_back.insert(*receipt, Taken::AsCommitted);
-                return None;
+                return Ok(None);
             }
             // It never became an entry, and so has no number of those that did.
-            Deed::Made(_) if taken == Some(Taken::AsDraft) => return None,
+            Deed::Made(_) if taken == Some(Taken::AsDraft) => return Ok(None),
             Deed::CheckedIn(last) => {
                 self.made_as = Some(last.seq);
-                return None;
+                self.made_behind = self.history.position_before(receipt.seq)?;
+                return Ok(None);
             }
             Deed::Applied(at) | Deed::Rebooted(at) => {
                 self.made_as = None;
@@ -322,12 +352,12 @@ impl EffectiveBackwards<'_> {
                 let seq = self.made_as;
                 self.made_as = seq
                     .and_then(|seq| seq.checked_sub(1))
-                    .filter(|seq| *seq > 0);
+                    .filter(|seq| *seq > self.made_behind);
                 seq
             }
             Deed::OutOfBand => None,
         };
-        taken.is_none().then_some(Effective { receipt, entry_seq })
+        Ok(taken.is_none().then_some(Effective { receipt, entry_seq }))
     }
 }
 
@@ -338,12 +368,10 @@ impl Iterator for EffectiveBackwards<'_> {
         while self.next > 0 {
             let seq = self.next;
             self.next -= 1;
-            match self.history.receipt(seq) {
-                Ok(receipt) => {
-                    if let Some(effective) = self.consider(receipt) {
-                        return Some(Ok(effective));
-                    }
-                }
+            let receipt = self.history.receipt(seq);
+            match receipt.and_then(|receipt| self.consider(receipt)) {
+                Ok(Some(effective)) => return Some(Ok(effective)),
+                Ok(None) => {}
                 Err(error) => {
                     self.next = 0;
                     return Some(Err(error));

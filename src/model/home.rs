@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! IS_HOME/
-//!   conf/{domain,branch,history,hmac_keys,host.key,.pid,.ctl,.lock,.daemon.lock}
+//!   conf/{domain,branch,history,history.next,hmac_keys,host.key,audit,.pid,.ctl,.lock,.daemon.lock}
 //!   fs/cache/DOMAIN/volume/BRANCH/{journal,head,lock}
 //!   fs/cache/DOMAIN/blob/ab/<sha256>
 //!   fs/private/DOMAIN/volume/BRANCH/journal.wip

@@ -87,6 +87,8 @@ pub enum Description {
     Reboot,
     /// Opens an interactive shell (`try --shell`).
     Shell,
+    /// Takes back a change; `None` when the change is in no journal.
+    Undo(Option<Box<Description>>),
 }
 
 impl From<&EntryKind> for Description {

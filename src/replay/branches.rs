@@ -38,7 +38,7 @@ pub enum MoveError {
         old: BranchName,
         /// Which entry is missing.
         #[source]
-        source: HistoryError,
+        source: Box<HistoryError>,
     },
     /// A journal cannot be used.
     #[error(transparent)]
@@ -84,6 +84,7 @@ pub fn migrate(host: &ThisHost, history: &History, new: &BranchName) -> Result<(
         Ok(_) => move_to(host, new),
         Err(source @ HistoryError::NotAPrefix(_)) => {
             let (new, old) = (new.clone(), host.branch.clone());
+            let source = Box::new(source);
             Err(MoveError::NotASuperset { new, old, source })
         }
         Err(error) => Err(MoveError::History(error)),

@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 
-use isconf_sandbox::change::{Content, Digest, Kind, Node, RelPath};
-use isconf_sandbox::fs::{Dir, Place, set_metadata};
+use isconf_sandbox::change::{
+    Content, Digest, FLAG_APPEND, FLAG_IMMUTABLE, Kind, Metadata, Node, RelPath,
+};
+use isconf_sandbox::fs::{Dir, Place, change_flags, set_metadata};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, SFlag};
 
+use super::holes::Holes;
 use crate::store::{Store, StoreError};
 
 /// Why a snapshot could not be installed.
@@ -65,6 +68,9 @@ pub enum InstallError {
 /// nobody's; a scratchpad has one installer at a time.
 const ASIDE: &[u8] = b".isconf-install-8c1f0b7e";
 
+/// The flags that forbid to rename and to link, and so are set last of all.
+const LOCKS: u32 = FLAG_IMMUTABLE | FLAG_APPEND;
+
 /// Installs `nodes`, in path order, below `root`. Objects at or below one of `paths` are made as
 /// they are listed; the other objects are parents, made only when they are missing.
 pub fn install(
@@ -77,12 +83,14 @@ pub fn install(
         root,
         store,
         first_names: BTreeMap::new(),
+        locked: Vec::new(),
         late: Vec::new(),
     };
     for (path, node) in nodes {
         let wanted = paths.iter().any(|top| path.starts_with(top));
         installer.object(path, node, wanted)?;
     }
+    installer.finish_files()?;
     installer.finish_directories()
 }
 
@@ -91,6 +99,8 @@ struct Installer<'a> {
     store: &'a Store,
     /// Files that further names may be links of.
     first_names: BTreeMap<RelPath, ()>,
+    /// Files that get [`LOCKS`] when all their names are there.
+    locked: Vec<(&'a RelPath, &'a Node)>,
     /// Directories whose attributes are set when everything below them is there.
     late: Vec<(&'a RelPath, &'a Node)>,
 }
@@ -110,6 +120,9 @@ impl<'a> Installer<'a> {
         let found_directory = found.as_ref().is_some_and(|stat| stat.is_directory());
         if !wanted && found.is_some() {
             return Ok(());
+        }
+        if let Some(stat) = found.as_ref().filter(|stat| stat.locks != 0) {
+            change_flags(place, stat, LOCKS, 0).map_err(failed("unlock", path))?;
         }
         match (&node.kind, &found) {
             (Kind::Directory, None) => {
@@ -137,7 +150,11 @@ impl<'a> Installer<'a> {
         self.make(dir.at(ASIDE), path, node)?;
         dir.at(ASIDE)
             .rename_over(place)
-            .map_err(failed("put in place", path))
+            .map_err(failed("put in place", path))?;
+        if node.link_of.is_none() && node.meta.flags & LOCKS != 0 {
+            self.locked.push((path, node));
+        }
+        Ok(())
     }
 
     /// The open directory that holds `path`, and the name in it; `None` for the root itself.
@@ -161,9 +178,12 @@ impl<'a> Installer<'a> {
             Kind::File {
                 content: Content::Read(digest),
                 size,
-                ..
+                hole_bytes,
             } => {
-                self.file(aside, path, *digest, *size)?;
+                let written = self.file(aside, path, *digest, *hole_bytes > 0)?;
+                if written != *size {
+                    return Err(InstallError::Unmakable(path.clone()));
+                }
                 self.first_names.insert(path.clone(), ());
             }
             Kind::Symlink { target } => {
@@ -182,7 +202,11 @@ impl<'a> Installer<'a> {
                 return Err(InstallError::Unmakable(path.clone()));
             }
         }
-        self.attributes(aside, path, node)
+        let unlocked = Metadata {
+            flags: node.meta.flags & !LOCKS,
+            ..node.meta.clone()
+        };
+        self.attributes(aside, path, &unlocked)
     }
 
     fn owned_parent_of<'p>(
@@ -204,8 +228,8 @@ impl<'a> Installer<'a> {
         aside: Place<'_>,
         path: &RelPath,
         digest: Digest,
-        size: u64,
-    ) -> Result<(), InstallError> {
+        is_sparse: bool,
+    ) -> Result<u64, InstallError> {
         let fd = aside.create(0o600).map_err(failed("create", path))?;
         let mut file = File::from(fd);
         let content = |source| InstallError::Content {
@@ -213,11 +237,17 @@ impl<'a> Installer<'a> {
             source,
         };
         // No sync: the scratchpad needs none, and a commit syncs what it takes.
-        let written = self.store.copy_to(&digest, &mut file).map_err(content)?;
-        if written != size {
-            return Err(InstallError::Unmakable(path.clone()));
+        if !is_sparse {
+            return self.store.copy_to(&digest, &mut file).map_err(content);
         }
-        Ok(())
+        let mut holes = Holes::new(&file);
+        let written = self.store.copy_to(&digest, &mut holes).map_err(content)?;
+        let finished = holes.finish();
+        finished.map_err(|source| InstallError::Write {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(written)
     }
 
     fn special(
@@ -241,20 +271,33 @@ impl<'a> Installer<'a> {
         &self,
         place: Place<'_>,
         path: &RelPath,
-        node: &Node,
+        wanted: &Metadata,
     ) -> Result<(), InstallError> {
         let stat = place.stat().map_err(failed("look at", path))?;
         let stat = stat.ok_or_else(|| failed("look at", path)(Errno::ENOENT))?;
-        set_metadata(place, &stat, &node.meta).map_err(failed("set the attributes of", path))
+        set_metadata(place, &stat, wanted).map_err(failed("set the attributes of", path))
+    }
+
+    /// Locks the files that are to be. Nothing but their flags changes.
+    fn finish_files(&self) -> Result<(), InstallError> {
+        for (path, node) in &self.locked {
+            if let Some((dir, name)) = self.parent_of(path)? {
+                let place = dir.at(name);
+                let stat = place.stat().map_err(failed("look at", path))?;
+                let stat = stat.ok_or_else(|| failed("look at", path)(Errno::ENOENT))?;
+                change_flags(place, &stat, LOCKS, node.meta.flags).map_err(failed("lock", path))?;
+            }
+        }
+        Ok(())
     }
 
     /// Sets the directories' attributes, the deepest first, so that making what is in them does
     /// not touch a time that is already set.
     fn finish_directories(&self) -> Result<(), InstallError> {
         for (path, node) in self.late.iter().rev() {
-            if let Some((dir, name)) = self.parent_of(path)? {
-                self.attributes(dir.at(name), path, node)?;
-            }
+            // From within: a mount point cannot be opened from the directory that holds it.
+            let within = self.root.enter(path).map_err(failed("open", path))?;
+            self.attributes(within.at(b""), path, &node.meta)?;
         }
         Ok(())
     }

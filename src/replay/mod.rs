@@ -10,6 +10,7 @@
 
 mod this_host;
 mod judge;
+mod holes;
 mod install;
 mod snapshot;
 mod work;

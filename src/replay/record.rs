@@ -31,6 +31,10 @@ pub enum RecordingError {
     /// The lock is not the caller's.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// Entries of the journal are not applied here: what is made now would come before them on
+    /// this host, and behind them on every other.
+    #[error("this host has not applied all entries of the branch")]
+    OutOfDate,
     /// The entry could not be tried.
     #[error(transparent)]
     Trial(#[from] TrialError),
@@ -85,9 +89,13 @@ pub struct Recorded {
 }
 
 /// Checks that the caller may change the branch, and has applied all that it has.
-pub fn check_lock(host: &ThisHost) -> Result<String, RecordingError> {
+pub fn check_lock(host: &ThisHost, history: &History) -> Result<String, RecordingError> {
     let lock = BranchLock::load(&host.branch_lock())?;
     let held = lock.check(&host.author)?;
+    let journal = host.journal()?;
+    if history.position(journal.chain())? < journal.len() {
+        return Err(RecordingError::OutOfDate);
+    }
     Ok(held.message.to_string())
 }
 
@@ -98,7 +106,7 @@ pub fn exec(
     exec: Exec,
     manner: Manner,
 ) -> Result<Recorded, RecordingError> {
-    let message = check_lock(host)?;
+    let message = check_lock(host, history)?;
     let started = host.now();
     let work = Work::Command(exec.clone());
     let ignore = host.ignore();
@@ -196,7 +204,7 @@ pub fn snap(
     snapshot: Snapshot,
     intention: Intention,
 ) -> Result<Recorded, RecordingError> {
-    let message = check_lock(host)?;
+    let message = check_lock(host, history)?;
     let started = host.now();
     let nodes = snapshot.nodes.iter().cloned().collect();
     let mut report = blank(
@@ -222,14 +230,14 @@ pub fn snap(
     let digests = ChangeDigests { full, normal: full };
     let outcome = outcome(&recorded.report, digests);
     let draft = draft(host, message, EntryKind::Snap(snap), outcome, started)?;
-    made_without_change(host, history, draft, started, Some(digests))?;
+    made_without_change(host, history, draft)?;
     recorded.report.fate = Fate::Committed;
     Ok(recorded)
 }
 
 /// Records a reboot; durable before the caller reboots.
 pub fn reboot(host: &ThisHost, history: &mut History) -> Result<(), RecordingError> {
-    let message = check_lock(host)?;
+    let message = check_lock(host, history)?;
     let started = host.now();
     let empty = ChangeSet::default();
     let full = host.store.put_bytes(&empty.encode())?;
@@ -242,7 +250,7 @@ pub fn reboot(host: &ThisHost, history: &mut History) -> Result<(), RecordingErr
         outcome(&report, digests),
         started,
     )?;
-    made_without_change(host, history, draft, started, None)
+    made_without_change(host, history, draft)
 }
 
 /// Records a draft that changed no live file. The draft comes first: a receipt of a draft that is
@@ -251,25 +259,29 @@ fn made_without_change(
     host: &ThisHost,
     history: &mut History,
     draft: Draft,
-    started: Moment,
-    changes: Option<ChangeDigests>,
 ) -> Result<(), RecordingError> {
-    let deed = Deed::Made(draft.id);
+    let body = receipt_of(host, &draft);
     record_draft(host, &WipDraft { draft, tx: None })?;
     crash_point("record.draft.durable");
-    let (branch, finished) = (host.branch.clone(), host.now());
-    let body = ReceiptBody {
-        deed,
-        branch,
-        changes,
-        tx: None,
-        started,
-        finished,
-        congruent: None,
-    };
     history.append_announced(&host.lock, &host.home, &body)?;
     crash_point("record.receipt.durable");
     Ok(())
+}
+
+/// The receipt of a draft that changed no live file.
+pub fn receipt_of(host: &ThisHost, draft: &Draft) -> ReceiptBody {
+    ReceiptBody {
+        deed: Deed::Made(draft.id),
+        branch: host.branch.clone(),
+        changes: match draft.kind {
+            EntryKind::Reboot => None,
+            EntryKind::Snap(_) | EntryKind::Exec(_) => Some(draft.outcome.changes),
+        },
+        tx: None,
+        started: draft.time,
+        finished: host.now(),
+        congruent: None,
+    }
 }
 
 /// Gives the report its place in the wip, its author and its message.

@@ -5,6 +5,7 @@ use isconf_sandbox::commit::{self, RecoverError};
 use isconf_sandbox::layout::TxId;
 use isconf_sandbox::session::{SweepError, sweep};
 
+use super::record::receipt_of;
 use super::settle::{SettleError, forget_draft, settle};
 use super::this_host::ThisHost;
 use crate::check_in::{self, CheckInError};
@@ -22,6 +23,8 @@ pub enum Repaired {
     TornReceipt,
     /// A check-in that was interrupted behind its point of no return was finished.
     CheckedIn,
+    /// A draft that was in the wip already was told to the history.
+    Made,
     /// A commit that could not be completed was taken back.
     TakenBack(TxId),
 }
@@ -76,7 +79,26 @@ pub fn recover(host: &ThisHost) -> Result<(Vec<Repaired>, History), RecoveryErro
         repaired.push(Repaired::CheckedIn);
         history = host.history()?;
     }
+    if finish_made(host, &mut history)? {
+        repaired.push(Repaired::Made);
+    }
     Ok((repaired, history))
+}
+
+/// Tells the history of a draft that changed no file and is in the wip, which comes first; says
+/// whether it had to. To be called when what was checked in is no longer in the wip.
+fn finish_made(host: &ThisHost, history: &mut History) -> Result<bool, SettleError> {
+    let drafts = host.wip()?.map(|wip| wip.drafts()).transpose()?;
+    let Some(last) = drafts.unwrap_or_default().pop() else {
+        return Ok(false);
+    };
+    // A commit's draft is told by its intent.
+    if last.tx.is_some() || history.made_lately()?.contains(&last.draft.id) {
+        return Ok(false);
+    }
+    let receipt = receipt_of(host, &last.draft);
+    history.append_announced(&host.lock, &host.home, &receipt)?;
+    Ok(true)
 }
 
 /// Takes a draft off the wip whose receipt says already that it was taken back.
@@ -100,6 +122,7 @@ impl Repaired {
             Self::TornReceipt => {
                 "cut off an incomplete receipt; its commit is recorded anew.".to_owned()
             }
+            Self::Made => "finished recording an interrupted change.".to_owned(),
             Self::CheckedIn => "finished an interrupted check-in.".to_owned(),
             Self::TakenBack(tx) => format!("took back a commit that could not be completed: {tx}"),
             Self::Finished(receipt) => match receipt.deed {

@@ -37,6 +37,17 @@ pub enum SnapshotError {
         #[source]
         source: InvalidPath,
     },
+    /// The whole root, which no target could take.
+    #[error("/ cannot be snapped: name what is to be the same everywhere")]
+    WholeRoot,
+    /// It is, holds or lies in isconf's own home, with this host's keys and records.
+    #[error("{} cannot be snapped, because isconf keeps its own files in {}", path.display(), home.display())]
+    OwnFiles {
+        /// Which path.
+        path: PathBuf,
+        /// isconf's home.
+        home: PathBuf,
+    },
     /// A system call failed.
     #[error("cannot read {}", path.display())]
     System {
@@ -97,9 +108,9 @@ impl Snapshot {
 }
 
 /// Checks one argument of `snap` without reading it: exists, and is of a kind that can be snapped.
-/// Returns the path to record: the directory above with its links resolved, the last name as it
+/// Neither is the root, nor has to do with isconf's `home`. Returns the path to record: the directory above with its links resolved, the last name as it
 /// is, so that a link is snapped as a link.
-pub fn check(cwd: &Path, argument: &Path) -> Result<RelPath, SnapshotError> {
+pub fn check(cwd: &Path, argument: &Path, home: &Path) -> Result<RelPath, SnapshotError> {
     let asked = cwd.join(argument);
     let meta = match std::fs::symlink_metadata(&asked) {
         Ok(meta) => meta,
@@ -127,6 +138,17 @@ pub fn check(cwd: &Path, argument: &Path) -> Result<RelPath, SnapshotError> {
         path: asked,
         errno: errno_of(&e),
     })?;
+    if real == Path::new("/") {
+        return Err(SnapshotError::WholeRoot);
+    }
+    // One that cannot be resolved is compared as it was configured.
+    let own = std::fs::canonicalize(home).unwrap_or_else(|_| home.to_path_buf());
+    if real.starts_with(&own) || own.starts_with(&real) {
+        return Err(SnapshotError::OwnFiles {
+            path: real,
+            home: own,
+        });
+    }
     RelPath::from_absolute(&real).map_err(|source| SnapshotError::Path { path: real, source })
 }
 
@@ -209,7 +231,13 @@ impl Taker<'_> {
             self.left_out.push(path.clone());
             return Ok(false);
         }
-        let node = self.node(path, place, &stat)?;
+        let node = if stat.is_directory() {
+            // From within: a mount point cannot be opened from the directory that holds it.
+            let within = self.root.enter(path).map_err(failed(path))?;
+            self.node(path, within.at(b""), &stat)?
+        } else {
+            self.node(path, place, &stat)?
+        };
         self.nodes.insert(path.clone(), node);
         Ok(stat.is_directory())
     }

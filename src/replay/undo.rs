@@ -3,7 +3,7 @@
 //! history remembers both.
 
 use isconf_sandbox::change::{Change, ChangeSet};
-use isconf_sandbox::commit::{self, UndoError, crash_point};
+use isconf_sandbox::commit::{self, ForgetError, UndoError, crash_point};
 use isconf_sandbox::layout::TxId;
 
 use super::payload::Payload;
@@ -11,7 +11,7 @@ use super::settle::{SettleError, forget_draft, settle};
 use super::this_host::ThisHost;
 use crate::history::{Effective, History, HistoryError};
 use crate::journal::JournalError;
-use crate::model::{ChangeDigests, Deed, DraftId, EntryId, EntryRef, ReceiptBody};
+use crate::model::{ChangeDigests, Deed, DraftId, EntryId, EntryKind, EntryRef, ReceiptBody};
 use crate::store::StoreError;
 
 /// The longest change set that is read: 100,000 paths with long names and attributes.
@@ -41,6 +41,9 @@ pub enum TakeBackError {
     /// It was taken back and could not be recorded; the next start records it.
     #[error(transparent)]
     Settle(#[from] SettleError),
+    /// It was taken back and recorded; what it left could not be removed, which the next start does.
+    #[error("what the transaction left cannot be removed")]
+    Forget(#[from] ForgetError),
     /// The change set is not at hand.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,7 +114,17 @@ fn deed_of_undo(
     };
     match (&effective.receipt.body.deed, effective.entry_seq) {
         (Deed::Rebooted(_), _) => Err(TakeBackError::Reboot),
-        (Deed::Made(_) | Deed::Applied(_), Some(seq)) if seq > 0 => at_entry(seq),
+        (Deed::Made(draft), Some(seq)) => {
+            let entry = host.journal()?.entry(seq)?;
+            if entry.draft.id != *draft {
+                return Err(TakeBackError::NotLast);
+            }
+            match entry.draft.kind {
+                EntryKind::Reboot => Err(TakeBackError::Reboot),
+                EntryKind::Snap(_) | EntryKind::Exec(_) => at_entry(seq),
+            }
+        }
+        (Deed::Applied(_), Some(seq)) if seq > 0 => at_entry(seq),
         (Deed::Made(draft), _) => {
             let drafts = host
                 .wip()?
@@ -167,6 +180,7 @@ pub fn take_back(
             };
             let landed = commit::undo(host.home.as_path(), host.root(), tx, &payload.to_bytes())?;
             settle(host, history, landed)?;
+            commit::forget(host.home.as_path(), tx)?;
         }
         None => without_change(host, history, &receipt)?,
     }

@@ -198,7 +198,9 @@ impl HostCommand {
     fn entering(&self) -> Command {
         let mut command = Command::new("nsenter");
         command.arg("-t").arg(self.init.to_string());
-        command.args(["-m", "-u", "-i", "-n", "-p", "--", "env", "-C"]);
+        command.args(["-m", "-u", "-i", "-n", "-p", "--", "env"]);
+        // Whoever runs us in the background of a script has these ignored.
+        command.args(["--default-signal=INT,QUIT", "-C"]);
         command.arg(&self.cwd).args(&self.words);
         command
             .env_clear()

@@ -88,8 +88,9 @@ fn quote(word: &OsStr, out: &mut Vec<u8>) {
 }
 
 /// Holds the namespaces until standard input ends, which it does when the maker dies. Ignored
-/// SIGCHLD lets the kernel reap what is orphaned to PID 1 (sigaction(2), SA_NOCLDWAIT).
-const HOLD: &str = "exec 3>&-\ntrap '' CHLD\nexec cat >/dev/null 2>&1";
+/// SIGCHLD lets the kernel reap what is orphaned to PID 1 (sigaction(2), SA_NOCLDWAIT); env(1) sets
+/// that, because a dash only pretends to when its trap says so.
+const HOLD: &str = "exec 3>&-\nexec env --ignore-signal=CHLD cat >/dev/null 2>&1";
 
 /// Decides the script that makes and mounts the file systems below `work`, and holds them.
 pub(super) fn volumes(spec: &HostSpec, work: &Path) -> Script {

@@ -172,7 +172,9 @@ fn closing_words(audit: &Audit, view: &View<'_>) -> String {
         .map(|(kind, number)| format!("{number} {}", drift_kind_words(*kind)))
         .collect();
     let checked = counted(audit.checked, "path");
-    let verdict = if audit.drifts.is_empty() {
+    let verdict = if audit.checked == 0 && audit.drifts.is_empty() {
+        "No entry wrote any of these paths".to_owned()
+    } else if audit.drifts.is_empty() {
         view.style
             .paint(Role::Added, &format!("No drift in {checked}"))
     } else {

@@ -119,7 +119,10 @@ fn outcome_into(page: &mut Page, outcome: &Outcome) {
         Exit::Status(status) => format!("exit status {status}"),
         Exit::Signal(signal) => format!("ended by {}", signal_name(signal)),
     };
-    let time = human_duration(Duration::from_millis(outcome.duration_ms));
+    let time = match outcome.duration_ms {
+        0 => "less than 1 ms".to_owned(),
+        whole => human_duration(Duration::from_millis(whole)),
+    };
     let version = escaped(outcome.version.as_bytes());
     page.line(4, &format!("{exit} after {time}, isconf {version}"));
     page.line(4, &format!("change set {}", outcome.changes.full));

@@ -32,7 +32,7 @@ pub mod output;
 pub mod exit;
 
 pub use attributes::Detail;
-pub use page::escaped;
+pub use page::{command_line, counted, escaped};
 pub use quantity::{human_bytes, human_duration, human_time};
 pub use style::{Role, Style};
 

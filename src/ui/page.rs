@@ -46,7 +46,7 @@ pub fn escaped(bytes: &[u8]) -> String {
 }
 
 /// A command line for people: words with blanks or quotes are quoted, the rest as [`escaped`].
-pub(super) fn command_line(argv: &[Bytes]) -> String {
+pub fn command_line(argv: &[Bytes]) -> String {
     let words: Vec<String> = argv.iter().map(|word| quoted(word.as_slice())).collect();
     words.join(" ")
 }
@@ -62,7 +62,7 @@ fn quoted(word: &[u8]) -> String {
 }
 
 /// "1 path", "2 paths".
-pub(super) fn counted(number: u64, one: &str) -> String {
+pub fn counted(number: u64, one: &str) -> String {
     if number == 1 {
         return format!("1 {one}");
     }

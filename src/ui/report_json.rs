@@ -99,6 +99,9 @@ enum DescriptionJson {
     },
     Reboot,
     Shell,
+    Undo {
+        of: Option<Box<DescriptionJson>>,
+    },
 }
 
 #[derive(Serialize)]
@@ -339,6 +342,9 @@ impl DescriptionJson {
             },
             Description::Reboot => Self::Reboot,
             Description::Shell => Self::Shell,
+            Description::Undo(what) => Self::Undo {
+                of: what.as_deref().map(|what| Box::new(Self::of(what))),
+            },
         }
     }
 }

@@ -81,7 +81,9 @@ pub fn report_text(
         page.line(2, &format!("change set {}", digests.full));
         page.line(2, &format!("normal form {}", digests.normal));
     }
-    page.line(2, &page.paint(Role::Faint, &phases_words(report)));
+    if let Some(words) = phases_words(report) {
+        page.line(2, &page.paint(Role::Faint, &words));
+    }
     closing_into(&mut page, report);
     page.into_text()
 }
@@ -141,6 +143,8 @@ pub fn description_words(description: &Description) -> String {
         }
         Description::Reboot => "reboot".to_owned(),
         Description::Shell => "shell".to_owned(),
+        Description::Undo(Some(what)) => format!("undo {}", description_words(what)),
+        Description::Undo(None) => "undo a change outside of the journal".to_owned(),
     }
 }
 
@@ -362,21 +366,20 @@ fn bytes_words(totals: &Totals) -> String {
     }
 }
 
-fn phases_words(report: &Report) -> String {
+/// The times of the phases that were gone through; `None` when no scratchpad was needed.
+fn phases_words(report: &Report) -> Option<String> {
     let phases = &report.phases;
-    let mut words = vec![
+    let words: Vec<String> = [
         ("set up", phases.set_up),
         ("run", phases.run),
         ("collect", phases.collect),
-    ];
-    if phases.commit > Duration::ZERO {
-        words.push(("commit", phases.commit));
-    }
-    words
-        .iter()
-        .map(|(name, time)| format!("{name} {}", human_duration(*time)))
-        .collect::<Vec<_>>()
-        .join(", ")
+        ("commit", phases.commit),
+    ]
+    .iter()
+    .filter(|(_, time)| *time > Duration::ZERO)
+    .map(|(name, time)| format!("{name} {}", human_duration(*time)))
+    .collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 fn closing_into(page: &mut Page, report: &Report) {

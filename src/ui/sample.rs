@@ -352,6 +352,14 @@ pub(super) fn endings() -> Vec<Report> {
             description: Description::Reboot,
             ..with(Ending::NoCommand, Verdict::RebootNotAllowed, Fate::Dropped)
         },
+        Report {
+            description: Description::Undo(Some(Box::new(Description::Reboot))),
+            ..with(Ending::NoCommand, Verdict::Approved, Fate::Committed)
+        },
+        Report {
+            description: Description::Undo(None),
+            ..with(Ending::NoCommand, Verdict::Approved, Fate::Previewed)
+        },
     ]
 }
 

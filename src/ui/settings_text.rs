@@ -12,10 +12,14 @@ use crate::config::Listed;
 pub fn settings_text(listing: &[Listed], style: Style) -> String {
     let mut page = Page::new(style);
     for listed in listing {
-        let value = listed.value.as_deref().unwrap_or_default();
+        let (name, value) = (&listed.name, listed.value.as_deref());
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            page.line(0, &page.paint(Role::Faint, &format!("{name} is not set")));
+            continue;
+        };
         let value = escaped(value.as_bytes());
         let origin = page.paint(Role::Faint, &format!("({})", listed.origin));
-        page.line(0, &format!("{} = {value}  {origin}", listed.name));
+        page.line(0, &format!("{name} = {value}  {origin}"));
     }
     page.into_text()
 }
@@ -73,6 +77,7 @@ mod tests {
         ];
         let text = settings_text(&listing, Style::Plain);
         assert!(text.starts_with("IS_HOME = /it's  (environment)\n"));
+        assert!(text.contains("\nIS_NETS is not set\n"));
         assert_eq!(text.lines().count(), 3);
         assert_eq!(settings_export(&listing), "export IS_HOME='/it'\\''s'\n");
         let json: serde_json::Value =

@@ -5,7 +5,7 @@ use isconf_sandbox::child::Exit;
 
 use super::quantity::{errno_text, signal_name};
 use super::style::Role;
-use crate::model::report::{Ending, Fate, Report, Verdict};
+use crate::model::report::{Description, Ending, Fate, Report, Verdict};
 
 /// The verdict and what became of the changes, as sentences.
 pub(super) fn verdict_sentence(report: &Report) -> String {
@@ -28,7 +28,10 @@ pub(super) fn verdict_sentence(report: &Report) -> String {
         Verdict::Interrupted(signal) => Some(format!("Interrupted by {}.", signal_name(*signal))),
         Verdict::RebootNotAllowed => Some("A reboot is needed.".to_owned()),
     };
+    let is_undo = matches!(report.description, Description::Undo(_));
     let fate = match (report.fate, report.is_approved()) {
+        (Fate::Committed, true) if is_undo => "Taken back.",
+        (Fate::Previewed, true) if is_undo => "Would be taken back; this was a preview.",
         (Fate::Committed, true) => "Committed.",
         (Fate::Committed, false) => "Committed all the same.",
         (Fate::Previewed, true) => "Would be committed; this was a preview.",
@@ -46,7 +49,10 @@ pub(super) fn verdict_sentence(report: &Report) -> String {
 
 /// The verdict in a word or two.
 pub(super) fn verdict_word(report: &Report) -> (Role, &'static str) {
+    let is_undo = matches!(report.description, Description::Undo(_));
     match (&report.verdict, report.fate) {
+        (Verdict::Approved, Fate::Committed) if is_undo => (Role::Added, "taken back"),
+        (Verdict::Approved, Fate::Previewed) if is_undo => (Role::Added, "would be taken back"),
         (Verdict::Approved, Fate::Committed) => (Role::Added, "committed"),
         (Verdict::Approved, Fate::Previewed) => (Role::Added, "would be committed"),
         (Verdict::Approved, Fate::Dropped) => (Role::Added, "dropped"),

@@ -86,6 +86,31 @@ fn case_31_relative_path_is_that_of_the_caller() {
     assert_eq!(target.read("/srv/here/file"), "hi\n");
 }
 
+/// A file on another filesystem, and a directory that is a mount point, are snapped as any other.
+#[test]
+fn snap_crosses_mount_points() {
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
+    for host in [&origin, &target] {
+        host.sh("mkdir -p /srv/volume && mount -t tmpfs none /srv/volume && mkdir /srv/volume/sub")
+            .code(0);
+    }
+    origin.write("/srv/volume/sub/file", "one\n");
+    origin.isconf(["lock", "change"]).code(0);
+    origin.isconf(["snap", "/srv/volume/sub/file"]).code(0);
+    origin.sh("chmod 2750 /srv/volume/sub").code(0);
+    origin.isconf(["snap", "/srv/volume"]).code(0);
+    origin.isconf(["ci"]).code(0);
+    origin.bundle_to(&target);
+    target.isconf(["up"]).code(0);
+    assert_eq!(target.read("/srv/volume/sub/file"), "one\n");
+    target
+        .sh("stat -c %a /srv/volume/sub")
+        .code(0)
+        .prints("2750");
+}
+
 #[test]
 fn case_32_large_file_arrives_whole() {
     let Some((origin, target)) = Machine::pair() else {

@@ -88,6 +88,54 @@ fn the_list_of_dependencies_is_the_one_of_the_manifests() {
     );
 }
 
+/// Cuts a row of a table into its cells.
+fn cells(row: &str) -> Vec<&str> {
+    row.trim_matches('|').split('|').map(str::trim).collect()
+}
+
+#[test]
+fn every_acceptance_case_has_a_test_that_exists_or_a_reason() {
+    let tests: BTreeSet<String> = ["src", "sandbox", "tests"]
+        .into_iter()
+        .flat_map(sources)
+        .flat_map(|file| {
+            let text = fs::read_to_string(&file).unwrap();
+            let names = text.lines().filter_map(|line| {
+                let name = line.trim_start().strip_prefix("fn ")?;
+                Some(name.split('(').next()?.to_owned())
+            });
+            names.collect::<Vec<_>>()
+        })
+        .collect();
+    let paper = read("docs/acceptance.md");
+    let rows: Vec<_> = paper
+        .lines()
+        .skip_while(|line| !line.starts_with("| case |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(cells)
+        .collect();
+    let numbers: Vec<String> = rows.iter().map(|row| row[0].to_owned()).collect();
+    let expected: Vec<String> = (1..=60).map(|number| number.to_string()).collect();
+    assert_eq!(numbers, expected, "the cases of docs/acceptance.md");
+    for row in rows {
+        let named: Vec<_> = row[2].split('`').skip(1).step_by(2).collect();
+        assert!(
+            !named.is_empty() || !row[3].is_empty(),
+            "case {} has neither test nor reason",
+            row[0]
+        );
+        for name in named {
+            assert!(tests.contains(name), "case {}: no test {name}", row[0]);
+        }
+    }
+    let written = tests.iter().filter(|name| name.starts_with("case_"));
+    for name in written {
+        let has_row = paper.contains(&format!("`{name}`"));
+        assert!(has_row, "docs/acceptance.md does not name {name}");
+    }
+}
+
 #[test]
 fn links_in_the_papers_lead_somewhere() {
     let papers = files("docs", "md")

@@ -13,7 +13,9 @@ fn with_pending(link: &str) -> Option<(Machine, Machine)> {
             "exec",
             "sh",
             "-c",
-            "echo more >>/srv/src/link; mv /srv/src /srv/moved",
+            // The first name in path order: a preview of several entries cannot tell by which name
+            // a file was written that an earlier entry made.
+            "echo more >>/srv/src/a; mv /srv/src /srv/moved",
         ])
         .code(0);
     origin

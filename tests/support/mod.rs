@@ -23,7 +23,7 @@ use isconf::tour::{Host, HostSpec, RootKind};
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_isconf");
 
 /// The programs that cases use, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 14] = [
+const TOOLS: [(&str, &str); 15] = [
     ("bsdutils", "script"),
     ("e2fsprogs", "mkfs.ext4"),
     ("e2fsprogs", "chattr"),
@@ -35,6 +35,7 @@ const TOOLS: [(&str, &str); 14] = [
     ("util-linux", "unshare"),
     ("util-linux", "findmnt"),
     ("mount", "mount"),
+    ("python3", "python3"),
     ("make", "make"),
     ("gcc", "cc"),
     ("iproute2", "ip"),

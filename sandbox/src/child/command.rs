@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+use caps::Capability;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns};
@@ -95,12 +96,28 @@ impl StartError {
     }
 }
 
-/// The capabilities a command keeps (capabilities(7)): CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL,
-/// SETGID, SETUID, SETPCAP, LINUX_IMMUTABLE, NET_BIND_SERVICE, IPC_LOCK, IPC_OWNER, SYS_CHROOT,
-/// SYS_PTRACE, SYS_NICE, MKNOD, LEASE, AUDIT_WRITE, SETFCAP. With these package installations
-/// work; none of them reaches out of the namespaces.
-const KEPT_CAPABILITIES: [u32; 19] = [
-    0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 14, 15, 18, 19, 23, 27, 28, 29, 31,
+/// The capabilities a command keeps (capabilities(7)). With these package installations work; none
+/// of them reaches out of the namespaces.
+const KEPT_CAPABILITIES: [Capability; 19] = [
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_FOWNER,
+    Capability::CAP_FSETID,
+    Capability::CAP_KILL,
+    Capability::CAP_SETGID,
+    Capability::CAP_SETUID,
+    Capability::CAP_SETPCAP,
+    Capability::CAP_LINUX_IMMUTABLE,
+    Capability::CAP_NET_BIND_SERVICE,
+    Capability::CAP_IPC_LOCK,
+    Capability::CAP_IPC_OWNER,
+    Capability::CAP_SYS_CHROOT,
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_SYS_NICE,
+    Capability::CAP_MKNOD,
+    Capability::CAP_LEASE,
+    Capability::CAP_AUDIT_WRITE,
+    Capability::CAP_SETFCAP,
 ];
 
 /// Where execvp(3) of glibc looks when `PATH` is not set.
@@ -203,7 +220,9 @@ pub(crate) fn start(
         cwd: c_string(request.cwd.as_os_str())?,
         umask: Mode::from_bits_truncate(request.umask),
         signals,
-        capabilities: KEPT_CAPABILITIES.iter().fold(0, |mask, n| mask | 1 << n),
+        capabilities: KEPT_CAPABILITIES
+            .iter()
+            .fold(0, |mask, kept| mask | kept.bitmask()),
         program: program(request)?,
     };
     let process = clone_into(init, &mut || run(&mut prepared))?;

@@ -2,10 +2,11 @@
 //! watched (see `rules`). Upholds: everything that is not watched is allowed, and costs nothing:
 //! the kernel remembers system calls that a filter allows whatever their arguments.
 //!
-//! System calls of a foreign architecture (a 32-bit program on a 64-bit kernel) are allowed
-//! without being watched: refusing them would break such programs, and capabilities, namespaces
-//! and read-only mounts hold for them as well. What is lost is the line in the report.
+//! Of the system calls of the foreign architecture (a 32-bit program on a 64-bit kernel) those are
+//! watched that `picked` lists. The others are allowed: refusing them would break such programs, and
+//! capabilities, namespaces and read-only mounts hold for them as well.
 
+use super::picked::{FOREIGN, FOREIGN_NUMBERS, PICKED, Picked};
 use super::rules::{Aim, LOCAL, NODES, OPENS, RARE, Rule};
 use crate::sys::seccomp::Instruction;
 
@@ -26,13 +27,14 @@ const fn argument(index: usize) -> u32 {
 }
 
 /// `BPF_LD | BPF_W | BPF_ABS`, `BPF_ALU | BPF_AND | BPF_K`, `BPF_JMP | BPF_J* | BPF_K`,
-/// `BPF_RET | BPF_K`.
+/// `BPF_RET | BPF_K`, `BPF_JMP | BPF_JA`.
 const LOAD: u16 = 0x20;
 const AND: u16 = 0x54;
 const IF_EQUAL: u16 = 0x15;
 const IF_BITS: u16 = 0x45;
 const IF_AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
+const JUMP: u16 = 0x05;
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
@@ -60,12 +62,9 @@ const fn test(code: u16, operand: u32, if_true: u8, if_false: u8) -> Instruction
 
 /// The filter for all rules.
 pub(super) fn filter() -> Vec<Instruction> {
-    let mut program = vec![
-        run(LOAD, ARCHITECTURE),
-        test(IF_EQUAL, NATIVE, 1, 0),
-        run(RETURN, ALLOW),
-        run(LOAD, NUMBER),
-    ];
+    let mut program = vec![run(LOAD, ARCHITECTURE)];
+    push_foreign(&mut program);
+    program.push(run(LOAD, NUMBER));
     if cfg!(target_arch = "x86_64") {
         program.push(test(IF_AT_LEAST, X32, 0, 1));
         program.push(run(RETURN, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32));
@@ -76,12 +75,50 @@ pub(super) fn filter() -> Vec<Instruction> {
     for rule in NODES {
         push_node(&mut program, rule);
     }
+    for picked in PICKED {
+        push_picked(&mut program, picked, picked.rule.number as u32);
+    }
     for rule in RARE.iter().chain(LOCAL) {
         program.push(test(IF_EQUAL, rule.number as u32, 0, 1));
         program.push(run(RETURN, NOTIFY));
     }
     program.push(run(RETURN, ALLOW));
     program
+}
+
+/// Goes on only for the native architecture; the loaded value is the architecture.
+fn push_foreign(program: &mut Vec<Instruction>) {
+    let mut foreign = vec![run(LOAD, NUMBER)];
+    for (number, name) in FOREIGN_NUMBERS {
+        let number = *number as u32;
+        if let Some(picked) = PICKED.iter().find(|picked| picked.rule.name == *name) {
+            push_picked(&mut foreign, picked, number);
+        } else {
+            foreign.push(test(IF_EQUAL, number, 0, 1));
+            foreign.push(run(RETURN, NOTIFY));
+        }
+    }
+    foreign.push(run(RETURN, ALLOW));
+    let length = foreign.len() as u32;
+    program.extend([
+        test(IF_EQUAL, NATIVE, 0, 1),
+        run(JUMP, length + 2),
+        test(IF_EQUAL, FOREIGN, 1, 0),
+        run(RETURN, ALLOW),
+    ]);
+    program.extend(foreign);
+}
+
+/// Notifies when the argument has one of the values.
+fn push_picked(program: &mut Vec<Instruction>, picked: &Picked, number: u32) {
+    let count = picked.values.len() as u8;
+    program.push(test(IF_EQUAL, number, 0, count + 3));
+    program.push(run(LOAD, argument(picked.argument)));
+    for (value, left) in picked.values.iter().zip((1..=count).rev()) {
+        program.push(test(IF_EQUAL, *value, left, 0));
+    }
+    program.push(run(RETURN, ALLOW));
+    program.push(run(RETURN, NOTIFY));
 }
 
 /// Notifies when the file may be changed and exists: not for reading, new files and files without
@@ -147,6 +184,7 @@ mod tests {
                 }
                 AND => value &= step.operand,
                 RETURN => return step.operand,
+                JUMP => at += step.operand as usize,
                 code => {
                     let is_true = match code {
                         IF_EQUAL => value == step.operand,
@@ -200,6 +238,30 @@ mod tests {
             );
         }
         assert_eq!(verdict(NATIVE, libc::SYS_read, [0; 6]), ALLOW);
-        assert_eq!(verdict(0x4000_0003, libc::SYS_mount, [0; 6]), ALLOW);
+    }
+
+    #[test]
+    fn calls_are_picked_by_an_argument() {
+        let socket =
+            |family: i32| verdict(NATIVE, libc::SYS_socket, [family as u64, 1, 0, 0, 0, 0]);
+        assert_eq!(socket(libc::AF_VSOCK), NOTIFY);
+        assert_eq!(socket(libc::AF_PACKET), NOTIFY);
+        assert_eq!(socket(libc::AF_INET), ALLOW);
+        let ioctl = |request: u64| verdict(NATIVE, libc::SYS_ioctl, [0, request, 0, 0, 0, 0]);
+        assert_eq!(ioctl(libc::TIOCSTI), NOTIFY);
+        assert_eq!(ioctl(libc::TCGETS), ALLOW);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn calls_that_only_the_filter_holds_back_are_watched_for_32_bit_programs() {
+        const KEYCTL: i64 = 288;
+        const SOCKET: i64 = 359;
+        assert_eq!(verdict(FOREIGN, KEYCTL, [0; 6]), NOTIFY);
+        assert_eq!(verdict(FOREIGN, SOCKET, [40, 0, 0, 0, 0, 0]), NOTIFY);
+        assert_eq!(verdict(FOREIGN, SOCKET, [2, 0, 0, 0, 0, 0]), ALLOW);
+        // read(2) there, restart_syscall(2) and others.
+        assert_eq!(verdict(FOREIGN, 3, [0; 6]), ALLOW);
+        assert_eq!(verdict(0x4000_0028, KEYCTL, [0; 6]), ALLOW);
     }
 }

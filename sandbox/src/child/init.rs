@@ -8,6 +8,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use caps::Capability;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::CloneFlags;
@@ -64,8 +65,8 @@ pub enum InitError {
     Root(#[source] Errno),
 }
 
-/// `CAP_KILL`, all that init needs once the root is built.
-const INIT_CAPABILITIES: u64 = 1 << 5;
+/// All that init needs once the root is built.
+const INIT_CAPABILITY: Capability = Capability::CAP_KILL;
 
 /// The first process, as the supervisor sees it. Dropping it ends the scratchpad's processes and
 /// with them its mounts.
@@ -231,7 +232,7 @@ fn build(steps: &[Step], channel: BorrowedFd<'_>) -> Result<(), (u32, Errno)> {
     setsid().map_err(failed)?;
     umask(Mode::empty());
     mounts::apply(steps).map_err(|failure| (failure.step as u32, failure.errno))?;
-    process::keep_capabilities(INIT_CAPABILITIES).map_err(failed)
+    process::keep_capabilities(INIT_CAPABILITY.bitmask()).map_err(failed)
 }
 
 /// Obeys until the supervisor closes its end.

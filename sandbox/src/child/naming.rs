@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
+use super::reach;
 use super::request::{EffectKind, EffectOutcome};
 use super::rules::{Aim, Answer, Rule};
 use crate::change::write_escaped;
@@ -47,7 +48,7 @@ pub(super) fn name(rule: &Rule, call: &Notification) -> Option<Named> {
         Aim::Descriptor(index) => descriptor(call.pid, argument(index) as i32)
             .map_or_else(String::new, |path| escaped(path.as_os_str().as_bytes())),
         Aim::Number(index) => format!("{:#x}", argument(index)),
-        Aim::Mount => format!("{} on {} ({})", text(0), text(1), text(2)),
+        Aim::Mount => mount(&text(0), &text(1), &text(2)),
         Aim::Reboot => reboot_command(argument(2) as u32),
         Aim::Timex(index) if is_reading_clock(call, index) => return None,
         Aim::Timex(_) => String::new(),
@@ -64,6 +65,10 @@ pub(super) fn name(rule: &Rule, call: &Notification) -> Option<Named> {
             return open_target(call.pid, directory, argument(path));
         }
         Aim::OpenHow => return open_how(call),
+        Aim::Process(index) => return reach::live_process(call, index),
+        Aim::Peer => return reach::peer(call),
+        Aim::Family(index) => family(argument(index) as i32),
+        Aim::TerminalInput(_) => "typing into the terminal".to_owned(),
     };
     let outcome = match rule.answer {
         Answer::Refuse(errno) => EffectOutcome::Refused(errno),
@@ -104,7 +109,7 @@ pub(super) fn escaped(bytes: &[u8]) -> String {
 }
 
 /// Reads up to `length` bytes; what lies beyond the end of the caller's memory is left out.
-fn read_memory(pid: i32, address: u64, length: usize) -> Vec<u8> {
+pub(super) fn read_memory(pid: i32, address: u64, length: usize) -> Vec<u8> {
     let Ok(base) = usize::try_from(address) else {
         return Vec::new();
     };
@@ -143,6 +148,23 @@ fn read_string(pid: i32, address: u64) -> Vec<u8> {
 
 fn descriptor(pid: i32, number: i32) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()
+}
+
+/// mount(2); source and type are empty when the flags of a mount are changed.
+fn mount(source: &str, target: &str, fs_type: &str) -> String {
+    match (source, fs_type) {
+        ("", "") => format!("on {target}"),
+        (_, "") => format!("{source} on {target}"),
+        _ => format!("{source} on {target} ({fs_type})"),
+    }
+}
+
+fn family(number: i32) -> String {
+    match number {
+        libc::AF_VSOCK => "vsock".to_owned(),
+        libc::AF_PACKET => "packet".to_owned(),
+        other => format!("family {other}"),
+    }
 }
 
 fn reboot_command(command: u32) -> String {
@@ -208,7 +230,7 @@ fn open_target(pid: i32, directory: i32, address: u64) -> Option<Named> {
     if bytes.starts_with(b"/proc/sys/") || bytes.starts_with(b"/sys/") {
         return Some(setting(&path));
     }
-    if bytes == b"/proc/sysrq-trigger" {
+    if bytes == b"/proc/sysrq-trigger" && path.exists() {
         let target = path.display().to_string();
         return Some((
             EffectKind::Reboot,
@@ -263,7 +285,7 @@ fn setting(path: &Path) -> Named {
 }
 
 /// The path from the root, without `.`, `..` and double slashes; links are not followed.
-fn absolute(pid: i32, directory: i32, path: Vec<u8>) -> Option<PathBuf> {
+pub(super) fn absolute(pid: i32, directory: i32, path: Vec<u8>) -> Option<PathBuf> {
     if path.is_empty() {
         return None;
     }

@@ -7,6 +7,7 @@
 
 use libc::c_long;
 
+use super::picked::PICKED;
 use super::request::EffectKind;
 
 /// One watched system call.
@@ -72,6 +73,14 @@ pub(super) enum Aim {
     },
     /// openat2(2): as above, with the flags in memory.
     OpenHow,
+    /// The number of a process; an effect only for a live one.
+    Process(usize),
+    /// connect(2): the address.
+    Peer,
+    /// A family of sockets.
+    Family(usize),
+    /// An ioctl(2) that types into a terminal: the request.
+    TerminalInput(usize),
 }
 
 const EPERM: Answer = Answer::Refuse(libc::EPERM);
@@ -269,7 +278,7 @@ pub(super) const RARE: &[Rule] = {
             "clock_settime",
             K::Clock,
             EPERM,
-            Aim::Number(0),
+            Aim::None,
         ),
         rule(
             libc::SYS_adjtimex,
@@ -393,12 +402,39 @@ pub(super) const RARE: &[Rule] = {
             Aim::None,
         ),
         rule(libc::SYS_vhangup, "vhangup", K::Other, EPERM, Aim::None),
+        rule(
+            libc::SYS_kill,
+            "kill",
+            K::Signal,
+            Answer::Continue,
+            Aim::Process(0),
+        ),
+        rule(
+            libc::SYS_pidfd_open,
+            "pidfd_open",
+            K::Signal,
+            Answer::Continue,
+            Aim::Process(0),
+        ),
+        rule(
+            libc::SYS_connect,
+            "connect",
+            K::Socket,
+            Answer::Continue,
+            Aim::Peer,
+        ),
     ]
 };
 
 /// All rules, in the order of the filter.
 pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
-    OPENS.iter().chain(NODES).chain(RARE).chain(LOCAL)
+    let picked = PICKED.iter().map(|picked| &picked.rule);
+    OPENS
+        .iter()
+        .chain(NODES)
+        .chain(RARE)
+        .chain(LOCAL)
+        .chain(picked)
 }
 
 #[cfg(test)]

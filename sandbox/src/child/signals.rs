@@ -47,6 +47,8 @@ impl HeldSignals {
                 watched.add(signal);
             }
         }
+        // Tells that the command stopped, as by Ctrl-Z.
+        watched.add(Signal::SIGCHLD);
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let arriving = SignalFd::with_flags(&watched, flags)?;
         let before = SigSet::thread_get_mask()?;
@@ -66,7 +68,7 @@ impl HeldSignals {
         self.arriving.as_fd()
     }
 
-    /// Takes one signal, if one came.
+    /// Takes one signal, if one came: one that asks to end, or `SIGCHLD`.
     pub(crate) fn take(&self) -> Result<Option<Arrived>, Errno> {
         let arrived = self.arriving.read_signal()?;
         Ok(arrived.map(|info: siginfo| Arrived {

@@ -8,9 +8,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 
 use super::naming;
+use super::picked::{FOREIGN, FOREIGN_NUMBERS};
 use super::request::{Effect, EffectKind, EffectOutcome};
 use super::rules::{self, Answer, Rule};
-use crate::sys::seccomp::{self, Reply};
+use crate::sys::seccomp::{self, Notification, Reply};
 
 /// How many different effects are kept; what comes beyond is only counted.
 const MAX_EFFECTS: usize = 1000;
@@ -63,6 +64,7 @@ impl Tally {
 pub(crate) struct Watcher {
     listener: OwnedFd,
     rules: HashMap<i64, &'static Rule>,
+    foreign: HashMap<i64, &'static Rule>,
 }
 
 impl Watcher {
@@ -72,7 +74,23 @@ impl Watcher {
         Self {
             listener,
             rules: rules::all().map(|rule| (rule.number, rule)).collect(),
+            foreign: FOREIGN_NUMBERS
+                .iter()
+                .filter_map(|(number, name)| {
+                    let rule = rules::all().find(|rule| rule.name == *name)?;
+                    Some((*number, rule))
+                })
+                .collect(),
         }
+    }
+
+    fn rule(&self, call: &Notification) -> Option<&'static Rule> {
+        let rules = if call.architecture == FOREIGN {
+            &self.foreign
+        } else {
+            &self.rules
+        };
+        rules.get(&call.number).copied()
     }
 
     /// What becomes readable when a call waits.
@@ -87,8 +105,8 @@ impl Watcher {
             Err(Errno::ENOENT | Errno::EINTR) => return Ok(()),
             received => received?,
         };
-        let rule = self.rules.get(&call.number);
-        let named = rule.and_then(|rule| naming::name(rule, &call).map(|named| (*rule, named)));
+        let rule = self.rule(&call);
+        let named = rule.and_then(|rule| naming::name(rule, &call).map(|named| (rule, named)));
         let reply = match rule.map(|rule| (rule.answer, naming::is_harmless(rule, &call))) {
             Some((Answer::Refuse(errno), false)) => Reply::Fail(errno),
             // A call without a rule cannot come, since filter and rules are one table.

@@ -51,7 +51,10 @@ impl Collector {
     /// against live, and what an earlier entry changed has to be there first. The overlays may be mounted or not; no process should be writing in them.
     pub fn collect(&mut self) -> Result<Capture, CollectError> {
         let Found {
-            mut items, covered, ..
+            mut items,
+            covered,
+            gone,
+            ..
         } = self.walk()?;
         settle::settle(&mut items);
         let rows = match self.previous.take() {
@@ -63,7 +66,7 @@ impl Collector {
             Some(previous) => self.step(&previous, (&items, &covered))?,
         };
         self.previous = Some(items);
-        settle::finish(rows, &self.layout, self.since)
+        settle::finish(rows, &self.layout, self.since, gone)
     }
 
     /// What changed between two looks.
@@ -133,9 +136,12 @@ impl Collector {
                 found: &mut found,
                 hidden: Vec::new(),
                 pending: Vec::new(),
+                strays: Vec::new(),
             };
             walk.run()?;
             walk.list_hidden()?;
+            walk.name_strays()?;
+            walk.list_orphans(&volume.work().join("index"))?;
         }
         Ok(found)
     }

@@ -6,9 +6,11 @@ use nix::errno::Errno;
 use super::CollectError;
 use super::item::{Elsewhere, Item, Role};
 use super::object::Object;
+use super::orphan::Stray;
 use super::walk::{Here, Leaf, Side, Walk};
 use crate::change::{Content, Digest, Kind, Node, RelPath};
 use crate::sys::inspect;
+use crate::upper::Origin;
 
 /// Files whose length changed are hashed as they were, too, up to this length: for the report. That
 /// they changed is known without.
@@ -45,9 +47,7 @@ impl Walk<'_> {
                 live: live.identity(),
                 rewritten: false,
             }));
-            let mut item = self.item(here, leaf, (before, copy_of.as_ref()), role)?;
-            set_holes(&mut item, &live);
-            return Ok(item);
+            return self.stub_item(here, leaf, (before, copy_of.as_ref()), role);
         }
         match (&here.live, &leaf.live) {
             (Some(place), Some(live)) if matches!(live.kind, Kind::File { .. }) => {
@@ -56,16 +56,28 @@ impl Walk<'_> {
                     ino: live.stat.st_ino,
                 };
                 let before = live.live_node();
-                let mut item =
-                    self.item(here, leaf, (Some(before.clone()), Some(&before)), role)?;
-                set_holes(&mut item, live);
-                Ok(item)
+                self.stub_item(here, leaf, (Some(before.clone()), Some(&before)), role)
             }
             _ => Err(CollectError::LiveDataGone {
                 path: here.path.clone(),
                 data: here.path.clone(),
             }),
         }
+    }
+
+    fn stub_item(
+        &self,
+        here: &Here<'_>,
+        leaf: &Leaf,
+        states: (Option<Node>, Option<&Node>),
+        role: Role,
+    ) -> Result<Item, CollectError> {
+        let live = states.1;
+        let mut item = self.item(here, leaf, states, role)?;
+        if let (Some(after), Some(live)) = (&mut item.after, live) {
+            set_holes(after, live);
+        }
+        Ok(item)
     }
 
     /// A file with all its data, or a link, pipe, socket or device.
@@ -90,6 +102,13 @@ impl Walk<'_> {
         {
             item.role = Role::Elsewhere(Box::new(other));
             return Ok(item);
+        }
+        if let (None, Some(Origin::Handle(handle))) = (origin, &leaf.attributes.origin) {
+            self.strays.push(Stray {
+                path: here.path.clone(),
+                origin: handle.clone(),
+                digest,
+            });
         }
         let Some(Node {
             kind: Kind::File { size, content, .. },
@@ -166,7 +185,7 @@ impl Walk<'_> {
         }
     }
 
-    fn digest(
+    pub(super) fn digest(
         &mut self,
         side: Side,
         path: &RelPath,
@@ -192,16 +211,13 @@ impl Walk<'_> {
 }
 
 /// A stub has no data, so its holes say nothing; the live file's do.
-fn set_holes(item: &mut Item, live: &Object) {
+pub(super) fn set_holes(stub: &mut Node, live: &Node) {
     if let (
-        Some(Node {
-            kind: Kind::File {
-                hole_bytes: own, ..
-            },
-            ..
-        }),
+        Kind::File {
+            hole_bytes: own, ..
+        },
         Kind::File { hole_bytes, .. },
-    ) = (&mut item.after, &live.kind)
+    ) = (&mut stub.kind, &live.kind)
     {
         *own = *hole_bytes;
     }

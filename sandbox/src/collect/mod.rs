@@ -15,6 +15,7 @@ mod item;
 mod walk;
 mod leaf;
 mod hidden;
+mod orphan;
 mod settle;
 mod view;
 mod step;

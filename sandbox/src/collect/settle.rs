@@ -66,17 +66,30 @@ pub(super) fn settle(items: &mut Items) {
     mark_displaced(items);
 }
 
-/// Marks what was made anew where something was that went elsewhere with its directory.
+/// Marks what was made anew where something was that went, or went elsewhere, with its directory.
 fn mark_displaced(items: &mut Items) {
     let sources: HashSet<RelPath> = items
         .values()
         .filter_map(|item| item.moved_from.clone())
         .collect();
-    if sources.is_empty() {
+    let replaced: HashSet<RelPath> = items
+        .iter()
+        .filter(|(_, item)| matches!(item.role, Role::Whole { .. }) && !item.is_leaf())
+        .filter(|(_, item)| item.before.is_some())
+        .map(|(path, _)| path.clone())
+        .collect();
+    if sources.is_empty() && replaced.is_empty() {
         return;
     }
-    for item in items.values_mut() {
+    for (path, item) in items.iter_mut() {
         let anew = matches!(item.role, Role::Whole { origin: None }) && item.before.is_some();
+        if anew
+            && path
+                .parent()
+                .is_some_and(|parent| replaced.contains(&parent))
+        {
+            item.displaced = true;
+        }
         let mut above = item.live_path.parent().filter(|_| anew);
         while let Some(at) = above {
             item.displaced |= sources.contains(&at);
@@ -137,15 +150,17 @@ pub(super) fn rows(items: &Items, layout: &Layout) -> Vec<Row> {
     let mut rows: Vec<_> = changed
         .map(|(path, item)| row(path, item, layout))
         .collect();
-    link_names(&mut rows, items);
+    link_names(&mut rows, items, &HashSet::new());
     rows
 }
 
-/// Splits the rows by what becomes of them, and adds the findings.
+/// Splits the rows by what becomes of them, and adds the findings. `gone` are paths whose live
+/// object is not the one that the scratchpad saw.
 pub(super) fn finish(
     rows: Vec<Row>,
     layout: &Layout,
     since: Timestamp,
+    gone: Vec<RelPath>,
 ) -> Result<Capture, CollectError> {
     let show_only = |volume: usize| {
         layout
@@ -178,18 +193,19 @@ pub(super) fn finish(
         {
             add(FindingReason::SocketOfEndedProcess);
         }
-        let late = |live: &LiveIdentity| live.ctime >= since;
-        // Others may add to a directory meanwhile; that it is still the same one is for the commit.
-        let is_shared = matches!(provenance.source, Source::MergedDirectory { .. });
-        if is_shared {
-            continue;
-        }
+        // A directory's changes with every name in it; that is no conflict as long as nobody
+        // changed what this would change.
+        let late = |live: &LiveIdentity| live.ctime >= since && !only_aged(change);
         if provenance.live.as_ref().is_some_and(late)
             || provenance.replaced.as_ref().is_some_and(late)
         {
             add(FindingReason::LiveChanged);
         }
     }
+    findings.extend(gone.into_iter().map(|path| Finding {
+        path,
+        reason: FindingReason::LiveChanged,
+    }));
     let (changes, provenance) = committed.into_iter().unzip();
     Ok(Capture {
         set: ChangeSet::new(changes)?,
@@ -198,6 +214,21 @@ pub(super) fn finish(
         since,
         findings,
     })
+}
+
+/// Whether a directory stays in place and only its time of modification changes.
+fn only_aged(change: &Change) -> bool {
+    match (&change.before, &change.after) {
+        (Some(before), Some(after)) => {
+            let mut aged = before.meta.clone();
+            aged.mtime = after.meta.mtime;
+            before.kind == Kind::Directory
+                && after.kind == Kind::Directory
+                && change.moved_from.is_none()
+                && aged == after.meta
+        }
+        _ => false,
+    }
 }
 
 /// The change and provenance of one item.
@@ -242,9 +273,10 @@ pub(super) fn row(path: &RelPath, item: &Item, layout: &Layout) -> Row {
     (change, provenance)
 }
 
-/// Fills `link_of` of both states. `rows` are in path order.
-pub(super) fn link_names(rows: &mut [Row], items: &Items) {
-    let mut first_after = unchanged_names(rows, items);
+/// Fills `link_of` of both states. `rows` are in path order; `echoes` are names that have no row and
+/// are changed all the same.
+pub(super) fn link_names(rows: &mut [Row], items: &Items, echoes: &HashSet<RelPath>) {
+    let mut first_after = unchanged_names(rows, items, echoes);
     let mut first_before = HashMap::new();
     for (change, provenance) in rows {
         let own = items.get(&change.path).filter(|item| item.is_leaf());
@@ -266,8 +298,13 @@ pub(super) fn link_names(rows: &mut [Row], items: &Items) {
 
 /// For each inode with several names, the first that is not a change: the others are new names of
 /// that file.
-fn unchanged_names(rows: &[Row], items: &Items) -> HashMap<(usize, u64), RelPath> {
-    let changed: HashSet<&RelPath> = rows.iter().map(|(change, _)| &change.path).collect();
+fn unchanged_names(
+    rows: &[Row],
+    items: &Items,
+    echoes: &HashSet<RelPath>,
+) -> HashMap<(usize, u64), RelPath> {
+    let rows = rows.iter().map(|(change, _)| &change.path);
+    let changed: HashSet<&RelPath> = rows.chain(echoes).collect();
     let mut first = HashMap::new();
     for (path, item) in items {
         if item.is_leaf() && item.upper.nlink > 1 && !changed.contains(path) {

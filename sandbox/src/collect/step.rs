@@ -5,7 +5,7 @@
 //! view is compared with the one it was in the old view: by its upper inode where it has one in
 //! both, by the live object behind it else, by its name where neither helps.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::CollectError;
 use super::item::{Item, UpperInode, same_state};
@@ -57,8 +57,10 @@ pub(super) fn rows(
     for found in step.vanished(covered, read_live)? {
         rows.entry(found.0.path.clone()).or_insert(found);
     }
+    let echoes = step.echoes(&rows);
+    rows.retain(|path, _| !echoes.contains(path));
     let mut rows: Vec<Row> = rows.into_values().collect();
-    link_names(&mut rows, current);
+    link_names(&mut rows, current, &echoes);
     Ok(rows)
 }
 
@@ -167,6 +169,35 @@ impl<'a> Step<'a> {
         };
         change.before = before;
         Ok(differs.then_some((change, provenance)))
+    }
+
+    /// The rows that only say again, of other names of the same file, what one row says: run by
+    /// itself, the entry would touch one name, and collect would not know of the others. Which one
+    /// it is shows if it was not in the upper layer before; else it is taken to be the first.
+    fn echoes(&self, rows: &BTreeMap<RelPath, Row>) -> HashSet<RelPath> {
+        let mut names: HashMap<(usize, u64), (bool, Vec<&RelPath>)> = HashMap::new();
+        for (path, (change, _)) in rows {
+            let item = self.current.items.get(path);
+            let Some(item) = item.filter(|item| item.is_leaf() && item.upper.nlink > 1) else {
+                continue;
+            };
+            let origin = self.origins.get(path).unwrap_or(path);
+            let (copied, known) = names.entry((item.volume, item.upper.ino)).or_default();
+            match self.previous.shown(origin) {
+                Shown::Item(old)
+                    if old.upper.ino == item.upper.ino && change.moved_from.is_none() =>
+                {
+                    known.push(path);
+                }
+                Shown::Live(..) => *copied |= change.before.is_some(),
+                Shown::Item(_) | Shown::Nothing => {}
+            }
+        }
+        let echoes = names.into_values().flat_map(|(copied, known)| {
+            let first = usize::from(!copied);
+            known.into_iter().skip(first).cloned()
+        });
+        echoes.collect()
     }
 
     /// What the old view showed and the new one has no item for.

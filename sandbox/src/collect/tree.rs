@@ -61,6 +61,11 @@ impl Tree {
         Ok(tree)
     }
 
+    /// The top directory.
+    pub(super) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
     /// The error for something at `path` of this tree.
     pub(super) fn failed(
         &self,

@@ -11,12 +11,14 @@ use super::CollectError;
 use super::hidden::Hidden;
 use super::item::{Item, Role, UpperInode};
 use super::object::{Failed, Object, Reader, stat};
+use super::orphan::Stray;
 use super::tree::Tree;
 use crate::capture::LiveIdentity;
 use crate::change::{
     Digest, FLAG_APPEND, FLAG_IMMUTABLE, FLAG_NOATIME, FLAG_SYNC, InvalidPath, Node, RelPath,
 };
-use crate::upper::{Attributes, Opaque, Redirect};
+use crate::sys::inspect;
+use crate::upper::{Attributes, Opaque, Origin, Redirect};
 
 /// The inode flags that a copy-up carries over as flags (`OVL_COPY_FSFLAGS_MASK`, kernel source).
 /// `FLAG_IMMUTABLE` and `FLAG_APPEND` become an attribute. All others are lost by it, so a modified
@@ -44,6 +46,9 @@ pub(super) struct Found {
     pub(super) covered: Vec<(usize, RelPath)>,
     /// Live paths of directories that were renamed with what is in them.
     pub(super) moved: HashSet<RelPath>,
+    /// Copies of live objects that are not at their place any more: somebody else moved or removed
+    /// them.
+    pub(super) gone: Vec<RelPath>,
 }
 
 /// The walk of one volume.
@@ -59,6 +64,8 @@ pub(super) struct Walk<'a> {
     pub(super) found: &'a mut Found,
     pub(super) hidden: Vec<Hidden>,
     pub(super) pending: Vec<Task>,
+    /// Copies of live files of other names, which are looked for when all names are known.
+    pub(super) strays: Vec<Stray>,
 }
 
 /// A directory of the upper layer that is still to be read. All paths are below the volume.
@@ -306,6 +313,9 @@ impl Walk<'_> {
             return self.moved_directory(here, &leaf, &path, &live);
         }
         let merged = leaf.attributes.opaque != Opaque::Yes && default.is_some_and(|p| p.shows);
+        if merged && self.is_replaced(here, &leaf)? {
+            self.found.gone.push(here.path.clone());
+        }
         let merged = merged && leaf.live.as_ref().is_some_and(Object::is_directory);
         if !merged && let (Some(place), Some(live)) = (default, &leaf.live) {
             self.hide(here, place, live, None);
@@ -331,6 +341,26 @@ impl Walk<'_> {
             whiteout_files: leaf.attributes.opaque == Opaque::HasWhiteouts,
         });
         Ok(())
+    }
+
+    /// Whether an upper directory is a copy of another live one than that of its name.
+    fn is_replaced(&self, here: &Here<'_>, leaf: &Leaf) -> Result<bool, CollectError> {
+        let (Some(Origin::Handle(_)), Some(dir)) = (&leaf.attributes.origin, here.live_dir) else {
+            return Ok(false);
+        };
+        if leaf.live.is_none() {
+            return Ok(true);
+        }
+        match inspect::file_handle(dir, here.name) {
+            Ok(handle) => Ok(!leaf
+                .attributes
+                .origin
+                .as_ref()
+                .is_some_and(|o| o.matches(&handle))),
+            Err(Errno::ENOENT) => Ok(true),
+            Err(Errno::EOPNOTSUPP) => Ok(false),
+            Err(errno) => Err(self.live.failed("get the handle of", &here.upper, errno)),
+        }
     }
 
     /// A live directory that now has another place, with all that is in it.
@@ -449,7 +479,7 @@ fn is_whiteout(found: &FileStat) -> bool {
 }
 
 /// The state of an upper object as the merged view shows it.
-fn upper_node(object: &Object, attributes: &Attributes, copy_of: Option<&Node>) -> Node {
+pub(super) fn upper_node(object: &Object, attributes: &Attributes, copy_of: Option<&Node>) -> Node {
     let mut xattrs = attributes.application.clone();
     let mut flags = object.flags & !(FLAG_IMMUTABLE | FLAG_APPEND) | attributes.protection;
     if let Some(live) = copy_of {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use super::continuations::continuations;
 use super::crash_point;
 use super::sites::Sites;
 use super::step::{Area, Attributes, LOCKS, Loc, Move, Object, Rewrite, Setting, Steps};
@@ -38,6 +39,13 @@ pub enum StepError {
         /// Why.
         #[source]
         errno: Errno,
+    },
+    /// The live tree is an overlay without `redirect_dir`, which moves no directory of its lower
+    /// layers (`EXDEV`, kernel documentation of overlayfs).
+    #[error("cannot move the directory {path}: the live root is an overlay that cannot")]
+    Immovable {
+        /// The directory.
+        path: PathBuf,
     },
     /// What was there is not what the run saw; it was put back.
     #[error("{path} is no longer what it was: found {found:?}")]
@@ -93,47 +101,6 @@ pub fn apply(sites: &mut Sites, steps: &Steps, pass: Pass) -> Result<usize, Step
     }
     crash_point("commit.apply.done");
     Ok(moved)
-}
-
-/// For each move to the scratch directory that a later move goes on with: that one's index.
-fn continuations(moves: &[Move]) -> HashMap<usize, usize> {
-    let mut arrivals: HashMap<&Loc, usize> = HashMap::new();
-    let mut later = HashMap::new();
-    let mut recalls: Vec<(&Loc, usize)> = Vec::new();
-    for (index, step) in moves.iter().enumerate() {
-        let departs = match step {
-            Move::Rename { from, .. } => Some(from),
-            Move::Exchange { scratch, .. } => Some(scratch),
-            Move::Release { name, .. } => Some(name),
-            _ => None,
-        };
-        if let Some(arrival) = departs.and_then(|from| arrivals.remove(from)) {
-            later.insert(arrival, index);
-        }
-        // A recalled name may lie in a directory that goes on as a whole.
-        if let Some(from) = departs {
-            recalls.retain(|(name, recall)| {
-                let along = name.volume == from.volume
-                    && name.area == from.area
-                    && name.path.starts_with(&from.path);
-                if along {
-                    later.insert(*recall, index);
-                }
-                !along
-            });
-        }
-        match step {
-            Move::Rename { to, .. } if to.area == Area::Scratch => {
-                arrivals.insert(to, index);
-            }
-            Move::Recall { name, .. } => recalls.push((name, index)),
-            Move::Exchange { scratch, .. } => {
-                arrivals.insert(scratch, index);
-            }
-            _ => {}
-        }
-    }
-    later
 }
 
 struct Work<'a> {
@@ -357,10 +324,13 @@ impl Work<'_> {
             .sites
             .parent(to)
             .map_err(self.failed(operation, named))?;
-        source
-            .place()
-            .rename_to(target.place())
-            .map_err(self.failed(operation, named))?;
+        match source.place().rename_to(target.place()) {
+            Err(Errno::EXDEV) if object.state.is_none() => {
+                let path = self.sites.name(named);
+                return Err(StepError::Immovable { path });
+            }
+            done => done.map_err(self.failed(operation, named))?,
+        }
         let moved = target
             .place()
             .stat()

@@ -57,6 +57,8 @@ pub struct LeftObject {
     /// Digest of its attributes (see [`fingerprint`]); `None` for a directory of which only the
     /// place or the time of modification changed, since others may work in it.
     pub meta: Option<Digest>,
+    /// Digest of the content of a regular file that came from the upper layer.
+    pub content: Option<Digest>,
 }
 
 /// A transaction about to happen.
@@ -467,7 +469,9 @@ fn put_left(w: &mut Writer, left: &Left) {
     w.option(left.object.as_ref(), |w, object| {
         w.u64(object.ino);
         w.option(object.size.as_ref(), |w, size| w.u64(*size));
-        w.option(object.meta.as_ref(), |w, digest| w.raw(digest.as_bytes()));
+        for digest in [&object.meta, &object.content] {
+            w.option(digest.as_ref(), |w, digest| w.raw(digest.as_bytes()));
+        }
     });
 }
 
@@ -480,6 +484,7 @@ fn take_left(r: &mut Reader<'_>) -> Result<Left, Damage> {
                 ino: r.u64()?,
                 size: r.option(Reader::u64)?,
                 meta: r.option(Reader::digest)?,
+                content: r.option(Reader::digest)?,
             })
         })?,
     })

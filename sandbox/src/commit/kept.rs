@@ -88,11 +88,9 @@ pub fn forget(home: &Path, tx: &TxId) -> Result<(), ForgetError> {
     let directory = home.join(HOME_SCRATCH_DIR).join(tx.as_str());
     let records = Records::open(&directory)?;
     if records.has(State::Undone)? {
-        // The record of the commit goes first, so that it cannot seem undoable.
-        records.advance(State::Undone, State::Dropped, || {
-            crash_point("commit.forget.renamed");
-        })?;
-    } else if super::undo::is_undoable(&records)? {
+        return Ok(forget_undone(&records, &directory, tx)?);
+    }
+    if super::undo::is_undoable(&records)? {
         records.advance(State::Done, State::Dropped, || {
             crash_point("commit.forget.renamed");
         })?;
@@ -101,6 +99,19 @@ pub fn forget(home: &Path, tx: &TxId) -> Result<(), ForgetError> {
     }
     finish_forgetting(&records, &directory, tx)?;
     Ok(())
+}
+
+/// Drops a transaction that was taken back.
+pub(super) fn forget_undone(
+    records: &Records,
+    directory: &Path,
+    tx: &TxId,
+) -> Result<(), RecordError> {
+    // The record of the commit goes first, so that it cannot seem undoable.
+    records.advance(State::Undone, State::Dropped, || {
+        crash_point("commit.forget.renamed");
+    })?;
+    finish_forgetting(records, directory, tx)
 }
 
 /// Removes what a dropped transaction left, its own directory last.

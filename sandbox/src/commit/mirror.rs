@@ -10,10 +10,11 @@ use nix::errno::Errno;
 
 use super::item::{Item, Origin};
 use super::prepare::PrepareError;
-use super::sites::Sites;
+use super::sites::{Site, Sites};
 use super::step::{Area, LOCKS};
 use crate::change::RelPath;
 use crate::fs::{Dir, Place, copy_node, remove_tree, set_mtime};
+use crate::layout::{CommitPolicy, Layout};
 
 /// Copies what the items take from the upper layer at `upper` below the volume's scratch
 /// directory, and makes the items name the copies. Can be repeated.
@@ -60,6 +61,30 @@ pub(super) fn mirror(
     Ok(())
 }
 
+/// Removes the copies of a commit that did not happen.
+pub(super) fn drop_copies(layout: &Layout) {
+    let copied = |(index, _): &(usize, _)| layout.volumes[*index].policy == CommitPolicy::Copy;
+    let sites = Site::of(layout, |_| true).into_iter().enumerate();
+    for (_, site) in sites.filter(copied) {
+        // The commit's own error is what the caller has to know; the next start removes what
+        // nobody claims.
+        let _ = remove_near(&site.scratch);
+    }
+}
+
+fn remove_near(scratch: &Path) -> std::io::Result<()> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let (Some(hidden), Some(name)) = (scratch.parent(), scratch.file_name()) else {
+        return Ok(());
+    };
+    let dir = match Dir::open(hidden) {
+        Err(Errno::ENOENT) => return Ok(()),
+        other => other?,
+    };
+    remove_tree(dir.at(name.as_bytes()))?;
+    crate::mounts::remove_hidden_if_empty(hidden)
+}
+
 /// Copies one object and gives the inode number of the copy; a further name of an inode that was
 /// copied already becomes a link.
 fn copy(
@@ -91,7 +116,7 @@ fn copy(
 }
 
 /// The directories of the upper layer that are not copied themselves, as empty shells.
-fn make_parents(top: &Dir, path: &RelPath) -> Result<Dir, Errno> {
+pub(super) fn make_parents(top: &Dir, path: &RelPath) -> Result<Dir, Errno> {
     match top.descend(path) {
         Err(Errno::ENOENT) => {}
         found => return found,

@@ -22,9 +22,11 @@ mod facts;
 mod shape;
 mod guard;
 mod plan;
+mod orphans;
 mod mirror;
 mod prepare;
 mod sync;
+mod continuations;
 mod apply;
 mod transaction;
 mod landed;
@@ -106,7 +108,21 @@ pub fn commit(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Land
         return Err(Refusal::Payload(payload.len()).into());
     }
     let _locks = package_locks(&layout.root, &capture.set)?;
+    let landed = attempt(layout, capture, payload);
+    match &landed {
+        // Undo data, or what recovery needs.
+        Ok(_) | Err(CommitError::Record(_)) => {}
+        Err(CommitError::Transaction(TransactionError::NotTakenBack { .. })) => {}
+        Err(_) => mirror::drop_copies(layout),
+    }
+    landed
+}
+
+fn attempt(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Landed, CommitError> {
     let mut volumes = item::items(layout, capture)?;
+    for (volume, items) in volumes.iter().enumerate() {
+        orphans::adopt(&layout.volumes[volume], items)?;
+    }
     let mut sites = Sites::open(
         &layout.root,
         Site::of(layout, |volume| !volumes[volume].is_empty()),
@@ -123,7 +139,7 @@ pub fn commit(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Land
         tx: layout.tx.clone(),
         direction: Direction::Forward,
         payload: payload.to_vec(),
-        sites: sites.sites().to_vec(),
+        sites: recorded(layout, &sites),
         steps: step::Steps::default(),
         left: Vec::new(),
     };
@@ -137,6 +153,21 @@ pub fn commit(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Land
     records.write(&intent)?;
     transaction::carry_out(&mut sites, &records, &intent)?;
     Ok(Landed::new(intent, layout.directory.clone()))
+}
+
+/// The sites with, for those whose objects are copied, one more that nobody opens: the place of the
+/// upper layer itself, so that it goes when the undo data goes.
+fn recorded(layout: &Layout, sites: &Sites) -> Vec<Site> {
+    let copied = layout
+        .volumes
+        .iter()
+        .filter(|v| v.policy == CommitPolicy::Copy);
+    let own = copied.map(|volume| Site {
+        mount_point: volume.mount_point.clone(),
+        scratch: volume.scratch.clone(),
+        policy: CommitPolicy::ShowOnly,
+    });
+    sites.sites().iter().cloned().chain(own).collect()
 }
 
 /// Everything before the intent: conflicts, plan, preparation, first sync.

@@ -17,6 +17,7 @@ use nix::errno::Errno;
 use super::bytes::Damage;
 use super::crash_point;
 use super::intent::{Direction, Intent, MAX_INTENT_BYTES};
+use crate::change::Timestamp;
 use crate::fs::{Dir, remove_tree, write_durably};
 
 /// A state of a transaction, named as its file is.
@@ -119,6 +120,13 @@ impl Records {
     pub(super) fn has(&self, state: State) -> Result<bool, RecordError> {
         let found = self.dir.at(state.file().as_bytes()).stat();
         Ok(found.map_err(self.error(state))?.is_some())
+    }
+
+    /// When the transaction came to this state.
+    pub(super) fn since(&self, state: State) -> Result<Timestamp, RecordError> {
+        let found = self.dir.at(state.file().as_bytes()).stat();
+        let found = found.and_then(|stat| stat.ok_or(Errno::ENOENT));
+        Ok(found.map_err(self.error(state))?.identity.ctime)
     }
 
     pub(super) fn read(&self, state: State) -> Result<Intent, RecordError> {

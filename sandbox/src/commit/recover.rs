@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::crash_point;
 use super::intent::Direction;
-use super::kept::finish_forgetting;
+use super::kept::{finish_forgetting, forget_undone};
 use super::landed::Landed;
 use super::record::{RecordError, Records, State};
 use super::sites::{OpenError, Sites};
@@ -141,6 +141,10 @@ fn recover_one(
         if records.has(state).map_err(failed)? {
             return complete(tx, &records, directory, root, state).map(Some);
         }
+    }
+    if records.has(State::Undone).map_err(failed)? {
+        // Nothing takes back a taking back, so what it left serves nobody.
+        forget_undone(&records, &directory, tx).map_err(failed)?;
     }
     Ok(None)
 }

@@ -116,10 +116,11 @@ impl<'a> Shape<'a> {
 
     fn find_in_place(&mut self, facts: &Facts, bound: &BTreeSet<RelPath>) {
         // How many of a live inode's names the set replaces or removes itself.
-        let mut names: BTreeMap<u64, u64> = BTreeMap::new();
+        // One that was renamed is the old place of two items, of which one says that it is gone.
+        let mut names: BTreeMap<u64, BTreeSet<&RelPath>> = BTreeMap::new();
         for item in self.items.iter().filter(|i| !i.stays_live()) {
             if let Some(live) = item.live {
-                *names.entry(live.ino).or_default() += 1;
+                names.entry(live.ino).or_default().insert(&item.from);
             }
         }
         let old_stats = self.items.iter().filter_map(|item| facts.at(&item.from));
@@ -132,7 +133,7 @@ impl<'a> Shape<'a> {
             let Some(stat) = by_inode.get(&ino).filter(|stat| stat.is_file()) else {
                 continue;
             };
-            let outside = stat.identity.nlink > names.get(&ino).copied().unwrap_or(0);
+            let outside = stat.identity.nlink > names.get(&ino).map_or(0, |n| n.len() as u64);
             if outside || facts.held.contains(&item.from) || bound.contains(&item.from) {
                 inodes.insert(ino);
             }
@@ -182,7 +183,9 @@ impl<'a> Shape<'a> {
     fn find_moved(&mut self) {
         for (index, item) in self.items.iter().enumerate() {
             let keeps = item.stays_live() || self.in_place.contains(&index);
-            if item.change.moved_from.is_some() && keeps && item.from != item.path {
+            // The same path in a new directory is another place.
+            let moves = self.occupant(index) != Some(&item.from);
+            if item.change.moved_from.is_some() && keeps && moves {
                 self.claim(item.from.clone(), index);
             }
         }

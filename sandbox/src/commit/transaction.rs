@@ -78,9 +78,9 @@ pub(super) fn redo(
 ) -> Result<Option<usize>, Failure> {
     match forward(sites, intent, Pass::Again) {
         Ok(moves) => Ok(Some(moves)),
-        Err(Failure::Step(StepError::Failed { .. } | StepError::Displaced { .. })) => {
-            give_up(sites, records, intent).map(|()| None)
-        }
+        Err(Failure::Step(
+            StepError::Failed { .. } | StepError::Immovable { .. } | StepError::Displaced { .. },
+        )) => give_up(sites, records, intent).map(|()| None),
         Err(failure) => Err(failure),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use super::crash_point;
 use super::facts::LookError;
@@ -15,8 +16,8 @@ use super::record::{RecordError, Records, State};
 use super::sites::{OpenError, Sites};
 use super::step::{Area, Loc, Move, Object};
 use super::transaction::{self, TransactionError};
-use crate::change::RelPath;
-use crate::fs::{Stat, read_metadata, walk};
+use crate::change::{Digest, RelPath, Timestamp};
+use crate::fs::{Place, Stat, read_metadata, walk};
 use crate::layout::{HOME_SCRATCH_DIR, TxId};
 
 /// A transaction was not taken back. The live tree is as before, except after
@@ -67,7 +68,8 @@ pub fn undo(home: &Path, root: &Path, tx: &TxId, payload: &[u8]) -> Result<Lande
     }
     let done = records.read(State::Done)?;
     let mut sites = Sites::open(root, done.sites.clone())?;
-    let conflicts = compare(&mut sites, &done)?;
+    let finished = records.since(State::Done)?;
+    let conflicts = compare(&mut sites, &done, finished)?;
     if !conflicts.is_empty() {
         return Err(UndoError::Conflicts(conflicts));
     }
@@ -101,14 +103,14 @@ pub(super) fn is_undoable(records: &Records) -> Result<bool, RecordError> {
     records.has(State::Done)
 }
 
-/// Compares the live tree with what the transaction left.
-fn compare(sites: &mut Sites, done: &Intent) -> Result<Conflicts, LookError> {
+/// Compares the live tree with what the transaction left when it was `finished`.
+fn compare(sites: &mut Sites, done: &Intent, finished: Timestamp) -> Result<Conflicts, LookError> {
     let mut conflicts = Conflicts::default();
     let mut known: BTreeMap<(usize, &RelPath), bool> = BTreeMap::new();
     for left in &done.left {
         known.insert((left.volume, &left.path), left.object.is_some());
         let loc = live(left.volume, &left.path);
-        let (kind, found) = match difference(sites, &loc, left.object.as_ref()) {
+        let (kind, found) = match difference(sites, &loc, left.object.as_ref(), finished) {
             Ok(None) => continue,
             Ok(Some(difference)) => difference,
             Err(errno) => return Err(look_error(sites, &loc, errno)),
@@ -154,6 +156,7 @@ fn difference(
     sites: &mut Sites,
     loc: &Loc,
     left: Option<&LeftObject>,
+    finished: Timestamp,
 ) -> Result<Difference, Errno> {
     let found = sites.stat(loc)?;
     let (left, stat) = match (left, found) {
@@ -168,13 +171,29 @@ fn difference(
     if left.size.is_some_and(|size| size != stat.identity.size) {
         return Ok(Some((ConflictKind::Changed, found)));
     }
+    let parent = sites.parent(loc)?;
+    // A write can leave length and time of modification as they were; the time of change it cannot.
+    // That alone says little: taking back a later transaction sets it, too.
+    if let Some(expected) = left.content
+        && stat.identity.ctime >= finished
+        && content(parent.place())? != expected
+    {
+        return Ok(Some((ConflictKind::Changed, found)));
+    }
     let Some(expected) = left.meta else {
         return Ok(None);
     };
-    let parent = sites.parent(loc)?;
     let meta = read_metadata(parent.place(), &stat)?;
     let same = fingerprint(&meta, stat.is_directory()) == expected;
     Ok((!same).then_some((ConflictKind::Changed, found)))
+}
+
+/// The digest of a file's content.
+fn content(place: Place<'_>) -> Result<Digest, Errno> {
+    let file = std::fs::File::from(place.open(OFlag::O_RDONLY)?);
+    Digest::of_reader(file)
+        .map(|(digest, _)| digest)
+        .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
 }
 
 /// The trees that were placed as a whole, each with the paths that were moved into place from the

@@ -2,7 +2,7 @@
 //! in the one order in which no call undoes another, and durable only when the caller syncs.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;
@@ -23,28 +23,51 @@ fn is_kept(name: &[u8]) -> bool {
     !name.starts_with(XFS_ACL_PREFIX)
 }
 
+/// What the names of an object's attributes nearly always fit in.
+const USUAL_BYTES: usize = 1024;
+
+/// The names of the extended attributes of an object.
+fn xattr_names(path: &CStr) -> Result<Vec<Vec<u8>>, Errno> {
+    let mut usual = [0; USUAL_BYTES];
+    let mut large = Vec::new();
+    let names = match inspect::list_xattrs_at(path, &mut usual) {
+        Ok(length) => &usual[..length],
+        Err(Errno::EOPNOTSUPP) => return Ok(Vec::new()),
+        Err(Errno::ERANGE) => {
+            large.resize(inspect::XATTR_BYTES, 0);
+            let length = inspect::list_xattrs_at(path, &mut large)?;
+            &large[..length]
+        }
+        Err(errno) => return Err(errno),
+    };
+    let names = names.split(|b| *b == 0).filter(|name| !name.is_empty());
+    Ok(names.map(<[u8]>::to_vec).collect())
+}
+
+/// The value of one attribute; `None` when the object does not have it (any more).
+fn xattr_value(path: &CStr, name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
+    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    let mut usual = [0; USUAL_BYTES];
+    match inspect::get_xattr_at(path, &name, &mut usual) {
+        Ok(length) => Ok(Some(usual[..length].to_vec())),
+        Err(Errno::ENODATA) => Ok(None),
+        Err(Errno::ERANGE) => {
+            let mut large = vec![0; inspect::XATTR_BYTES];
+            let length = inspect::get_xattr_at(path, &name, &mut large)?;
+            large.truncate(length);
+            Ok(Some(large))
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Every extended attribute of the object at `place`.
 pub fn read_xattrs(place: Place<'_>) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
     let path = place.proc_path()?;
     let mut xattrs = BTreeMap::new();
-    // Most objects have none, which the kernel says without a buffer.
-    match inspect::list_xattrs_at(&path, &mut []) {
-        Ok(0) | Err(Errno::EOPNOTSUPP) => return Ok(xattrs),
-        Ok(_) => {}
-        Err(errno) => return Err(errno),
-    }
-    let mut list = vec![0; inspect::XATTR_BYTES];
-    let length = inspect::list_xattrs_at(&path, &mut list)?;
-    let mut value = vec![0; inspect::XATTR_BYTES];
-    for name in list[..length].split(|b| *b == 0).filter(|n| !n.is_empty()) {
-        let c_name = CString::new(name).map_err(|_| Errno::EINVAL)?;
-        match inspect::get_xattr_at(&path, &c_name, &mut value) {
-            Ok(length) => {
-                xattrs.insert(name.to_vec(), value[..length].to_vec());
-            }
-            // Removed between the two calls.
-            Err(Errno::ENODATA) => {}
-            Err(errno) => return Err(errno),
+    for name in xattr_names(&path)? {
+        if let Some(value) = xattr_value(&path, &name)? {
+            xattrs.insert(name, value);
         }
     }
     Ok(xattrs)
@@ -143,15 +166,18 @@ pub fn set_xattrs_exactly(
     wanted: &BTreeMap<Vec<u8>, Vec<u8>>,
 ) -> Result<(), Errno> {
     let path = place.proc_path()?;
-    let old = read_xattrs(place)?;
+    let old = xattr_names(&path)?;
     for name in old
-        .keys()
+        .iter()
         .filter(|n| is_kept(n) && !wanted.contains_key(*n))
     {
         let name = CString::new(name.as_slice()).map_err(|_| Errno::EINVAL)?;
         files::remove_xattr_at(&path, &name)?;
     }
-    for (name, value) in wanted.iter().filter(|(n, v)| old.get(*n) != Some(*v)) {
+    for (name, value) in wanted {
+        if old.contains(name) && xattr_value(&path, name)?.as_ref() == Some(value) {
+            continue;
+        }
         let name = CString::new(name.as_slice()).map_err(|_| Errno::EINVAL)?;
         files::set_xattr_at(&path, &name, value)?;
     }

@@ -51,6 +51,9 @@ pub enum Reason {
     Unusable,
     /// An automount point; visiting it would mount something live.
     Automount,
+    /// The kernel refused to show it a second time: a file that was deleted, an older mount
+    /// namespace.
+    Unshowable,
     /// It cannot be looked at: a server that does not answer, or a filesystem closed to root.
     Unreachable,
 }
@@ -75,6 +78,7 @@ impl fmt::Display for Uncovered {
             Reason::NoRoot => f.write_str("what is mounted there was deleted, or has no path"),
             Reason::Unusable => f.write_str("the filesystem cannot hold a scratch directory"),
             Reason::Automount => f.write_str("an automount point"),
+            Reason::Unshowable => f.write_str("the kernel does not show it a second time"),
             Reason::Unreachable => f.write_str("what is mounted there cannot be looked at"),
         }
     }
@@ -113,7 +117,7 @@ pub(super) enum Treatment {
     Alias(RelPath),
     /// Nothing: another step takes care of the place.
     Nothing,
-    /// An empty read-only directory.
+    /// An empty read-only directory or file.
     Empty,
     /// A proc filesystem of the scratchpad's own, read-only.
     FreshProc,
@@ -162,11 +166,13 @@ pub(super) fn can_be_upper(fs_type: &str) -> bool {
 }
 
 /// Gives each mount a treatment, in the order of the inventory. `unusable` are the mount points
-/// whose scratch directory or overlay was tried and failed; `masked` whatever will be masked.
+/// whose scratch directory or overlay was tried and failed, `unshowable` those whose live content
+/// could not be shown; `masked` whatever will be masked.
 pub(super) fn classify<'a>(
     inventory: &'a Inventory,
     masked: &[RelPath],
     unusable: &[RelPath],
+    unshowable: &[RelPath],
 ) -> (Vec<Classified<'a>>, Vec<Uncovered>) {
     let mut classified: Vec<Classified<'a>> = Vec::new();
     let mut uncovered = Vec::new();
@@ -178,6 +184,8 @@ pub(super) fn classify<'a>(
         let is_masked = masked.iter().any(|mask| at.starts_with(mask));
         let (treatment, why) = if is_special(at) || is_masked || is_below_empty {
             (Treatment::Nothing, None)
+        } else if unshowable.contains(at) {
+            (Treatment::Empty, Some(Reason::Unshowable))
         } else {
             treat(seen, &classified, unusable)
         };

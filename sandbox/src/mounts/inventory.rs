@@ -4,11 +4,12 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::unistd::ttyname;
 
 use super::mountinfo::{InvalidMountInfo, MAX_MOUNTINFO_BYTES, Mount, parse};
 use crate::change::RelPath;
@@ -42,6 +43,8 @@ pub struct Inventory {
     pub mounts: Vec<SeenMount>,
     /// Those of [`DEVICES`] that are character devices in the live `/dev`.
     pub devices: Vec<&'static str>,
+    /// The terminal that is a standard stream of this process.
+    pub terminal: Option<CString>,
     /// Those of [`PROC_READ_ONLY`] that the live `/proc` has.
     pub proc_read_only: Vec<&'static str>,
     /// Whether the live `/proc` has `kcore`.
@@ -101,6 +104,7 @@ impl Inventory {
         Ok(Self {
             mounts: mounts.into_iter().filter_map(seen).collect(),
             devices: DEVICES.into_iter().filter(|name| is_device(name)).collect(),
+            terminal: terminal(),
             proc_read_only: PROC_READ_ONLY
                 .into_iter()
                 .filter(|name| Path::new("/proc").join(name).exists())
@@ -144,6 +148,17 @@ fn seen(mount: Mount) -> Option<SeenMount> {
         Err(_) => Shows::Unreachable,
     };
     Some(SeenMount { mount, shows })
+}
+
+/// The path of the first standard stream that is a terminal.
+fn terminal() -> Option<CString> {
+    let named = [
+        ttyname(std::io::stdin()),
+        ttyname(std::io::stdout()),
+        ttyname(std::io::stderr()),
+    ];
+    let path = named.into_iter().flatten().next()?;
+    CString::new(path.into_os_string().into_vec()).ok()
 }
 
 fn is_device(name: &str) -> bool {

@@ -13,7 +13,7 @@ use super::classify::{
     Classified, PlanError, Reason, Treatment, Uncovered, Uncovering, can_be_upper, classify,
     holder, is_special,
 };
-use super::inventory::Inventory;
+use super::inventory::{Inventory, Shows};
 use super::mountinfo::Mount;
 use super::step::{Step, Target, c_string, live};
 use crate::change::RelPath;
@@ -30,6 +30,8 @@ pub struct PlanSettings {
     pub show_only: Vec<RelPath>,
     /// Mount points whose scratch directory or overlay was tried and failed.
     pub unusable: Vec<RelPath>,
+    /// Mount points whose live content the kernel refused to show.
+    pub unshowable: Vec<RelPath>,
 }
 
 /// What to mount, where things lie, and what is not covered.
@@ -54,7 +56,8 @@ pub fn plan(inventory: &Inventory, settings: &PlanSettings) -> Result<Plan, Plan
     let scratch_root = scratch_root(settings);
     let mut masks = masks(inventory);
     let masked: Vec<RelPath> = masks.iter().map(|mask| mask.path.clone()).collect();
-    let (classified, mut uncovered) = classify(inventory, &masked, &settings.unusable);
+    let (classified, mut uncovered) =
+        classify(inventory, &masked, &settings.unusable, &settings.unshowable);
     uncovered.extend(masked_findings(inventory));
     // Not a finding: nothing of it concerns an entry.
     masks.extend(scratch_root.map(|path| Mask {
@@ -241,6 +244,7 @@ fn push_mount(steps: &mut Vec<Step>, item: &Classified<'_>, volume: Option<&Volu
             target,
             flags,
         },
+        (Treatment::Empty, _) if item.seen.shows == Shows::File => empty_file(target),
         (Treatment::Empty, _) => empty(target),
         (Treatment::FreshProc, _) => Step::Mount {
             fs_type: c"proc",
@@ -258,6 +262,15 @@ fn empty(target: Target) -> Step {
         target,
         flags: inert() | MsFlags::MS_RDONLY,
         data: c"mode=0700,size=4k",
+    }
+}
+
+/// An empty read-only file.
+fn empty_file(target: Target) -> Step {
+    Step::Bind {
+        source: c"/dev/null".to_owned(),
+        target,
+        flags: inert() | MsFlags::MS_RDONLY,
     }
 }
 
@@ -294,11 +307,7 @@ fn push_proc(steps: &mut Vec<Step>, inventory: &Inventory) {
         });
     }
     if inventory.has_kcore && inventory.devices.contains(&"null") {
-        steps.push(Step::Bind {
-            source: c"/dev/null".to_owned(),
-            target: place("proc/kcore"),
-            flags: inert() | MsFlags::MS_RDONLY,
-        });
+        steps.push(empty_file(place("proc/kcore")));
     }
 }
 
@@ -324,6 +333,7 @@ fn push_dev(steps: &mut Vec<Step>, inventory: &Inventory) {
             flags: no_exec | MsFlags::MS_RDONLY,
         });
     }
+    push_terminal(steps, inventory);
     for (name, to) in [
         ("dev/fd", c"/proc/self/fd"),
         ("dev/stdin", c"/proc/self/fd/0"),
@@ -360,6 +370,21 @@ fn push_dev(steps: &mut Vec<Step>, inventory: &Inventory) {
         target: place("dev"),
         flags: inert() | MsFlags::MS_RDONLY,
     });
+}
+
+/// The caller's terminal, as `/dev/console`: it is not among the scratchpad's own in `/dev/pts`, and
+/// ttyname(3) finds it by looking through `/dev`.
+fn push_terminal(steps: &mut Vec<Step>, inventory: &Inventory) {
+    if let Some(terminal) = &inventory.terminal {
+        steps.push(Step::MakeFile {
+            target: place("dev/console"),
+        });
+        steps.push(Step::Bind {
+            source: terminal.clone(),
+            target: place("dev/console"),
+            flags: MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY,
+        });
+    }
 }
 
 /// `/sys` and all mounts in it, read-only, if the live machine has it.
@@ -413,11 +438,7 @@ fn push_masks(steps: &mut Vec<Step>, masks: &[Mask], classified: &[Classified<'_
             steps.push(if mask.is_directory {
                 empty(target)
             } else {
-                Step::Bind {
-                    source: c"/dev/null".to_owned(),
-                    target,
-                    flags: inert() | MsFlags::MS_RDONLY,
-                }
+                empty_file(target)
             });
         }
     }

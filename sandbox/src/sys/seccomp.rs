@@ -31,6 +31,8 @@ pub struct Notification {
     pub id: u64,
     /// The calling thread, in the receiver's pid namespace.
     pub pid: i32,
+    /// The architecture by which the number is to be read, `AUDIT_ARCH_*` of linux/audit.h.
+    pub architecture: u32,
     /// The system call's number.
     pub number: i64,
     /// Its arguments.
@@ -112,6 +114,7 @@ pub fn receive(listener: BorrowedFd<'_>) -> Result<Notification, Errno> {
     Ok(Notification {
         id: notification.id,
         pid: notification.pid as i32,
+        architecture: notification.data.arch,
         number: i64::from(notification.data.nr),
         arguments: notification.data.args,
     })

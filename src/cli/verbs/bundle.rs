@@ -13,7 +13,7 @@ use crate::durable::{self, FileError};
 use crate::identity::{Authentication, HmacKeys};
 use crate::store::Store;
 use crate::ui::exit::ExitCode;
-use crate::ui::human_bytes;
+use crate::ui::{counted, human_bytes};
 
 /// Writes the journal of the branch, with all that it needs, into a file.
 pub fn bundle_export(session: &mut Session, file: &Path, since: u64) -> Result<ExitCode, Failure> {
@@ -80,9 +80,9 @@ fn tell_exported(session: &mut Session, file: &Path, exported: &Exported) {
         format!("entries {first} to {last}")
     };
     out.info(&format!(
-        "{}: {entries}, with {} blobs of {}, written to {}",
+        "{}: {entries}, with {} of {}, written to {}",
         header.branch,
-        exported.blobs,
+        counted(exported.blobs, "blob"),
         human_bytes(exported.blob_bytes),
         file.display()
     ));
@@ -137,9 +137,9 @@ fn tell_imported(session: &mut Session, member: &Member, imported: &Imported) {
             "{branch}: no new entries, all up to {last} are here"
         )),
         new => out.info(&format!(
-            "{branch}: took in entries {} to {last}, with {} blobs",
+            "{branch}: took in entries {} to {last}, with {}",
             last + 1 - new,
-            imported.blobs
+            counted(imported.blobs, "blob")
         )),
     }
     if imported.new_entries > 0 && header.branch == *member.branch() {

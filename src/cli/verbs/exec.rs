@@ -11,16 +11,17 @@ use crate::cli::{Failure, Session};
 use crate::model::report::Fate;
 use crate::model::{Bytes, Exec};
 use crate::replay::{self, Input, Intention, Manner, ThisHost, chain};
+use crate::ui::command_line;
 use crate::ui::exit::ExitCode;
 
 /// Runs and records the command.
 pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Failure> {
     let (host, mut history) = session.this_host("exec")?;
     let branch = host.branch.clone();
-    replay::check_lock(&host).map_err(|e| Failure::of_recording(e, &branch))?;
+    replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
     let exec = resolve(session, &host, &command)?;
-    let words: Vec<_> = exec.argv.iter().map(ToString::to_string).collect();
-    session.out.info(&format!("running {}", words.join(" ")));
+    let words = command_line(&exec.argv);
+    session.out.info(&format!("running {words}"));
     let manner = Manner {
         intention: match command.run {
             RunMode::Preview => Intention::Preview,
@@ -35,7 +36,7 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
     session.show_report(&recorded.report, &host.settings, command.show, contents)?;
     let code = ending(&recorded.report, recorded.not_started)?;
     if recorded.report.fate == Fate::Committed {
-        session.out.info(&format!("exec done: {}", words.join(" ")));
+        session.out.info(&format!("exec done: {words}"));
     }
     Ok(code)
 }
@@ -98,11 +99,13 @@ fn umask() -> u32 {
 
 fn store_input(host: &ThisHost, path: &Path) -> Result<isconf_sandbox::change::Digest, Failure> {
     let mut file = File::open(path).map_err(|e| {
-        let code = match e.kind() {
-            std::io::ErrorKind::NotFound => ExitCode::NotFound,
-            _ => ExitCode::Failure,
+        let (code, why) = match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                (ExitCode::NotFound, "No such file or directory".to_owned())
+            }
+            _ => (ExitCode::Failure, chain(&e)),
         };
-        Failure::new(code, format!("{}: {}", path.display(), chain(&e)))
+        Failure::new(code, format!("{}: {why}", path.display()))
     })?;
     Ok(host.store.put_file(&mut file)?.0)
 }

@@ -21,11 +21,11 @@ pub fn snap(
         .map_err(|e| Failure::new(ExitCode::Failure, format!("the working directory: {e}")))?;
     let checked = paths
         .iter()
-        .map(|path| replay::check(&cwd, path))
+        .map(|path| replay::check(&cwd, path, member.home().as_path()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(Failure::of_snapshot)?;
     let (host, mut history) = session.open(member, "snap")?;
-    replay::check_lock(&host).map_err(|e| Failure::of_recording(e, &branch))?;
+    replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
     let store = (run == RunMode::Commit).then_some(&host.store);
     let snapshot = replay::take(checked, store).map_err(Failure::of_snapshot)?;
     for path in &snapshot.left_out {
@@ -47,10 +47,7 @@ pub fn snap(
         Intention::Record => "snapshot done",
         Intention::Preview => "would record",
     };
-    let objects = match objects {
-        1 => "1 object".to_owned(),
-        many => format!("{many} objects"),
-    };
+    let objects = crate::ui::counted(objects, "object");
     session
         .out
         .info(&format!("{done}: {objects}, {size}: {}", names.join(" ")));

@@ -72,7 +72,9 @@ fn readable(
         Err(HistoryError::Chain(ChainError::Broken(broken)))
             if matches!(broken.fault, Fault::TornTail { .. }) =>
         {
-            let words = format!("{broken}; the next verb that changes this host repairs it");
+            let words = format!(
+                "{broken}; if a crash left it, the next verb that changes this host repairs it"
+            );
             Ok((None, Some(words)))
         }
         Err(error) => Err(error.into()),

@@ -6,6 +6,7 @@ use crate::cli::{Failure, Session};
 use crate::lock::BranchLock;
 use crate::model::report::{Description, Fate, Place, Report};
 use crate::replay::{self, LastChange, ThisHost, blank, discard as discard_drafts};
+use crate::ui::counted;
 use crate::ui::exit::ExitCode;
 
 /// Takes back the last change that is in effect on this host.
@@ -42,16 +43,19 @@ fn name(last: &LastChange) -> String {
 }
 
 /// What is taken back when it is no entry: a draft, or a change that no journal has.
-fn wip_or_outside(host: &ThisHost, last: &LastChange) -> Result<(Place, Description), Failure> {
+fn wip_or_outside(
+    host: &ThisHost,
+    last: &LastChange,
+) -> Result<(Place, Option<Description>), Failure> {
     let drafts = host.wip()?.map(|wip| wip.drafts()).transpose()?;
     let drafts = drafts.unwrap_or_default();
     let number = drafts.len() as u64;
     match (last.draft(), drafts.last()) {
         (Some(draft), Some(known)) if known.draft.id == draft => {
             let place = Place::Wip { number, draft };
-            Ok((place, Description::from(&known.draft.kind)))
+            Ok((place, Some(Description::from(&known.draft.kind))))
         }
-        _ => Ok((Place::Try { name: None }, Description::Shell)),
+        _ => Ok((Place::Try { name: None }, None)),
     }
 }
 
@@ -60,11 +64,12 @@ fn report(host: &ThisHost, last: &LastChange) -> Result<Report, Failure> {
     let (place, description) = match last.entry {
         Some(at) => {
             let entry = host.journal()?.entry(at.seq)?;
-            (Place::Journal(at), Description::from(&entry.draft.kind))
+            let what = Description::from(&entry.draft.kind);
+            (Place::Journal(at), Some(what))
         }
         None => wip_or_outside(host, last)?,
     };
-    let mut report = blank(place, description);
+    let mut report = blank(place, Description::Undo(description.map(Box::new)));
     report.author = Some(host.author.clone());
     report.changes = replay::inverse(host, last)?;
     report.fate = Fate::Previewed;
@@ -82,7 +87,8 @@ pub fn discard(session: &mut Session) -> Result<ExitCode, Failure> {
     }
     let discarded = discard_drafts(&host, &mut history)?;
     session.out.info(&format!(
-        "took back {discarded} changes that were not checked in"
+        "took back {} not checked in",
+        counted(discarded, "change")
     ));
     if let Some(held) = BranchLock::break_open(&host.lock, &host.branch_lock())
         .map_err(|e| Failure::of_lock(e, &host.branch))?

@@ -4,6 +4,7 @@
 use crate::cli::invocation::Wip;
 use crate::cli::{Failure, Member, Session};
 use crate::lock::{BranchLock, HostLock};
+use crate::ui::counted;
 use crate::ui::exit::ExitCode;
 
 /// Unlocks the branch of this host.
@@ -38,7 +39,8 @@ fn keep(session: &mut Session) -> Result<ExitCode, Failure> {
     match count_drafts(&member) {
         Ok(0) => {}
         Ok(drafts) => {
-            out.info(&format!("{drafts} changes stay here, not checked in"));
+            let changes = counted(drafts as u64, "change");
+            out.info(&format!("not checked in, and still here: {changes}"));
             out.info("lock again to go on with them; `isconf unlock --discard` takes them back");
         }
         Err(failure) => out.warning(&failure.message),

@@ -61,6 +61,8 @@ fn every_verdict_has_its_sentence() {
         "Exit status 0. Refused. Nothing was committed.",
         "The command was ended by SIGINT. Interrupted by SIGINT. Nothing was committed.",
         "A reboot is needed. Nothing was committed.",
+        "Taken back.",
+        "Would be taken back; this was a preview.",
     ];
     let reports = endings();
     assert_eq!(reports.len(), sentences.len());
@@ -71,6 +73,16 @@ fn every_verdict_has_its_sentence() {
     let refused = text(&reports[6], Detail::Normal);
     assert!(refused.contains("\n  refused: /usr/bin: the filesystem is read-only\n"));
     assert!(refused.contains("\n  refused: no space left\n"));
+}
+
+#[test]
+fn undo_names_what_it_takes_back() {
+    let reports = endings();
+    let [.., reboot, outside] = reports.as_slice() else {
+        panic!("the samples end with two of undo");
+    };
+    assert!(text(reboot, Detail::Normal).starts_with("try: undo reboot\n"));
+    assert!(text(outside, Detail::Normal).contains("undo a change outside of the journal\n"));
 }
 
 #[test]
@@ -97,7 +109,6 @@ fn what_is_over_the_limit_is_counted() {
         \x20 … and 3 more; --all shows them\n\
         \x20 1 directory with only a new mtime\n\
         \x20 6 paths: 5 added, 1 with only a new mtime\n\
-        \x20 set up 0 s, run 0 s, collect 0 s\n\
         \x20 Exit status 0. Nothing was committed.\n"
     );
 }

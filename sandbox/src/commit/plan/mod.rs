@@ -14,7 +14,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 
-use crate::change::{Kind, RelPath};
+use crate::change::{Content, Kind, RelPath};
 use crate::commit::facts::Facts;
 use crate::commit::intent::{Left, LeftObject, fingerprint};
 use crate::commit::item::{Item, Origin, object_of};
@@ -250,6 +250,7 @@ impl<'a> Planner<'a> {
         let old = self.shape.displacing.get(&index);
         let step = match old.and_then(|old| Some((old, self.facts.at(old)?))) {
             Some((old, stat)) => {
+                self.keep_times(item, ino, old, stat);
                 self.keep_locks(old, stat, None);
                 Move::Exchange {
                     live,
@@ -449,6 +450,13 @@ impl<'a> Planner<'a> {
                         _ => None,
                     },
                     meta: (!only_place).then(|| fingerprint(&after.meta, is_directory)),
+                    content: match after.kind {
+                        Kind::File {
+                            content: Content::Read(digest),
+                            ..
+                        } => Some(digest),
+                        _ => None,
+                    },
                 }
             });
             self.plan.left.push(Left {

@@ -93,6 +93,23 @@ impl Planner<'_> {
         self.add_setting(ino, old, Some((item.path.clone(), new)));
     }
 
+    /// xfs sets the time of modification of directories that are exchanged: their `..` changes.
+    pub(super) fn keep_times(&mut self, item: &Item<'_>, ino: u64, old: &RelPath, stat: &Stat) {
+        if let Some(after) = item
+            .change
+            .after
+            .as_ref()
+            .filter(|_| item.becomes_directory())
+        {
+            let after = Some((item.path.clone(), Attributes::Mtime(after.meta.mtime)));
+            self.add_setting(ino, None, after);
+        }
+        if stat.is_directory() {
+            let before = Some((old.clone(), Attributes::Mtime(stat.identity.mtime)));
+            self.add_setting(stat.ino(), before, None);
+        }
+    }
+
     /// A live object that is immutable or append-only must be opened up to leave its place, and
     /// be so again when it comes back.
     pub(super) fn keep_locks(&mut self, old: &RelPath, stat: &Stat, arrives: Option<&Item<'_>>) {

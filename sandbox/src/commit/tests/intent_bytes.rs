@@ -117,6 +117,7 @@ prop_compose! {
                 ino,
                 size,
                 meta: size.map(|size| Digest::of(&size.to_le_bytes())),
+                content: size.map(|_| Digest::of(b"")),
             }),
         });
         Intent {

@@ -1,0 +1,181 @@
+//! A commit that cannot be: each says why and where, and leaves the live tree as it was.
+
+use isconf::tour::{HostSpec, RootKind};
+
+use crate::support;
+use crate::support::machine::{Done, Machine};
+
+/// A machine with the branch locked and a volume at `/data`.
+fn locked(spec: HostSpec) -> Option<Machine> {
+    let host = Machine::with(spec)?;
+    host.join_domain();
+    host.isconf(["lock", "for the test"]).code(0);
+    Some(host)
+}
+
+/// Prepares a command that waits after `inside`; gives the listing of the machine before it.
+fn waiting(host: &Machine, inside: &str) -> String {
+    host.write("/root/inside", format!("{inside}\nread x\n"));
+    host.sh("mkfifo /var/is/fifo").code(0);
+    host.manifest_of_others()
+}
+
+/// Runs that command, and `outside` after it has done its work (told by `made`, a path that it
+/// makes last) and before it ends.
+fn meanwhile(host: &Machine, made: &str, outside: &str) -> Done {
+    let script = format!(
+        "isconf exec sh /root/inside </var/is/fifo & pid=$!; exec 9>/var/is/fifo; \
+         until ls -d /var/is/scratch/*/v*/upper{made} /data/.isconf/*/v*/upper{made} 2>/dev/null | grep -q .; do :; done; \
+         {outside}; echo go >&9; wait $pid"
+    );
+    host.sh(&script)
+}
+
+#[test]
+fn a_full_disk_leaves_everything_and_names_the_file() {
+    let Some(host) = locked(support::spec("full").root(RootKind::Ext4).size(160 << 20)) else {
+        return;
+    };
+    // Its inode stays, so its old bytes are saved first: room for the new copy, not for the old.
+    host.sh("head -c 30M /dev/zero | tr '\\0' x >/srv/big; ln /srv/big /srv/other; \
+             free=$(df --output=avail -BM / | tail -1 | tr -dc 0-9); fallocate -l $((free - 40))M /srv/fill")
+        .code(0);
+    let before = host.manifest_of_others();
+    host.isconf([
+        "-q",
+        "exec",
+        "sh",
+        "-c",
+        "echo more >>/srv/big; mkdir /srv/new",
+    ])
+    .fails()
+    .says("/srv/big")
+    .says("ENOSPC");
+    host.is_still(&before);
+    host.sh("rm /srv/fill").code(0);
+    host.isconf(["-q", "exec", "sh", "-c", "echo more >>/srv/big"])
+        .code(0);
+    host.sh("test /srv/big -ef /srv/other && tail -c 5 /srv/other | grep -q more")
+        .code(0);
+}
+
+#[test]
+fn a_volume_that_becomes_read_only_is_left_as_it_is() {
+    let spec = support::spec("frozen").disk(RootKind::Ext4, "/data");
+    let Some(host) = locked(spec) else { return };
+    host.sh("mkdir /data/d; echo one >/data/d/one").code(0);
+    let before = waiting(
+        &host,
+        "echo x >/srv/first; echo two >/data/d/one; mkdir /data/made",
+    );
+    meanwhile(&host, "/made", "mount -o remount,bind,ro /data")
+        .fails()
+        .says("/data")
+        .says("Read-only file system");
+    host.sh("mount -o remount,bind,rw /data").code(0);
+    // Removes what the one before could not.
+    host.isconf(["try", "true"]).code(0);
+    host.is_still(&before);
+}
+
+#[test]
+fn a_directory_made_immutable_meanwhile_is_left_as_it_is() {
+    let Some(host) = Machine::locked("immutable") else {
+        return;
+    };
+    host.sh("mkdir /srv/a /srv/d; echo one >/srv/a/one; echo one >/srv/d/one")
+        .code(0);
+    let before = waiting(
+        &host,
+        "rm /srv/a/one; echo x >/srv/a/new; echo x >/srv/d/new; mkdir /srv/made",
+    );
+    meanwhile(&host, "/srv/made", "chattr +i /srv/d")
+        .fails()
+        .says("/srv/d");
+    host.sh("chattr -i /srv/d").code(0);
+    host.is_still(&before);
+}
+
+#[test]
+fn a_mount_point_that_is_busy_is_left_as_it_is() {
+    let Some(host) = Machine::locked("busy") else {
+        return;
+    };
+    host.sh("mkdir -p /srv/a /srv/d/point; echo one >/srv/a/one")
+        .code(0);
+    let before = waiting(&host, "rm -r /srv/a; rm -r /srv/d/point; mkdir /srv/made");
+    meanwhile(&host, "/srv/made", "mount -t tmpfs none /srv/d/point")
+        .fails()
+        .says("/srv/d/point")
+        .says("EBUSY");
+    host.sh("umount /srv/d/point").code(0);
+    host.is_still(&before);
+}
+
+#[test]
+fn a_parent_that_vanished_is_a_conflict() {
+    let Some(host) = Machine::locked("vanished") else {
+        return;
+    };
+    host.sh("mkdir -p /srv/a /srv/d/e; echo one >/srv/a/one")
+        .code(0);
+    waiting(
+        &host,
+        "rm /srv/a/one; echo x >/srv/d/e/new; mkdir /srv/made",
+    );
+    meanwhile(&host, "/srv/made", "rm -r /srv/d")
+        .code(3)
+        .says("/srv/d");
+    host.sh("test -e /srv/a/one && test ! -e /srv/made && test ! -e /srv/d")
+        .code(0);
+}
+
+#[test]
+fn a_file_that_vanished_is_a_conflict_and_a_new_neighbour_is_none() {
+    let Some(host) = Machine::locked("neighbour") else {
+        return;
+    };
+    host.sh("mkdir /srv/d; echo one >/srv/d/one; echo two >/srv/d/two")
+        .code(0);
+    waiting(&host, "echo more >>/srv/d/one; mkdir /srv/made");
+    meanwhile(&host, "/srv/made", "rm /srv/d/one")
+        .code(3)
+        .says("/srv/d/one");
+    meanwhile(
+        &host,
+        "/srv/made",
+        "mv /srv/d/two /srv/d/one; echo >/srv/d/new",
+    )
+    .code(3)
+    .says("/srv/d/one");
+    host.sh("rm /srv/d/one; echo one >/srv/d/one").code(0);
+    meanwhile(&host, "/srv/made", "echo x >/srv/d/another; rm /srv/d/new").code(0);
+    assert_eq!(host.read("/srv/d/one"), "one\nmore\n");
+    host.sh("test -e /srv/d/another && test -d /srv/made")
+        .code(0);
+}
+
+#[test]
+fn undo_sees_a_write_that_keeps_length_and_time() {
+    let Some(host) = Machine::locked("content") else {
+        return;
+    };
+    host.isconf([
+        "-q",
+        "exec",
+        "sh",
+        "-c",
+        "echo aaaa >/srv/file; echo x >/srv/other",
+    ])
+    .code(0);
+    host.sh(
+        "touch -r /srv/file /root/time; printf bbbb | dd of=/srv/file conv=notrunc 2>/dev/null; \
+             touch -r /root/time /srv/file; chmod 600 /srv/other; chmod 644 /srv/other",
+    )
+    .code(0);
+    host.isconf(["undo"])
+        .code(3)
+        .says("/srv/file")
+        .does_not_say("/srv/other");
+    assert_eq!(host.read("/srv/file"), "bbbb\n");
+}

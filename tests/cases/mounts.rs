@@ -1,0 +1,261 @@
+//! The scratchpad on machines with several file systems: what is covered, what is read-only, what
+//! is named, and that nothing of isconf stays on any volume but undo data.
+
+use std::path::PathBuf;
+
+use isconf::tour::{RootKind, Volume};
+
+use crate::support::machine::Machine;
+use crate::support::{ROOTS, spec};
+
+/// Lists the top of every volume with the time of its last change, and each hidden directory.
+const TOPS: &str = "stat -c '%n %a %y' / /srv /srv/deep /tmp /run /mnt/alias 2>/dev/null; \
+                    find / -xdev -name .isconf; ls -ad /srv/.isconf /srv/deep/.isconf \
+                    /tmp/.isconf /run/.isconf 2>/dev/null; ls -A /var/is/scratch";
+
+/// A machine with a disk on `/srv`, another below it, one in memory, an alias, a read-only tree and
+/// a single mounted file.
+fn varied(name: &str, root: RootKind, other: RootKind) -> Option<Machine> {
+    let alias = |of: &str, at: &str| Volume::Alias {
+        of: of.into(),
+        at: at.into(),
+    };
+    let spec = spec(name)
+        .root(root)
+        .disk(other, "/srv")
+        .disk(RootKind::Ext4, "/srv/deep")
+        .disk(RootKind::Tmpfs, "/tmp")
+        .volume(alias("/var/aliased", "/mnt/alias"))
+        .volume(Volume::ReadOnly {
+            at: PathBuf::from("/opt/fixed"),
+        })
+        .volume(Volume::FileAlias {
+            of: "/srv/one".into(),
+            at: "/etc/one".into(),
+        });
+    let machine = Machine::with(spec)?;
+    machine.join_domain();
+    machine.isconf(["lock", "for the test"]).code(0);
+    Some(machine)
+}
+
+#[test]
+fn every_writable_mount_is_covered_and_committed() {
+    for (number, root) in ROOTS.into_iter().enumerate() {
+        let other = ROOTS[(number + 1) % ROOTS.len()];
+        let Some(host) = varied("covered", root, other) else {
+            return;
+        };
+        host.write("/srv/old", "old\n");
+        host.write("/srv/deep/gone", "gone\n");
+        let script = "set -e; for d in / /srv /srv/deep /tmp /mnt/alias /run; do \
+                      echo $d >$d/new; mkdir $d/tree; echo t >$d/tree/leaf; done; \
+                      echo more >>/srv/old; rm /srv/deep/gone; \
+                      test \"$(cat /var/aliased/new)\" = /mnt/alias; \
+                      echo back >>/var/aliased/new; test $(wc -l </mnt/alias/new) = 2";
+        host.isconf(["exec", "sh", "-c", script])
+            .code(0)
+            .does_not_print("changed meanwhile");
+        host.sh("set -e; for d in / /srv /srv/deep /tmp /mnt/alias; do \
+             test $(head -n1 $d/new) = $d; test -e $d/tree/leaf; done; \
+             test $(wc -l </var/aliased/new) = 2; test $(wc -l </srv/old) = 2; \
+             test ! -e /srv/deep/gone; test ! -e /run/new")
+            .code(0);
+        host.isconf(["undo"]).code(0);
+        host.sh("set -e; for d in / /srv /srv/deep /tmp /mnt/alias; do \
+             test ! -e $d/new; test ! -e $d/tree; done; \
+             test $(cat /srv/old) = old; test $(cat /srv/deep/gone) = gone")
+            .code(0);
+    }
+}
+
+#[test]
+fn no_volume_shows_a_trace_of_a_preview() {
+    let Some(host) = varied("traces", RootKind::Ext4, RootKind::Xfs) else {
+        return;
+    };
+    let before = host.sh(TOPS).out();
+    let script = "for d in / /srv /srv/deep /tmp /run /mnt/alias; do echo >$d/x; done";
+    host.isconf(["try", "sh", "-c", script])
+        .code(0)
+        .does_not_print("changed meanwhile");
+    assert_eq!(host.sh(TOPS).out(), before);
+    host.isconf(["exec", "--noop", "sh", "-c", script]).code(0);
+    assert_eq!(host.sh(TOPS).out(), before);
+    host.isconf(["exec", "sh", "-c", &format!("{script}; exit 3")])
+        .fails();
+    assert_eq!(host.sh(TOPS).out(), before);
+    // Nothing of a volume that an entry does not change stays on it, undo data included.
+    host.isconf(["exec", "touch", "/etc/touched"]).code(0);
+    host.sh("! ls -d /srv/.isconf /srv/deep/.isconf /tmp/.isconf /run/.isconf 2>/dev/null")
+        .code(0);
+    host.isconf(["undo"]).code(0);
+    // What an entry changed has undo data until it is taken back.
+    host.isconf(["exec", "sh", "-c", script]).code(0);
+    host.sh("ls -d /srv/.isconf /srv/deep/.isconf /tmp/.isconf && ! ls -d /run/.isconf")
+        .code(0);
+    host.isconf(["undo"]).code(0);
+    assert_eq!(host.sh(TOPS).out(), before);
+    host.isconf(["try", "sh", "-c", "ls -A / /srv /srv/deep /tmp /run"])
+        .code(0)
+        .does_not_print(".isconf");
+}
+
+#[test]
+fn read_only_mounts_and_single_files_stay_read_only_and_are_named() {
+    let Some(host) = varied("fixed", RootKind::Ext4, RootKind::Xfs) else {
+        return;
+    };
+    host.isconf(["try", "touch", "/opt/fixed/x"])
+        .code(1)
+        .says("Read-only file system");
+    host.isconf(["exec", "touch", "/usr/share/x"])
+        .fails()
+        .says("Read-only file system");
+    // The file's own volume is covered, so both names show one file inside as well.
+    host.isconf([
+        "try",
+        "sh",
+        "-c",
+        "echo inside >/srv/one && grep inside /etc/one && echo >>/etc/one",
+    ])
+    .code(0)
+    .prints("/srv/one");
+    assert_eq!(host.read("/etc/one"), "");
+    host.isconf(["exec", "sh", "-c", "echo kept >/etc/one"])
+        .code(0);
+    host.sh("cmp /etc/one /srv/one && grep kept /etc/one")
+        .code(0);
+}
+
+#[test]
+fn what_cannot_be_covered_is_read_only_and_named() {
+    let Some(host) = Machine::bare("uncovered") else {
+        return;
+    };
+    host.sh(
+        "mkdir /mnt/ram /srv/file && mount -t ramfs none /mnt/ram && echo live >/mnt/ram/file \
+         && touch /srv/file/one /run/two && mount --bind /mnt/ram/file /srv/file/one",
+    )
+    .code(0);
+    let done = host.isconf([
+        "try",
+        "sh",
+        "-c",
+        "echo no >/mnt/ram/file; cat /mnt/ram/file",
+    ]);
+    let done = done.says("Read-only file system");
+    let text = done.out() + &done.err();
+    assert!(text.contains("/mnt/ram (ramfs): read-only"), "{text}");
+    assert!(text.contains("/srv/file/one (ramfs): read-only"), "{text}");
+    assert_eq!(host.read("/mnt/ram/file"), "live\n");
+    // A file that was deleted cannot be shown a second time.
+    host.sh("echo >/srv/a; touch /srv/b; mount --bind -o ro /srv/a /srv/b; rm /srv/a")
+        .code(0);
+    host.isconf(["try", "sh", "-c", "! test -s /srv/b"])
+        .code(0)
+        .prints("/srv/b (ext4): masked");
+}
+
+#[test]
+fn run_is_captured_and_shown_and_not_committed() {
+    let Some(host) = Machine::locked("runs") else {
+        return;
+    };
+    host.isconf(["exec", "sh", "-c", "echo 1 >/run/pid; echo 2 >/srv/file"])
+        .code(0)
+        .prints("/run/pid")
+        .prints("/srv/file");
+    assert!(!host.exists("/run/pid"));
+    assert!(host.exists("/srv/file"));
+    host.sh("! ls -d /run/.isconf 2>/dev/null").code(0);
+}
+
+#[test]
+fn a_live_root_that_is_an_overlay_works_by_copy_or_refuses_clearly() {
+    let Some(host) = Machine::with(spec("container").overlay_root()) else {
+        return;
+    };
+    host.join_domain();
+    host.isconf(["lock", "for the test"]).code(0);
+    let before = host.manifest_of_others();
+    let done = host.isconf([
+        "exec",
+        "sh",
+        "-c",
+        "echo new >/srv/new; echo more >>/etc/motd",
+    ]);
+    if done.status() == 0 {
+        host.sh("grep -qx new /srv/new && grep -qx more /etc/motd && test $(wc -l </etc/motd) = 2")
+            .code(0);
+    } else {
+        let done = done.says("overlay");
+        assert!(done.status() < 126, "{done:?}");
+        host.is_still(&before);
+    }
+}
+
+#[test]
+fn home_may_lie_on_a_filesystem_of_its_own() {
+    for kind in ROOTS {
+        let Some(host) = Machine::with(spec("ownhome").disk(kind, "/var/is")) else {
+            return;
+        };
+        host.join_domain();
+        host.isconf(["lock", "for the test"]).code(0);
+        host.isconf([
+            "exec",
+            "sh",
+            "-c",
+            "echo new >/srv/new; echo more >>/etc/motd",
+        ])
+        .code(0);
+        host.sh("grep -qx new /srv/new && grep -qx more /etc/motd")
+            .code(0);
+        host.isconf(["undo"]).code(0);
+        host.sh("test ! -e /srv/new && ! grep -qx more /etc/motd")
+            .code(0);
+    }
+}
+
+#[test]
+fn a_home_that_cannot_hold_an_upper_layer_is_refused_clearly() {
+    let Some(host) = Machine::bare("badhome") else {
+        return;
+    };
+    host.sh(
+        "mkdir -p /mnt/l /mnt/u /mnt/w /var/is && mount -t overlay o -o \
+         lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w /var/is && mkdir /mnt/ram && \
+         mount -t ramfs none /mnt/ram",
+    )
+    .code(0);
+    // The root's scratch is by the root then, not in the home.
+    host.isconf(["try", "touch", "/srv/x"]).code(0);
+    assert!(!host.exists("/srv/x"));
+    let done = host.sh("IS_HOME=/usr/is isconf try true").fails();
+    let done = done.says("/usr/is").says("Read-only file system");
+    assert!(done.status() < 126, "{done:?}");
+}
+
+#[test]
+fn kept_scratchpads_span_volumes() {
+    let Some(host) = varied("kept", RootKind::Ext4, RootKind::Btrfs) else {
+        return;
+    };
+    let script = "for d in / /srv /srv/deep /tmp; do echo $d >$d/new; done";
+    host.isconf(["try", "--keep", "one", "sh", "-c", script])
+        .code(0);
+    host.isconf(["try", "true"]).code(0);
+    host.isconf(["try", "--show", "one"])
+        .code(0)
+        .prints("/srv/deep/new");
+    host.sh("for d in '' /srv /srv/deep /tmp; do test ! -e $d/new || exit 1; done")
+        .code(0);
+    host.isconf(["try", "--unjournaled", "--commit", "one"])
+        .code(0);
+    host.sh("for d in / /srv /srv/deep /tmp; do test $(cat $d/new) = $d || exit 1; done")
+        .code(0);
+    host.isconf(["try", "--keep", "two", "sh", "-c", "echo >>/srv/new"])
+        .code(0);
+    host.isconf(["try", "--drop", "two"]).code(0);
+}
