@@ -24,11 +24,19 @@ pub fn write(table: &Table) -> Result<(), Error> {
     let date = said("date", &["-u", "+%Y-%m-%d"])?;
     let kernel = said("uname", &["-sr"])?;
     let text = format!(
-        "{HEAD}\nCommit {commit}, {date}, {kernel}, {}.\n\n{table}",
-        processors()?
+        "{HEAD}\nCommit {commit}, {date}, {kernel}, {}, load average {}.\n\n{table}",
+        processors()?,
+        load()?
     );
     fs::write(page, text)?;
     Ok(())
+}
+
+/// What the machine had to do in the last five minutes, by this program and by others.
+fn load() -> Result<String, Error> {
+    let text = fs::read_to_string("/proc/loadavg")?;
+    let found = text.split(' ').nth(1);
+    Ok(found.ok_or("/proc/loadavg has no second field")?.to_owned())
 }
 
 /// The processors' name and number.
