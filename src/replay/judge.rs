@@ -1,40 +1,81 @@
-//! Says whether what ran in the scratchpad may become real. Pure. Not for doing anything about it,
-//! and not for conflicts with the live system: the commit looks for those itself, at the last
-//! moment, and knows which of them matter. Upholds: a commit happens only after success.
+//! Says whether what ran in the scratchpad may become real. Pure. Not for doing anything about it;
+//! the commit looks for conflicts once more, at the last moment. Upholds: a commit happens only
+//! after success, and only of what the scratchpad really had below it.
+
+use isconf_sandbox::capture::{Finding, FindingReason};
 
 use crate::model::report::{Ending, Verdict};
 
-/// Judges one entry by how its command ended, and by the signal that told isconf itself to stop. An
-/// interruption wins, since the command may have ended well only because it was told to.
-pub fn judge(ending: Ending, interrupted_by: Option<i32>) -> Verdict {
-    if let Some(signal) = interrupted_by {
+/// What is known when the command has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// How the command ended.
+    pub ending: Ending,
+    /// The signal that told isconf itself to stop.
+    pub interrupted_by: Option<i32>,
+    /// What the collection found.
+    pub findings: &'a [Finding],
+}
+
+/// Judges one entry. An interruption wins over everything, since the command may have ended well
+/// only because it was told to; then the command's own failure; then what changed meanwhile: a
+/// copy of an object that somebody else removed since looks like one that was made anew, and only
+/// the collection can tell them apart.
+pub fn judge(evidence: Evidence<'_>) -> Verdict {
+    if let Some(signal) = evidence.interrupted_by {
         return Verdict::Interrupted(signal);
     }
-    match ending {
-        Ending::Exited(exit) if !exit.is_success() => Verdict::CommandFailed,
-        Ending::CouldNotStart(_) => Verdict::CommandFailed,
-        Ending::Exited(_) | Ending::NoCommand => Verdict::Approved,
+    match evidence.ending {
+        Ending::Exited(exit) if !exit.is_success() => return Verdict::CommandFailed,
+        Ending::CouldNotStart(_) => return Verdict::CommandFailed,
+        Ending::Exited(_) | Ending::NoCommand => {}
+    }
+    let changed = |finding: &Finding| finding.reason == FindingReason::LiveChanged;
+    if evidence.findings.iter().any(changed) {
+        Verdict::Conflict
+    } else {
+        Verdict::Approved
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use isconf_sandbox::change::RelPath;
     use isconf_sandbox::child::Exit;
 
     use super::*;
 
+    fn judged(ending: Ending, interrupted_by: Option<i32>, reasons: &[FindingReason]) -> Verdict {
+        let finding = |reason: &FindingReason| Finding {
+            path: RelPath::root(),
+            reason: *reason,
+        };
+        let findings: Vec<_> = reasons.iter().map(finding).collect();
+        judge(Evidence {
+            ending,
+            interrupted_by,
+            findings: &findings,
+        })
+    }
+
     #[test]
-    fn only_success_is_approved() {
+    fn only_success_on_an_unchanged_host_is_approved() {
+        use FindingReason::{LiveChanged, ShowOnly};
         let ok = Ending::Exited(Exit::Status(0));
-        assert_eq!(judge(ok, None), Verdict::Approved);
-        assert_eq!(judge(Ending::NoCommand, None), Verdict::Approved);
-        assert_eq!(judge(ok, Some(2)), Verdict::Interrupted(2));
+        assert_eq!(judged(ok, None, &[]), Verdict::Approved);
+        assert_eq!(judged(ok, None, &[ShowOnly]), Verdict::Approved);
+        assert_eq!(judged(Ending::NoCommand, None, &[]), Verdict::Approved);
+        assert_eq!(
+            judged(ok, None, &[ShowOnly, LiveChanged]),
+            Verdict::Conflict
+        );
+        assert_eq!(judged(ok, Some(2), &[]), Verdict::Interrupted(2));
         for bad in [
             Ending::Exited(Exit::Status(1)),
             Ending::Exited(Exit::Signal(9)),
             Ending::CouldNotStart(2),
         ] {
-            assert_eq!(judge(bad, None), Verdict::CommandFailed);
+            assert_eq!(judged(bad, None, &[LiveChanged]), Verdict::CommandFailed);
         }
     }
 }

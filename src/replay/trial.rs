@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
 use super::contents::Contents;
-use super::judge::judge;
+use super::judge::{Evidence, judge};
 use super::work::{Streams, Work, WorkError};
 use crate::config::Settings;
 use crate::model::ChangeDigests;
@@ -106,7 +106,11 @@ pub fn attempt(
         full: capture.set.digest(),
         normal: capture.set.normal_digest(&rules),
     });
-    report.verdict = judge(done.ending, exited.interrupted_by());
+    report.verdict = judge(Evidence {
+        ending: done.ending,
+        interrupted_by: exited.interrupted_by(),
+        findings: &capture.findings,
+    });
     report.changes = capture.set.clone();
     report.shown_only = capture.shown.clone();
     report.effects = exited.effects().to_vec();

@@ -145,7 +145,7 @@ fn a_lock_broken_by_somebody_else_keeps_the_wip() {
     };
     host.isconf(["exec", "touch", "/srv/one"]).code(0);
     host.setenv("LOGNAME", "other").setenv("USER", "other");
-    host.isconf(["unlock"]).code(0).says("stay here");
+    host.isconf(["unlock"]).code(0).says("still here");
     host.setenv("LOGNAME", "").setenv("USER", "");
     host.isconf(["exec", "touch", "/srv/two"]).fails();
     host.isconf(["ci"]).fails();

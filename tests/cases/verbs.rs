@@ -326,7 +326,7 @@ fn work_that_is_not_checked_in_is_listed_and_survives_unlock() {
         .prints("mkdir nine");
     site.isconf(["unlock"])
         .code(0)
-        .says("stay here, not checked in");
+        .says("not checked in, and still here");
     site.isconf(["log"]).code(0).prints("mkdir nine");
 }
 
@@ -372,7 +372,7 @@ fn a_bundle_carries_entries_to_a_host_with_the_same_key() {
     let words = |verb: &'static str| [OsStr::new("bundle"), OsStr::new(verb), file.as_os_str()];
     from.isconf(words("export"))
         .code(0)
-        .says("entries 1 to 2, with 1 blobs");
+        .says("entries 1 to 2, with 1 blob ");
     assert_eq!(mode(&file), 0o600);
     to.isconf(words("import"))
         .code(1)
