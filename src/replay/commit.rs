@@ -49,8 +49,10 @@ pub fn make_real(
         }
         Err((error, None)) => Err(MakeRealError::Interrupted(error)),
         Err((error, Some(ended))) => {
-            ended.discard()?;
             refuse(report, error);
+            // Why nothing was committed matters more than a scratchpad that cannot be removed, as
+            // when its filesystem became read-only; the next start sweeps it.
+            let _swept_later = ended.discard();
             Ok(())
         }
     }

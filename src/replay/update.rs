@@ -13,16 +13,16 @@ use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern, Timestamp};
 use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::session::Mounted;
 
-use super::commit::{MakeRealError, make_real};
+use super::commit::{MakeRealError, chain, make_real};
 use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
 use super::this_host::ThisHost;
 use super::trial::{Trial, TrialError, attempt, blank, mount};
-use super::work::{Input, Output, Streams, Work};
+use super::work::{Input, Output, Streams, Work, WorkError};
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
-use crate::model::report::{Congruence, Description, Fate, Place, Report, Verdict};
+use crate::model::report::{Congruence, Description, Fate, Place, Refusal, Report, Verdict};
 use crate::model::run::{Run, RunMode, RunOutcome};
 use crate::model::{ChangeDigests, Deed, Entry, EntryKind, Moment, ReceiptBody};
 use crate::store::StoreError;
@@ -168,20 +168,47 @@ impl Replay<'_> {
     }
 
     fn one(&mut self, entry: &Entry) -> Result<Report, UpdateError> {
-        let work = Work::of_entry(&entry.draft.kind, &self.host.store);
         let trial = |source| UpdateError::Trial {
             seq: entry.at.seq,
             source,
         };
-        let report = match work {
-            Ok(Some(work)) => match self.request.mode {
-                RunMode::Preview => self.preview(entry, &work),
-                RunMode::Commit => return self.commit(entry, &work),
-            },
+        let work = match Work::of_entry(&entry.draft.kind, &self.host.store) {
+            Ok(Some(work)) => work,
             Ok(None) => return self.reboot(entry),
-            Err(error) => Err(TrialError::Work(error)),
+            Err(error) => return self.refused(entry, error).map_err(trial),
         };
-        report.map_err(trial)
+        let report = match self.request.mode {
+            RunMode::Preview => self.preview(entry, &work).map_err(trial),
+            RunMode::Commit => self.commit(entry, &work),
+        };
+        match report {
+            Err(UpdateError::Trial {
+                source: TrialError::Work(error),
+                ..
+            }) => self.refused(entry, error).map_err(trial),
+            other => other,
+        }
+    }
+
+    /// An entry whose content is missing or cannot be installed here is a finding about the entry,
+    /// shown like any other; a scratchpad that fails is an error.
+    fn refused(&self, entry: &Entry, error: WorkError) -> Result<Report, TrialError> {
+        let reason = match &error {
+            WorkError::Content { .. } | WorkError::Manifest { .. } | WorkError::Install(_) => {
+                chain(&error)
+            }
+            WorkError::Start(_)
+            | WorkError::Wait(_)
+            | WorkError::Streams(_)
+            | WorkError::Root(_) => return Err(error.into()),
+        };
+        let blank = blank(
+            Place::Journal(entry.at),
+            Description::from(&entry.draft.kind),
+        );
+        let mut report = self.named(entry, blank);
+        report.verdict = Verdict::Refused(vec![Refusal { path: None, reason }]);
+        Ok(report)
     }
 
     fn preview(&mut self, entry: &Entry, work: &Work) -> Result<Report, TrialError> {
