@@ -103,6 +103,7 @@ impl Running {
         let listener = self.command.started.listener.take();
         let mut watcher = listener.map(Watcher::new);
         let mut all_are_gone = false;
+        self.pass_on_early_signals(&mut interruption)?;
         while self.command.exit.is_none() {
             let ready = self.poll(watcher.as_ref(), &interruption)?;
             if ready.call {
@@ -161,6 +162,24 @@ impl Running {
             call: is(2, PollFlags::POLLIN),
             has_watched: is(2, PollFlags::POLLHUP | PollFlags::POLLERR),
         })
+    }
+
+    /// Passes on what the terminal sent before the command was there to get it. One that came just
+    /// after reaches it twice, which asks for the same.
+    fn pass_on_early_signals(&self, interruption: &mut Interruption) -> Result<(), WaitError> {
+        while let Some(arrived) = self.pad.signals.take().map_err(WaitError::Wait)? {
+            if arrived.signal == libc::SIGCHLD {
+                self.command.follow_stop();
+                continue;
+            }
+            interruption.note(arrived, Instant::now());
+            if arrived.from_terminal {
+                self.command.signal(arrived.signal);
+            } else if let Some(init) = &self.pad.init {
+                init.terminate()?;
+            }
+        }
+        Ok(())
     }
 
     fn take_signals(&self, interruption: &mut Interruption) -> Result<(), WaitError> {
@@ -284,6 +303,11 @@ impl Command {
             // ESRCH: it was killed meanwhile, which the next wait shows.
             let _ = send_signal(self.started.process.pidfd.as_fd(), libc::SIGCONT);
         }
+    }
+
+    fn signal(&self, signal: i32) {
+        // ESRCH: it ended meanwhile, which the next wait shows.
+        let _ = send_signal(self.started.process.pidfd.as_fd(), signal);
     }
 
     fn kill(&self) {
