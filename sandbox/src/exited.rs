@@ -206,11 +206,4 @@ impl Approved {
     pub fn into_ended(self) -> Ended {
         Ended { pad: self.pad }
     }
-
-    /// Lets go of the transaction after its intent became durable: nothing is removed any more by
-    /// this process's errors; recovery knows what to do.
-    pub fn release(self) -> Layout {
-        self.pad.transaction.release();
-        self.pad.layout
-    }
 }

@@ -130,12 +130,3 @@ pub struct Layout {
     /// The covered volumes, parents before children.
     pub volumes: Vec<Volume>,
 }
-
-impl Layout {
-    /// The index of the volume that holds `path`: the one with the longest mount point above it.
-    pub fn volume_of(&self, path: &RelPath) -> Option<usize> {
-        (0..self.volumes.len())
-            .filter(|i| path.starts_with(&self.volumes[*i].mount_point))
-            .max_by_key(|i| self.volumes[*i].mount_point.as_bytes().len())
-    }
-}

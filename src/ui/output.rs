@@ -78,11 +78,6 @@ impl Output {
         self.out.terminal
     }
 
-    /// Whether messages go to a terminal.
-    pub const fn messages_to_terminal(&self) -> bool {
-        self.err.terminal
-    }
-
     /// How much the user wants to hear.
     pub const fn volume(&self) -> Volume {
         self.volume
