@@ -93,6 +93,17 @@ impl Exited {
         Ok(capture)
     }
 
+    /// Lets processes and mounts go while the caller reads what was changed, which lies outside of
+    /// them; [`Self::end`] waits for that. Nothing more can be started here, also not
+    /// [again](Self::again).
+    pub fn let_go(&mut self) {
+        // Open directories inside would keep the overlays.
+        self.pad.root = None;
+        if let Some(init) = &mut self.pad.init {
+            init.let_go();
+        }
+    }
+
     /// Makes room for the next entry, on top of this one.
     pub fn again(self) -> Mounted {
         Mounted { pad: self.pad }
@@ -100,8 +111,7 @@ impl Exited {
 
     /// Ends the scratchpad's processes and mounts; the scratch directories stay.
     pub fn end(mut self) -> Result<Ended, EndError> {
-        // Open directories inside would keep the overlays.
-        self.pad.root = None;
+        self.let_go();
         if let Some(init) = self.pad.init.take() {
             init.end()?;
         }

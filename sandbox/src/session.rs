@@ -344,14 +344,14 @@ impl Mounted {
         reason = "the error gives the whole scratchpad back, once"
     )]
     pub fn start(self, request: Request) -> Result<Running, (Self, StartError)> {
-        let Some(init) = &self.pad.init else {
+        let (Some(init), Some(root)) = (&self.pad.init, &self.pad.root) else {
             let source = Errno::ESRCH;
             let operation = "find the scratchpad's first process";
             return Err((self, StartError::Stage { operation, source }));
         };
         let foreground = Foreground::note();
         let signals = self.pad.signals.before();
-        match child::start(init, &request, self.pad.isolation, signals) {
+        match child::start(init, root.as_fd(), &request, self.pad.isolation, signals) {
             Ok(started) => Ok(Running::new(self.pad, started, foreground)),
             Err(error) => Err((self, error)),
         }

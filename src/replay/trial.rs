@@ -83,10 +83,20 @@ pub fn mount(
     Ok(Prepared::new(settings, not_before)?.mount()?)
 }
 
+/// Whether the scratchpad is needed after an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It ends; what the entry wrote stays until it is committed or dropped.
+    End,
+    /// The next entry comes on top.
+    Again,
+}
+
 /// Does the work in the scratchpad, reads what changed, and judges it.
 pub fn attempt(
     bench: Bench<'_>,
     mounted: Mounted,
+    afterwards: Afterwards,
     work: &Work,
     contents: &mut Contents,
 ) -> Result<Trial, TrialError> {
@@ -97,6 +107,9 @@ pub fn attempt(
         ignore: bench.ignore.to_vec(),
     };
     let mut exited = done.exited;
+    if afterwards == Afterwards::End {
+        exited.let_go();
+    }
     let capture = exited.capture()?;
     if bench.keeps_contents {
         contents.remember(exited.layout(), &capture);

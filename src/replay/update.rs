@@ -18,7 +18,7 @@ use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
 use super::this_host::ThisHost;
-use super::trial::{Trial, TrialError, attempt, blank, mount};
+use super::trial::{Afterwards, Trial, TrialError, attempt, blank, mount};
 use super::work::{Input, Output, Streams, Work, WorkError};
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
@@ -223,7 +223,7 @@ impl Replay<'_> {
         let bench = self
             .host
             .bench(&self.ignore, streams, self.request.keeps_contents);
-        let trial = attempt(bench, pad, work, &mut self.contents)?;
+        let trial = attempt(bench, pad, Afterwards::Again, work, &mut self.contents)?;
         let mut report = self.named(entry, trial.report);
         report.congruence = self.congruence(entry, &report.changes, &trial.rules);
         report.fate = Fate::Previewed;
@@ -262,7 +262,8 @@ impl Replay<'_> {
             .host
             .bench(&self.ignore, streams, self.request.keeps_contents);
         let pad = mount(&self.host.scratch_settings(), self.settled_at).map_err(failed)?;
-        let trial = attempt(bench, pad, work, &mut self.contents).map_err(failed)?;
+        let trial =
+            attempt(bench, pad, Afterwards::End, work, &mut self.contents).map_err(failed)?;
         let mut report = self.named(entry, trial.report.clone());
         report.congruence = self.congruence(entry, &report.changes, &trial.rules);
         if !report.is_approved() {

@@ -14,7 +14,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::SigSet;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::stat::{Mode, fstat, stat, umask};
 use nix::sys::wait::waitpid;
 use nix::unistd::chdir;
 
@@ -155,6 +155,7 @@ pub(crate) struct Started {
 #[repr(u32)]
 enum Stage {
     Join,
+    Root,
     Streams,
     Scopes,
     Watch,
@@ -165,8 +166,9 @@ enum Stage {
 }
 
 impl Stage {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Join, "join the scratchpad's namespaces"),
+        (Self::Root, "make sure of the scratchpad's root directory"),
         (Self::Streams, "set up the standard streams"),
         (Self::Scopes, "restrict signals and sockets"),
         (Self::Watch, "install the system call filter"),
@@ -180,6 +182,7 @@ impl Stage {
 /// Everything the clone uses, made before it.
 struct Prepared<'a> {
     init: BorrowedFd<'a>,
+    root: BorrowedFd<'a>,
     channel: BorrowedFd<'a>,
     rules: Option<BorrowedFd<'a>>,
     filter: Option<&'a [Instruction]>,
@@ -191,9 +194,10 @@ struct Prepared<'a> {
     program: Program,
 }
 
-/// Starts the command. `signals` is the mask it starts with.
+/// Starts the command. `root` is the scratchpad's root directory, `signals` the mask it starts with.
 pub(crate) fn start(
     init: &Init,
+    root: BorrowedFd<'_>,
     request: &Request,
     isolation: Isolation,
     signals: SigSet,
@@ -213,6 +217,7 @@ pub(crate) fn start(
     let filter = isolation.watches.then(filter);
     let mut prepared = Prepared {
         init: init.pidfd(),
+        root,
         channel: theirs.as_fd(),
         rules: rules.as_ref().map(AsFd::as_fd),
         filter: filter.as_deref(),
@@ -388,6 +393,9 @@ fn become_ready(prepared: &mut Prepared<'_>) -> Result<(), (Stage, Errno)> {
     let at = |stage| move |errno| (stage, errno);
     let namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
     setns(prepared.init, namespaces).map_err(at(Stage::Join))?;
+    if !is_root(prepared.root).map_err(at(Stage::Root))? {
+        return Err((Stage::Root, Errno::EXDEV));
+    }
     set_streams(&prepared.streams).map_err(at(Stage::Streams))?;
     if let Some(rules) = prepared.rules {
         process::landlock_restrict(rules).map_err(at(Stage::Scopes))?;
@@ -407,6 +415,13 @@ fn become_ready(prepared: &mut Prepared<'_>) -> Result<(), (Stage, Errno)> {
         .signals
         .thread_set_mask()
         .map_err(at(Stage::Signals))
+}
+
+/// Whether this is the directory that "/" names. It always is; but nothing is worse than a command
+/// that runs on the live root in the belief that it is a copy.
+fn is_root(root: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let (seen, wanted) = (stat(c"/")?, fstat(root)?);
+    Ok((seen.st_dev, seen.st_ino) == (wanted.st_dev, wanted.st_ino))
 }
 
 /// Puts the three streams in place. All sources are first copied out of the way, because one may

@@ -73,8 +73,9 @@ const INIT_CAPABILITY: Capability = Capability::CAP_KILL;
 #[derive(Debug)]
 pub(crate) struct Init {
     process: Cloned,
-    /// `None` only while it is being ended.
+    /// `None` from when it was told to end.
     channel: Option<OwnedFd>,
+    is_reaped: bool,
 }
 
 impl Init {
@@ -97,6 +98,7 @@ impl Init {
         let init = Self {
             process,
             channel: Some(ours),
+            is_reaped: false,
         };
         match init.listen()? {
             Report::Ready => Ok(init),
@@ -151,6 +153,12 @@ impl Init {
         }
     }
 
+    /// Tells the process to end, and does not wait for that. Taking the mounts down is a good part of
+    /// a short entry's time, in which the caller can do something else.
+    pub(crate) fn let_go(&mut self) {
+        self.channel = None;
+    }
+
     /// Ends the process; when this returns all processes and mounts of the scratchpad are gone,
     /// provided that the caller has reaped the command and closed what it opened inside.
     pub(crate) fn end(mut self) -> Result<(), InitError> {
@@ -158,17 +166,16 @@ impl Init {
     }
 
     fn finish(&mut self) -> Result<(), InitError> {
-        if self.channel.take().is_none() {
-            return Ok(());
-        }
-        loop {
+        self.let_go();
+        while !self.is_reaped {
             match waitpid(self.process.pid, None) {
                 Err(Errno::EINTR) => {}
                 // A caller that ignores SIGCHLD has the kernel reap for it; gone is gone.
-                Ok(_) | Err(Errno::ECHILD) => return Ok(()),
+                Ok(_) | Err(Errno::ECHILD) => self.is_reaped = true,
                 Err(errno) => return Err(InitError::Talk(errno)),
             }
         }
+        Ok(())
     }
 
     fn order(&self, order: Order) -> Result<(), InitError> {
