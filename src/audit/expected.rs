@@ -114,11 +114,15 @@ impl ExpectedState {
                 .insert(change.path.clone(), Slot { node: None, writer });
             return;
         };
-        let old = self
-            .paths
-            .get(&change.path)
-            .and_then(|slot| slot.node.as_ref());
-        if is_directory(after) && change.label() == Label::Rewritten && old.is_none() {
+        let slot = self.paths.get(&change.path);
+        let old = slot.and_then(|slot| slot.node.as_ref());
+        // What stood here before was moved away by the entry itself, so this is another object.
+        let replaces_moved = slot.is_some_and(|slot| slot.node.is_none() && slot.writer == writer);
+        if is_directory(after)
+            && change.label() == Label::Rewritten
+            && old.is_none()
+            && !replaces_moved
+        {
             // Something in it changed, which moved its mtime: the entry did not write the
             // directory itself, and whoever changes its mode later has done nothing to the entry.
             return;
