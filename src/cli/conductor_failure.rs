@@ -6,7 +6,7 @@ use crate::check_in::CheckInError;
 use crate::model::BranchName;
 use crate::replay::{
     InspectError, MakeRealError, MoveError, RecordingError, RecoveryError, ScratchpadError,
-    SettleError, SnapshotError, TakeBackError, TrialError, UpdateError, UpkeepError,
+    SettleError, SnapshotError, TakeBackError, TrialError, UpdateError, UpkeepError, WorkError,
 };
 use crate::ui::exit::ExitCode;
 use isconf_sandbox::commit::{RecordError, RecoverError, UndoError};
@@ -71,7 +71,7 @@ impl From<TrialError> for Failure {
         let failure = Self::of(ExitCode::Failure, &error);
         match &error {
             TrialError::Prepare(PrepareError::Plan(_) | PrepareError::Scratch(_))
-            | TrialError::Mount(_) => failure.hint(PROBE),
+            | TrialError::Work(WorkError::Mount(_)) => failure.hint(PROBE),
             TrialError::Prepare(_)
             | TrialError::Work(_)
             | TrialError::Wait(_)

@@ -13,7 +13,7 @@ use super::payload::Payload;
 use super::settle::record_draft;
 use super::snapshot::{Snapshot, SnapshotError};
 use super::this_host::ThisHost;
-use super::trial::{Afterwards, Trial, TrialError, attempt, blank, mount};
+use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::work::{Streams, Work};
 use crate::history::{History, HistoryError};
 use crate::journal::{JournalError, WipDraft};
@@ -112,8 +112,8 @@ pub fn exec(
     let ignore = host.ignore();
     let bench = host.bench(&ignore, manner.streams, manner.keeps_contents);
     let mut contents = Contents::new();
-    let mounted = mount(&host.scratch_settings(), host.last_commit())?;
-    let mut trial = attempt(bench, mounted, Afterwards::End, &work, &mut contents)?;
+    let pad = prepare(&host.scratch_settings(), host.last_commit())?;
+    let mut trial = attempt(bench, pad, Afterwards::End, &work, &mut contents)?;
     name(host, &mut trial.report, &message)?;
     let mut recorded = Recorded {
         report: trial.report.clone(),

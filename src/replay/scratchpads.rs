@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::commit::refuse;
 use super::contents::Contents;
-use super::trial::{Afterwards, Bench, TrialError, attempt, blank, mount};
+use super::trial::{Afterwards, Bench, TrialError, attempt, blank, prepare};
 use super::work::{Streams, Work};
 use crate::config::Settings;
 use crate::durable::{self, FileError};
@@ -141,7 +141,7 @@ pub fn try_out(attempted: Attempt<'_>, exec: Exec) -> Result<Attempted, Scratchp
     let settings = isconf_sandbox::session::Settings::new(attempted.home.as_path());
     let mut trial = attempt(
         bench,
-        mount(&settings, None)?,
+        prepare(&settings, None)?,
         Afterwards::End,
         &work,
         &mut contents,

@@ -18,8 +18,8 @@ use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
 use super::this_host::ThisHost;
-use super::trial::{Afterwards, Trial, TrialError, attempt, blank, mount};
-use super::work::{Input, Output, Streams, Work, WorkError};
+use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
+use super::work::{Input, Output, Scratchpad, Streams, Work, WorkError};
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
 use crate::model::report::{Congruence, Description, Fate, Place, Refusal, Report, Verdict};
@@ -197,7 +197,8 @@ impl Replay<'_> {
             WorkError::Content { .. } | WorkError::Manifest { .. } | WorkError::Install(_) => {
                 chain(&error)
             }
-            WorkError::Start(_)
+            WorkError::Mount(_)
+            | WorkError::Start(_)
             | WorkError::Wait(_)
             | WorkError::Streams(_)
             | WorkError::Root(_) => return Err(error.into()),
@@ -213,8 +214,8 @@ impl Replay<'_> {
 
     fn preview(&mut self, entry: &Entry, work: &Work) -> Result<Report, TrialError> {
         let pad = match self.pad.take() {
-            Some(pad) => pad,
-            None => mount(&self.host.scratch_settings(), self.host.last_commit())?,
+            Some(pad) => Scratchpad::Used(Box::new(pad)),
+            None => prepare(&self.host.scratch_settings(), self.host.last_commit())?,
         };
         let streams = Streams {
             input: Input::Nothing,
@@ -261,7 +262,7 @@ impl Replay<'_> {
         let bench = self
             .host
             .bench(&self.ignore, streams, self.request.keeps_contents);
-        let pad = mount(&self.host.scratch_settings(), self.settled_at).map_err(failed)?;
+        let pad = prepare(&self.host.scratch_settings(), self.settled_at).map_err(failed)?;
         let trial =
             attempt(bench, pad, Afterwards::End, work, &mut self.contents).map_err(failed)?;
         let mut report = self.named(entry, trial.report.clone());

@@ -63,12 +63,13 @@ const fn test(code: u16, operand: u32, if_true: u8, if_false: u8) -> Instruction
 /// A watched system call.
 struct Watched {
     number: u32,
-    /// What decides about a call with this number; the loaded value is the number. Always returns.
+    /// What decides about a call with this number, and always returns; empty when each call is
+    /// notified.
     verdict: Vec<Instruction>,
 }
 
 /// So few are tried one after the other.
-const LEAF: usize = 3;
+const LEAF: usize = 6;
 
 /// The filter for all rules.
 pub(super) fn filter() -> Vec<Instruction> {
@@ -126,11 +127,17 @@ fn push_search(program: &mut Vec<Instruction>, mut watched: Vec<Watched>) {
 
 fn push_halves(program: &mut Vec<Instruction>, watched: &[Watched]) {
     if watched.len() <= LEAF {
+        let mut rest: usize = watched.iter().map(|one| 1 + one.verdict.len()).sum();
         for one in watched {
-            program.push(test(IF_EQUAL, one.number, 0, one.verdict.len() as u8));
+            rest -= 1 + one.verdict.len();
+            program.push(match one.verdict.len() {
+                0 => test(IF_EQUAL, one.number, rest as u8 + 1, 0),
+                length => test(IF_EQUAL, one.number, 0, length as u8),
+            });
             program.extend_from_slice(&one.verdict);
         }
         program.push(run(RETURN, ALLOW));
+        program.push(run(RETURN, NOTIFY));
         return;
     }
     let (low, high) = watched.split_at(watched.len() / 2);
@@ -146,7 +153,7 @@ fn push_halves(program: &mut Vec<Instruction>, watched: &[Watched]) {
 fn always(number: libc::c_long) -> Watched {
     Watched {
         number: number as u32,
-        verdict: vec![run(RETURN, NOTIFY)],
+        verdict: Vec::new(),
     }
 }
 

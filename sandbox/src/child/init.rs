@@ -13,7 +13,6 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, setsid};
@@ -79,29 +78,26 @@ pub(crate) struct Init {
 }
 
 impl Init {
-    /// Makes the process and waits until it has performed the steps.
-    pub(crate) fn start(steps: &[Step]) -> Result<Self, MountError> {
-        let (ours, theirs) = socketpair(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            None,
-            SockFlag::SOCK_CLOEXEC,
-        )
-        .map_err(InitError::Channel)?;
+    /// Makes the process, which begins to perform the steps.
+    pub(crate) fn begin(steps: &[Step]) -> Result<Self, InitError> {
+        let (ours, theirs) = channel::pair().map_err(InitError::Channel)?;
         let flags = CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWPID
             | CloneFlags::CLONE_NEWIPC
             | CloneFlags::CLONE_NEWUTS;
         let process =
             clone_process(flags, &mut || run(steps, theirs.as_fd())).map_err(InitError::Clone)?;
-        drop(theirs);
-        let init = Self {
+        Ok(Self {
             process,
             channel: Some(ours),
             is_reaped: false,
-        };
-        match init.listen()? {
-            Report::Ready => Ok(init),
+        })
+    }
+
+    /// Waits until the steps are performed, which are those it began with.
+    pub(crate) fn ready(&self, steps: &[Step]) -> Result<(), MountError> {
+        match self.listen()? {
+            Report::Ready => Ok(()),
             Report::Failed { at, errno } => {
                 let step = at as usize;
                 Err(MountError::Step {
@@ -113,6 +109,11 @@ impl Init {
             }
             Report::Busy | Report::Watched => Err(InitError::Gone.into()),
         }
+    }
+
+    /// The supervisor's end of the channel: as long as anybody has it open, the process lives.
+    pub(crate) fn channel(&self) -> Option<BorrowedFd<'_>> {
+        self.channel.as_ref().map(AsFd::as_fd)
     }
 
     /// The descriptor that names the process, for joining its namespaces.
