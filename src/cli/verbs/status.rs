@@ -15,7 +15,8 @@ use crate::ui::status_text::{LockView, StatusView, status_json, status_text};
 
 /// Shows where this host stands.
 pub fn status(session: &mut Session, format: Format) -> Result<ExitCode, Failure> {
-    let member = session.on_branch()?;
+    // Not told before: it is the first thing the answer says.
+    let member = session.member()?;
     let recovery = session.put_right(&member);
     let mut view = view(&member)?;
     view.recovery = view.recovery.or(recovery);
