@@ -82,8 +82,12 @@ fn the_live_machine_cannot_be_reached() {
     let Some(host) = Machine::bare("contained") else {
         return;
     };
-    let cases: [(&str, &str); 7] = [
+    let cases: [(&str, &str); 8] = [
         ("echo 1 >/proc/sys/vm/swappiness", "sysctl"),
+        (
+            "ln -s /proc/sys /srv/link && echo 1 >/srv/link/vm/swappiness",
+            "sysctl: openat vm.swappiness",
+        ),
         ("mount -t tmpfs none /mnt", "mount"),
         ("mknod /srv/disk b 7 0 && head -c 1 /srv/disk", "mknod"),
         ("date -s 2001-01-01", "clock"),
