@@ -20,7 +20,7 @@ use nix::sys::stat::Mode;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::change::{InvalidPath, RelPath, Timestamp};
-use crate::child::{self, Foreground, HeldSignals, Init, Isolation, Phases, Request, Tally};
+use crate::child::{self, Foreground, Group, HeldSignals, Init, Isolation, Phases, Request, Tally};
 use crate::collect::Collector;
 use crate::layout::{Layout, TxId};
 use crate::mounts::{
@@ -343,13 +343,17 @@ impl Mounted {
         clippy::result_large_err,
         reason = "the error gives the whole scratchpad back, once"
     )]
-    pub fn start(self, request: Request) -> Result<Running, (Self, StartError)> {
+    pub fn start(self, mut request: Request) -> Result<Running, (Self, StartError)> {
         let Some(init) = &self.pad.init else {
             let source = Errno::ESRCH;
             let operation = "find the scratchpad's first process";
             return Err((self, StartError::Stage { operation, source }));
         };
         let foreground = Foreground::note();
+        if foreground.is_none() {
+            // Who has no terminal, or is in the background, has none to give.
+            request.group = Group::Callers;
+        }
         let signals = self.pad.signals.before();
         match child::start(init, &request, self.pad.isolation, signals) {
             Ok(started) => Ok(Running::new(self.pad, started, foreground)),

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use isconf_sandbox::change::{Digest, Node, RelPath, decode_nodes};
-use isconf_sandbox::child::{Request, Stream};
+use isconf_sandbox::child::{Group, Request, Stream};
 use isconf_sandbox::fs::Dir;
 use isconf_sandbox::session::{Exited, Mounted, StartError, WaitError};
 use nix::errno::Errno;
@@ -154,7 +154,8 @@ impl Work {
     /// Does it in the scratchpad. A command that cannot be started is an ending, not an error.
     pub fn perform(&self, mounted: Mounted, bench: Bench<'_>) -> Result<Done, WorkError> {
         match self {
-            Self::Command(exec) | Self::Shell(exec) => run(mounted, exec, bench),
+            Self::Command(exec) => run(mounted, exec, Group::Callers, bench),
+            Self::Shell(exec) => run(mounted, exec, Group::Own, bench),
             Self::Install { paths, nodes } => {
                 let root = mounted.root_fd().ok_or(WorkError::Root(Errno::EBADF))?;
                 let root = Dir::open_at(root).map_err(WorkError::Root)?;
@@ -170,7 +171,7 @@ impl Work {
     }
 }
 
-fn run(mounted: Mounted, exec: &Exec, bench: Bench<'_>) -> Result<Done, WorkError> {
+fn run(mounted: Mounted, exec: &Exec, group: Group, bench: Bench<'_>) -> Result<Done, WorkError> {
     let recorded = exec
         .env
         .iter()
@@ -183,6 +184,7 @@ fn run(mounted: Mounted, exec: &Exec, bench: Bench<'_>) -> Result<Done, WorkErro
         stdin: stdin(exec, bench)?,
         stdout: stdout(bench.streams.output)?,
         stderr: Stream::Inherit,
+        group,
     };
     match mounted.start(request) {
         Ok(running) => {

@@ -389,6 +389,21 @@ fn a_command_that_stops_itself_stops_isconf_and_goes_on_with_it() {
 }
 
 #[test]
+fn a_shell_has_a_process_group_that_it_can_give_the_terminal_back_to() {
+    let Some(host) = Machine::bare("group") else {
+        return;
+    };
+    // dash does so at its end, and fails when its first group has no number inside.
+    host.sh(
+        "printf 'set -m\\nsleep 0.01\\nexit 3\\n' | \
+         SHELL=/bin/dash script -qec 'isconf try --shell; echo status $?; stty sane; echo in foreground' /dev/null",
+    )
+    .code(0)
+    .prints("status 3")
+    .prints("in foreground");
+}
+
+#[test]
 fn the_terminal_is_given_back_after_a_shell_with_jobs() {
     let Some(host) = Machine::bare("jobs") else {
         return;

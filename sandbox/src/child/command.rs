@@ -21,7 +21,7 @@ use nix::unistd::chdir;
 use super::filter::filter;
 use super::init::Init;
 use super::message::Report;
-use super::request::{Request, Stream};
+use super::request::{Group, Request, Stream};
 use crate::sys::channel;
 use crate::sys::clone::{Cloned, clone_process, send_signal};
 use crate::sys::process::{self, Program};
@@ -184,6 +184,7 @@ struct Prepared<'a> {
     rules: Option<BorrowedFd<'a>>,
     filter: Option<&'a [Instruction]>,
     streams: [Option<&'a Stream>; 3],
+    takes_terminal: bool,
     cwd: CString,
     umask: Mode,
     signals: SigSet,
@@ -217,6 +218,7 @@ pub(crate) fn start(
         rules: rules.as_ref().map(AsFd::as_fd),
         filter: filter.as_deref(),
         streams: [&request.stdin, &request.stdout, &request.stderr].map(Some),
+        takes_terminal: request.group == Group::Own,
         cwd: c_string(request.cwd.as_os_str())?,
         umask: Mode::from_bits_truncate(request.umask),
         signals,
@@ -389,6 +391,9 @@ fn become_ready(prepared: &mut Prepared<'_>) -> Result<(), (Stage, Errno)> {
     let namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
     setns(prepared.init, namespaces).map_err(at(Stage::Join))?;
     set_streams(&prepared.streams).map_err(at(Stage::Streams))?;
+    if prepared.takes_terminal {
+        process::take_terminal().map_err(at(Stage::Streams))?;
+    }
     if let Some(rules) = prepared.rules {
         process::landlock_restrict(rules).map_err(at(Stage::Scopes))?;
     }
