@@ -43,7 +43,9 @@ impl Failure {
             | SnapshotError::WholeRoot
             | SnapshotError::OwnFiles { .. } => ExitCode::Usage,
             SnapshotError::Changing(_) => ExitCode::Retry,
-            SnapshotError::System { .. } | SnapshotError::Store { .. } => ExitCode::Failure,
+            SnapshotError::System { .. }
+            | SnapshotError::Durable(_)
+            | SnapshotError::Store { .. } => ExitCode::Failure,
         };
         Self::of(code, &error)
     }

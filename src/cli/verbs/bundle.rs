@@ -7,7 +7,7 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::bundle::{Exported, Imported, Source, Target, export, import};
-use crate::cli::invocation::Trust;
+use crate::cli::invocation::{ReportForm, Trust};
 use crate::cli::{Failure, Member, Session};
 use crate::durable::{self, FileError};
 use crate::identity::{Authentication, HmacKeys};
@@ -31,7 +31,9 @@ pub fn bundle_export(session: &mut Session, file: &Path, since: u64) -> Result<E
         store: &Store::new(member.home().blobs(&member.domain)),
         keys: &keys,
     };
-    let exported = write_file(file, |out| Ok(export(source, since, out)?))?;
+    let mut progress = session.progress(ReportForm::Paths);
+    let exported = write_file(file, |out| Ok(export(source, since, out, &mut *progress)?))?;
+    drop(progress);
     tell_exported(session, file, &exported);
     Ok(ExitCode::Ok)
 }
@@ -115,7 +117,9 @@ pub fn bundle_import(
         keys: &keys,
         allow_unauthenticated: trust == Trust::Anything,
     };
-    let imported = import(target, path, BufReader::new(file))?;
+    let mut progress = session.progress(ReportForm::Paths);
+    let imported = import(target, path, BufReader::new(file), &mut *progress)?;
+    drop(progress);
     tell_imported(session, &member, &imported);
     Ok(ExitCode::Ok)
 }
