@@ -254,7 +254,7 @@ pub struct ExecArgs {
     /// Give the command this file as standard input, here and on every host
     #[arg(long, value_name = "FILE")]
     pub stdin: Option<PathBuf>,
-    /// Also pass and record this environment variable; may be repeated
+    /// Also pass and record this environment variable, which must be set; may be repeated
     #[arg(long, value_name = "NAME")]
     pub env: Vec<OsString>,
     /// The command and its arguments

@@ -331,6 +331,41 @@ fn work_that_is_not_checked_in_is_listed_and_survives_unlock() {
 }
 
 #[test]
+fn status_names_the_branch_once() {
+    let done = Site::member().isconf(["status"]).code(0);
+    let said = format!("{}{}", done.out, done.err);
+    assert_eq!(said.matches("on generic branch").count(), 1, "{said}");
+}
+
+#[test]
+fn variable_asked_for_by_name_must_be_set() {
+    let site = Site::member();
+    site.isconf(["exec", "--env", "MISSING", "true"])
+        .code(22)
+        .says("--env MISSING: the variable is not set");
+    site.isconf(["exec", "--env", "A=1", "true"])
+        .code(22)
+        .says("not \"A=1\"");
+}
+
+#[test]
+fn working_directory_that_was_removed_is_named_as_such() {
+    let site = Site::member();
+    for verb in [["snap", "x"], ["diff", "x"]] {
+        let gone = site.directory.path().join("gone");
+        fs::create_dir(&gone).unwrap();
+        let mut words = vec!["cd gone && rmdir ../gone && exec \"$0\" \"$@\"", PROGRAM];
+        words.extend(verb);
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").args(words).env("IS_HOME", site.path());
+        let output = shell.current_dir(site.directory.path()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("the working directory was removed"), "{said}");
+        assert!(!said.contains("os error"), "{said}");
+    }
+}
+
+#[test]
 fn readers_work_while_another_isconf_does_and_changers_are_told_who() {
     let site = Site::member();
     let _up = site.host_lock();

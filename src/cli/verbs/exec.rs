@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::cli::invocation::{ExecCommand, RunMode};
@@ -11,11 +12,12 @@ use crate::cli::{Failure, Session};
 use crate::model::report::Fate;
 use crate::model::{Bytes, Exec};
 use crate::replay::{self, Input, Intention, Manner, ThisHost, chain};
-use crate::ui::command_line;
 use crate::ui::exit::ExitCode;
+use crate::ui::{command_line, escaped};
 
 /// Runs and records the command.
 pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Failure> {
+    check_variables(session, &command.env)?;
     let (host, mut history) = session.this_host("exec")?;
     let branch = host.branch.clone();
     replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
@@ -41,6 +43,22 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
     Ok(code)
 }
 
+/// Refuses a variable that was asked for by name and has no value: other hosts would run without it,
+/// and nobody would know.
+fn check_variables(session: &Session, asked: &[OsString]) -> Result<(), Failure> {
+    // `PATH` always has a value; see `Settings::passed_environment`.
+    let is_set = |name: &OsString| name == "PATH" || session.around.vars.contains_key(name);
+    let Some(name) = asked.iter().find(|name| !is_set(name)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "--env {}: the variable is not set",
+        escaped(name.as_bytes())
+    );
+    Err(Failure::new(ExitCode::Usage, message)
+        .hint("set and export it, or leave --env out; nothing was run."))
+}
+
 /// The command with everything that makes it the same on every host.
 fn resolve(session: &Session, host: &ThisHost, command: &ExecCommand) -> Result<Exec, Failure> {
     let stdin = command
@@ -61,16 +79,11 @@ fn resolve(session: &Session, host: &ThisHost, command: &ExecCommand) -> Result<
 
 /// A command in the caller's directory and with the caller's umask.
 pub fn plain(
-    _session: &Session,
+    session: &Session,
     env: Vec<(OsString, OsString)>,
     argv: &[OsString],
 ) -> Result<Exec, Failure> {
-    let cwd = std::env::current_dir().map_err(|e| {
-        Failure::new(
-            ExitCode::Failure,
-            format!("the working directory is gone: {}", chain(&e)),
-        )
-    })?;
+    let cwd = session.working_directory()?;
     let exec = Exec {
         argv: argv
             .iter()
