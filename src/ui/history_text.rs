@@ -18,17 +18,31 @@ use crate::model::{Deed, Draft, EntryRef, Receipt};
 pub struct HistoryLine<'a> {
     /// The receipt.
     pub receipt: &'a Receipt,
-    /// The draft or entry behind it; `None` where there is none, or it is not at hand any more.
-    pub behind: Option<Behind<'a>>,
+    /// What was applied or made.
+    pub behind: Behind<'a>,
 }
 
-/// What was applied or made.
+/// What a receipt tells of.
 #[derive(Debug, Clone, Copy)]
-pub struct Behind<'a> {
-    /// Its place in the journal; `None` when it is not checked in.
-    pub at: Option<EntryRef>,
-    /// What it is.
-    pub draft: &'a Draft,
+pub enum Behind<'a> {
+    /// Nothing, or nobody could look.
+    Unknown,
+    /// A draft that is neither in the wip nor in the journal: it was discarded.
+    Gone,
+    /// A draft that is not checked in.
+    Wip(&'a Draft),
+    /// An entry, and its place in the journal.
+    Entry(EntryRef, &'a Draft),
+}
+
+impl<'a> Behind<'a> {
+    /// What it is, where that is known.
+    const fn draft(self) -> Option<&'a Draft> {
+        match self {
+            Self::Unknown | Self::Gone => None,
+            Self::Wip(draft) | Self::Entry(_, draft) => Some(draft),
+        }
+    }
 }
 
 /// A receipt for people: a line with the deed, and below it who made the change, why, and what it
@@ -57,7 +71,7 @@ pub fn history_text(history: &HistoryLine<'_>, detail: Detail, style: Style) -> 
             became_words(history)
         ),
     );
-    if let Some(Behind { draft, .. }) = history.behind {
+    if let Some(draft) = history.behind.draft() {
         if let Some(words) = made_by_words(Some(&draft.author), &draft.message) {
             page.line(2, &words);
         }
@@ -98,10 +112,10 @@ fn deed_words(deed: &Deed, detail: Detail) -> String {
 /// What has become of a draft that was made.
 fn became_words(history: &HistoryLine<'_>) -> String {
     match (&history.receipt.body.deed, history.behind) {
-        (Deed::Made(_), Some(Behind { at: Some(at), .. })) => {
+        (Deed::Made(_), Behind::Entry(at, _)) => {
             format!(", now entry {} {}", at.seq, at.id.0.short())
         }
-        (Deed::Made(_), None) => ", not in the journal".to_owned(),
+        (Deed::Made(_), Behind::Gone) => ", not in the journal".to_owned(),
         _ => String::new(),
     }
 }
@@ -109,7 +123,7 @@ fn became_words(history: &HistoryLine<'_>) -> String {
 /// A receipt for programs, with everything, as one line of JSON.
 pub fn history_json(history: &HistoryLine<'_>) -> Result<String, serde_json::Error> {
     let receipt = history.receipt;
-    let behind = history.behind.map(|behind| behind.draft);
+    let behind = history.behind.draft();
     let body = &receipt.body;
     let entry = match &body.deed {
         Deed::Applied(at) | Deed::Rebooted(at) | Deed::CheckedIn(at) => Some(*at),

@@ -7,7 +7,7 @@ use crate::cli::invocation::Format;
 use crate::cli::{Failure, Member, Session};
 use crate::history::History;
 use crate::journal::{Journal, JournalError};
-use crate::model::{Deed, Draft, DraftId, EntryRef, Receipt};
+use crate::model::{Deed, Draft, DraftId, Entry, EntryRef, Receipt};
 use crate::ui::Detail;
 use crate::ui::exit::ExitCode;
 use crate::ui::history_text::{Behind, HistoryLine, history_json, history_text};
@@ -20,21 +20,24 @@ pub fn history(session: &mut Session, format: Format) -> Result<ExitCode, Failur
         return Ok(ExitCode::Ok);
     };
     let mut drafts = match Drafts::open(&member, &history) {
-        Ok(drafts) => drafts,
+        Ok(drafts) => Some(drafts),
         Err(failure) => {
             let message = failure.message;
             session.out.warning(&format!(
                 "what the receipts are about cannot be shown: {message}"
             ));
-            Drafts::default()
+            None
         }
     };
     for seq in 1..=history.len() {
         let receipt = history.receipt(seq)?;
-        let found = drafts.behind(&receipt)?;
+        let found = match &mut drafts {
+            Some(drafts) => drafts.behind(&receipt)?,
+            None => Found::Nothing,
+        };
         let line = HistoryLine {
             receipt: &receipt,
-            behind: found.as_ref().map(|(at, draft)| Behind { at: *at, draft }),
+            behind: found.behind(),
         };
         let text = match format {
             Format::Text => history_text(&line, Detail::Normal, session.out.style()),
@@ -48,8 +51,26 @@ pub fn history(session: &mut Session, format: Format) -> Result<ExitCode, Failur
     Ok(ExitCode::Ok)
 }
 
+/// What was found behind a receipt.
+enum Found {
+    Nothing,
+    Gone,
+    Wip(Box<Draft>),
+    Entry(Box<Entry>),
+}
+
+impl Found {
+    fn behind(&self) -> Behind<'_> {
+        match self {
+            Self::Nothing => Behind::Unknown,
+            Self::Gone => Behind::Gone,
+            Self::Wip(draft) => Behind::Wip(draft),
+            Self::Entry(entry) => Behind::Entry(entry.at, &entry.draft),
+        }
+    }
+}
+
 /// The drafts and entries that receipts tell of.
-#[derive(Default)]
 struct Drafts {
     journal: Option<Journal>,
     wip: Vec<Draft>,
@@ -65,57 +86,51 @@ impl Drafts {
         Ok(Self {
             journal: member.journal()?,
             wip: wip.map(|wip| wip.draft).collect(),
-            ..Self::default()
+            known: BTreeMap::new(),
+            known_to: 0,
         })
     }
 
-    /// What the receipt tells of, with its place in the journal if it has one.
-    fn behind(
-        &mut self,
-        receipt: &Receipt,
-    ) -> Result<Option<(Option<EntryRef>, Draft)>, JournalError> {
+    /// What the receipt tells of.
+    fn behind(&mut self, receipt: &Receipt) -> Result<Found, JournalError> {
         match &receipt.body.deed {
             Deed::Applied(at) | Deed::Rebooted(at) => self.entry(*at),
             Deed::Made(id) => match self.wip.iter().find(|draft| draft.id == *id) {
-                Some(draft) => Ok(Some((None, draft.clone()))),
+                Some(draft) => Ok(Found::Wip(Box::new(draft.clone()))),
                 None => self.checked_in(*id),
             },
             Deed::CheckedIn(_) | Deed::Discarded { .. } | Deed::Undone { .. } | Deed::OutOfBand => {
-                Ok(None)
+                Ok(Found::Nothing)
             }
         }
     }
 
-    /// The entry at that place; `None` when this branch's journal has another one there.
-    fn entry(&self, at: EntryRef) -> Result<Option<(Option<EntryRef>, Draft)>, JournalError> {
+    /// The entry at that place, unless this branch's journal has another one there.
+    fn entry(&self, at: EntryRef) -> Result<Found, JournalError> {
         match &self.journal {
             Some(journal) if journal.contains(at) => {
-                Ok(Some((Some(at), journal.entry(at.seq)?.draft)))
+                Ok(Found::Entry(Box::new(journal.entry(at.seq)?)))
             }
-            Some(_) | None => Ok(None),
+            Some(_) | None => Ok(Found::Nothing),
         }
     }
 
     /// The entry that the draft has become.
-    fn checked_in(
-        &mut self,
-        id: DraftId,
-    ) -> Result<Option<(Option<EntryRef>, Draft)>, JournalError> {
+    fn checked_in(&mut self, id: DraftId) -> Result<Found, JournalError> {
         let Some(journal) = &self.journal else {
-            return Ok(None);
+            return Ok(Found::Gone);
         };
         if let Some(seq) = self.known.get(&id) {
-            let entry = journal.entry(*seq)?;
-            return Ok(Some((Some(entry.at), entry.draft)));
+            return Ok(Found::Entry(Box::new(journal.entry(*seq)?)));
         }
         while self.known_to < journal.len() {
             self.known_to += 1;
             let entry = journal.entry(self.known_to)?;
             self.known.insert(entry.draft.id, self.known_to);
             if entry.draft.id == id {
-                return Ok(Some((Some(entry.at), entry.draft)));
+                return Ok(Found::Entry(Box::new(entry)));
             }
         }
-        Ok(None)
+        Ok(Found::Gone)
     }
 }

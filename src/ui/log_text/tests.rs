@@ -180,7 +180,7 @@ fn receipts_are_a_line_each() {
         let receipt = receipt(deed);
         let line = HistoryLine {
             receipt: &receipt,
-            behind: None,
+            behind: Behind::Gone,
         };
         assert_eq!(
             history_text(&line, Detail::Normal, Style::Plain),
@@ -197,10 +197,10 @@ fn receipts_are_a_line_each() {
 fn receipts_say_what_was_made_by_whom_and_why() {
     let draft = exec();
     let receipt = receipt(Deed::Made(draft.id));
-    let show = |at| {
+    let show = |behind| {
         let line = HistoryLine {
             receipt: &receipt,
-            behind: Some(Behind { at, draft: &draft }),
+            behind,
         };
         let json = history_json(&line).unwrap();
         assert_valid("log.schema.json", &json);
@@ -217,8 +217,11 @@ fn receipts_say_what_was_made_by_whom_and_why() {
              \x20 exec echo '\\xff'\n"
         )
     };
-    assert_eq!(show(None), text(""));
-    assert_eq!(show(Some(entry())), text(", now entry 12 923fe53966c6"));
+    assert_eq!(show(Behind::Wip(&draft)), text(""));
+    assert_eq!(
+        show(Behind::Entry(entry(), &draft)),
+        text(", now entry 12 923fe53966c6")
+    );
 }
 
 #[test]
