@@ -1,6 +1,7 @@
 //! Failures of the conductors, as a person reads them. A part of `failure`, by where the errors come
 //! from. Upholds: one conversion an error enum; the kind chooses hints and code.
 
+use super::advice::TAKE_IN_AGAIN;
 use super::failure::Failure;
 use crate::check_in::CheckInError;
 use crate::model::BranchName;
@@ -8,6 +9,7 @@ use crate::replay::{
     InspectError, MakeRealError, MoveError, RecordingError, RecoveryError, ScratchpadError,
     SettleError, SnapshotError, TakeBackError, TrialError, UpdateError, UpkeepError,
 };
+use crate::store::StoreError;
 use crate::ui::exit::ExitCode;
 use isconf_sandbox::commit::{RecordError, RecoverError, UndoError};
 use isconf_sandbox::session::PrepareError;
@@ -222,6 +224,10 @@ impl From<InspectError> for Failure {
         match error {
             InspectError::History(error) => error.into(),
             InspectError::Journal(error) => error.into(),
+            InspectError::Store {
+                source: StoreError::Missing(_) | StoreError::Corrupt { .. },
+                ..
+            } => Self::of(ExitCode::Trouble, &error).hint(TAKE_IN_AGAIN),
             InspectError::Store { .. }
             | InspectError::Damaged { .. }
             | InspectError::Audit(_)

@@ -1,10 +1,14 @@
 //! From an approved trial to a settled transaction. Not for judging. Upholds: nothing becomes live
 //! before its intent is durable, nothing is forgotten before its receipt is.
 
+use std::error::Error;
+use std::io;
+use std::time::Instant;
+
 use isconf_sandbox::capture::Capture;
 use isconf_sandbox::commit::CommitError;
 use isconf_sandbox::session::{DiscardError, EndError, Exited};
-use std::time::Instant;
+use nix::errno::Errno;
 
 use super::payload::Payload;
 use super::settle::{SettleError, settle};
@@ -83,13 +87,13 @@ pub fn refuse(report: &mut Report, error: CommitError) {
     }
 }
 
-/// An error with all its causes, as one line without a full stop.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+/// An error with all its causes, from the outside in, as one line without a full stop. A cause that
+/// is told already (some errors end with the words of theirs) is not told twice.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = words(error);
     let mut cause = error.source();
     while let Some(source) = cause {
-        let words = source.to_string();
-        // A transparent error has its source's words already.
+        let words = words(source);
         if !text.ends_with(&words) {
             text.push_str(": ");
             text.push_str(&words);
@@ -97,4 +101,30 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = source.source();
     }
     text
+}
+
+/// A sentence without its end; `.` and `..` at the end are paths.
+fn without_full_stop(line: &str) -> &str {
+    let sentence = line.strip_suffix('.');
+    let sentence = sentence.filter(|sentence| !sentence.ends_with([' ', '/', '.']));
+    sentence.unwrap_or(line)
+}
+
+/// One error's own words on one line. An errno has the words of strerror(3), without its name or
+/// number.
+fn words(error: &(dyn Error + 'static)) -> String {
+    let text = match error.downcast_ref::<Errno>() {
+        Some(errno) => io::Error::from(*errno).to_string(),
+        None => error.to_string(),
+    };
+    let lines = text.lines().map(|line| without_full_stop(line.trim()));
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let text = lines.join("; ");
+    // So an `io::Error` ends, and errors that end with the words of one.
+    match text.rsplit_once(" (os error ") {
+        Some((words, number)) if number.trim_end_matches(')').parse::<u32>().is_ok() => {
+            words.to_owned()
+        }
+        Some(_) | None => text,
+    }
 }

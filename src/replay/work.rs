@@ -11,6 +11,7 @@ use isconf_sandbox::fs::Dir;
 use isconf_sandbox::session::{Exited, Mounted, StartError, WaitError};
 use nix::errno::Errno;
 
+use super::commit::chain;
 use super::install::{InstallError, install};
 use super::trial::Bench;
 use crate::model::report::{Description, Ending};
@@ -204,7 +205,7 @@ fn run(mounted: Mounted, exec: &Exec, group: Group, bench: Bench<'_>) -> Result<
             Ok(Done {
                 exited: mounted.written(),
                 ending,
-                not_started: Some(sentence(&error)),
+                not_started: Some(chain(&error)),
             })
         }
     }
@@ -217,14 +218,6 @@ fn start_errno(error: &StartError) -> Option<Errno> {
         StartError::Execute { source, .. } | StartError::Cwd { source, .. } => Some(*source),
         StartError::Nul(_) => Some(Errno::EINVAL),
         StartError::Stage { .. } => None,
-    }
-}
-
-/// An error with its cause.
-fn sentence(error: &StartError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

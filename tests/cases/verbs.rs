@@ -331,6 +331,57 @@ fn work_that_is_not_checked_in_is_listed_and_survives_unlock() {
 }
 
 #[test]
+fn arguments_that_cannot_be_meant_are_named_with_the_remedy() {
+    let site = Site::member();
+    fs::write(site.directory.path().join("file"), "x".repeat(100)).unwrap();
+    let table: [(&[&str], i32, &str); 9] = [
+        (&["man", "file"], 22, "file is not a directory"),
+        (&["man", "none"], 2, "none: No such file or directory"),
+        (&["bundle"], 22, "missing after the verb"),
+        (&["keys"], 22, "missing after the verb"),
+        (&["bundle", "import", "."], 22, ". is a directory"),
+        (&["bundle", "import", "file"], 5, "not a bundle"),
+        (&["exec"], 22, "missing exec command"),
+        (&["show", "12345678z"], 22, "not an entry"),
+        (&["-c", ".", "status"], 5, "cannot read .: Is a directory"),
+    ];
+    for (words, code, text) in table {
+        let output = site.command().args(words).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+        assert!(said.contains(text), "{words:?}: {said}");
+        assert!(!said.contains("os error"), "{said}");
+    }
+    site.with_pending();
+    for (file, code, text) in [(".", 22, "is a directory"), ("none/b", 2, "none: No such")] {
+        site.isconf(["bundle", "export", file])
+            .code(code)
+            .says(text);
+    }
+}
+
+#[test]
+fn history_says_what_was_made_and_is_shown_without_a_journal_that_can_be_read() {
+    let site = Site::member();
+    site.isconf(["lock", "because", "of", "x"]).code(0);
+    fs::write(site.directory.path().join("file"), "x").unwrap();
+    site.isconf(["snap", "file"]).code(0);
+    let words = "by root@h1: because of x\n  snap ";
+    site.isconf(["history"]).code(0).prints(words);
+    site.isconf(["ci"]).code(0);
+    site.isconf(["history"])
+        .code(0)
+        .prints("made wip on generic, now entry 1 ")
+        .prints(words);
+    let journal = site.home().journal(&domain(), &BranchName::generic());
+    fs::write(journal, "damaged").unwrap();
+    site.isconf(["history"])
+        .code(0)
+        .says("cannot be shown: ")
+        .prints("made wip on generic, ");
+}
+
+#[test]
 fn status_names_the_branch_once() {
     let done = Site::member().isconf(["status"]).code(0);
     let said = format!("{}{}", done.out, done.err);

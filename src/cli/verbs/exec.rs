@@ -3,8 +3,11 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use isconf_sandbox::change::Digest;
 
 use crate::cli::invocation::{ExecCommand, RunMode};
 use crate::cli::worksite::{ending, streams};
@@ -12,6 +15,7 @@ use crate::cli::{Failure, Session};
 use crate::model::report::Fate;
 use crate::model::{Bytes, Exec};
 use crate::replay::{self, Input, Intention, Manner, ThisHost, chain};
+use crate::store::StoreError;
 use crate::ui::exit::ExitCode;
 use crate::ui::{command_line, escaped};
 
@@ -110,15 +114,20 @@ fn umask() -> u32 {
     mask.bits()
 }
 
-fn store_input(host: &ThisHost, path: &Path) -> Result<isconf_sandbox::change::Digest, Failure> {
-    let mut file = File::open(path).map_err(|e| {
-        let (code, why) = match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                (ExitCode::NotFound, "No such file or directory".to_owned())
-            }
-            _ => (ExitCode::Failure, chain(&e)),
+fn store_input(host: &ThisHost, path: &Path) -> Result<Digest, Failure> {
+    let named = |error: &io::Error| {
+        let code = match error.kind() {
+            io::ErrorKind::NotFound => ExitCode::NotFound,
+            _ => ExitCode::Failure,
         };
-        Failure::new(code, format!("{}: {why}", path.display()))
-    })?;
-    Ok(host.store.put_file(&mut file)?.0)
+        Failure::new(
+            code,
+            format!("--stdin {}: {}", path.display(), chain(error)),
+        )
+    };
+    let mut file = File::open(path).map_err(|e| named(&e))?;
+    match host.store.put_file(&mut file) {
+        Err(StoreError::Source(error)) => Err(named(&error)),
+        other => Ok(other?.0),
+    }
 }

@@ -37,7 +37,10 @@ fn view(member: &Member) -> Result<StatusView, Failure> {
             let applied = history.position(journal.chain())?;
             (journal.at(applied).filter(is_an_entry), applied)
         }
-        (Some(history), None) => (history.standing()?.map(|(_, at)| at), 0),
+        (Some(history), None) => {
+            let standing = history.standing()?.map(|(_, at)| at);
+            (standing.filter(is_an_entry), 0)
+        }
         (None, _) => (None, 0),
     };
     let head = journal.as_ref().map(|journal| journal.last());
