@@ -14,6 +14,7 @@ use super::payload::Payload;
 use super::settle::{SettleError, settle};
 use super::this_host::ThisHost;
 use crate::history::History;
+use crate::model::progress::{Progress, Unit};
 use crate::model::report::{Conflict, Fate, Refusal, Report, Verdict};
 
 /// Why an approved entry is not settled.
@@ -33,18 +34,41 @@ pub enum MakeRealError {
     Settle(#[from] SettleError),
 }
 
+/// What is to become real.
+pub struct Candidate<'a> {
+    /// The scratchpad.
+    pub exited: Exited,
+    /// What it holds.
+    pub capture: &'a Capture,
+    /// What is recorded with it.
+    pub payload: &'a Payload,
+}
+
 /// Commits what the trial captured and records it, or drops it and says in the report why.
 pub fn make_real(
     host: &ThisHost,
     history: &mut History,
-    exited: Exited,
-    capture: &Capture,
-    payload: &Payload,
+    candidate: Candidate<'_>,
     report: &mut Report,
+    progress: &mut dyn Progress,
 ) -> Result<(), MakeRealError> {
     let begun = Instant::now();
-    let ended = exited.end()?;
-    match ended.into_approved().commit(capture, &payload.to_bytes()) {
+    let ended = candidate.exited.end()?;
+    let paths = candidate.capture.set.changes().len() as u64;
+    progress.begin("committing", Unit::Paths, Some(paths));
+    let mut tell = |done: u64, total: u64| {
+        // A path has some steps or none; people count paths.
+        progress.done(paths.saturating_mul(done) / total.max(1));
+        if done == total {
+            // What follows is a sync, and the end of the scratchpad.
+            progress.end();
+        }
+    };
+    let payload = candidate.payload.to_bytes();
+    let approved = ended.into_approved();
+    let committed = approved.commit(candidate.capture, &payload, &mut tell);
+    progress.end();
+    match committed {
         Ok(landed) => {
             settle(host, history, landed)?;
             report.fate = Fate::Committed;

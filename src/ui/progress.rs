@@ -35,7 +35,8 @@ pub struct Line<W: Write, C: Fn() -> Instant> {
     phase: String,
     unit: Unit,
     total: Option<u64>,
-    began: Instant,
+    /// When the first phase began since nothing was going on.
+    began: Option<Instant>,
     shown: Option<Shown>,
 }
 
@@ -43,23 +44,21 @@ pub struct Line<W: Write, C: Fn() -> Instant> {
 struct Shown {
     /// When it was drawn.
     at: Instant,
-    /// The signals that were blocked before; the line blocks more, so that none of them ends the
-    /// process with the line on the terminal. `None` when they could not be.
-    mask: Option<SigSet>,
+    /// The signals that are blocked for its sake, so that none of them ends the process with the
+    /// line on the terminal; not those that somebody else blocks.
+    held: SigSet,
 }
 
 impl<W: Write, C: Fn() -> Instant> Line<W, C> {
-    /// A line on `writer`, which is a terminal, for something that begins now; `clock` gives the
-    /// time.
+    /// A line on `writer`, which is a terminal; `clock` gives the time.
     pub fn new(writer: W, clock: C) -> Self {
-        let began = clock();
         Self {
             writer,
             clock,
             phase: String::new(),
             unit: Unit::Paths,
             total: None,
-            began,
+            began: None,
             shown: None,
         }
     }
@@ -77,19 +76,22 @@ impl<W: Write, C: Fn() -> Instant> Line<W, C> {
         };
         // A terminal that went away must not stop the work.
         let _gone = write!(self.writer, "{ERASE}").and_then(|()| self.writer.flush());
-        if let Some(mask) = shown.mask {
-            // Setting a mask that was read from the kernel cannot fail.
-            let _set = mask.thread_set_mask();
-        }
+        // Giving the kernel a set of its own signals cannot fail.
+        let _let_in = shown.held.thread_unblock();
     }
 }
 
-/// Holds back what could end the process; gives the mask as it was.
-fn hold_signals() -> Option<SigSet> {
-    let before = SigSet::thread_get_mask().ok()?;
-    let held: SigSet = HELD.into_iter().collect();
-    held.thread_block().ok()?;
-    Some(before)
+/// Holds back what could end the process; gives what was not held back before.
+fn hold_signals() -> SigSet {
+    let Ok(before) = SigSet::thread_get_mask() else {
+        return SigSet::empty();
+    };
+    let free = HELD.into_iter().filter(|signal| !before.contains(*signal));
+    let held: SigSet = free.collect();
+    match held.thread_block() {
+        Ok(()) => held,
+        Err(_) => SigSet::empty(),
+    }
 }
 
 /// The line: `hashing: 1.5 GiB of 4.0 GiB`.
@@ -121,6 +123,7 @@ impl<W: Write, C: Fn() -> Instant> Progress for Line<W, C> {
 
     fn begin(&mut self, phase: &str, unit: Unit, total: Option<u64>) {
         self.erase();
+        self.began.get_or_insert_with(&self.clock);
         phase.clone_into(&mut self.phase);
         self.unit = unit;
         self.total = total;
@@ -129,13 +132,16 @@ impl<W: Write, C: Fn() -> Instant> Progress for Line<W, C> {
     fn done(&mut self, steps: u64) {
         let now = (self.clock)();
         let due = match &self.shown {
-            None => now.duration_since(self.began) >= PATIENCE,
+            None => {
+                let began = *self.began.get_or_insert(now);
+                now.duration_since(began) >= PATIENCE
+            }
             Some(shown) => now.duration_since(shown.at) >= REDRAW,
         };
         if due {
             self.erase();
-            let mask = hold_signals();
-            self.shown = Some(Shown { at: now, mask });
+            let held = hold_signals();
+            self.shown = Some(Shown { at: now, held });
             // As in `erase`.
             let _gone = self.draw(steps);
         }
@@ -143,6 +149,7 @@ impl<W: Write, C: Fn() -> Instant> Progress for Line<W, C> {
 
     fn end(&mut self) {
         self.erase();
+        self.began = None;
     }
 }
 
@@ -206,10 +213,19 @@ mod tests {
     fn no_signal_ends_the_process_while_the_line_is_there() {
         let now = Cell::new(Instant::now());
         let mut line = Line::new(Vec::new(), || now.get());
+        line.begin("hashing", Unit::Bytes, None);
         now.set(now.get() + PATIENCE);
         line.done(1);
         assert!(is_held());
         line.end();
         assert!(!is_held());
+        let others = SigSet::from(Signal::SIGINT);
+        others.thread_block().unwrap();
+        line.done(1);
+        now.set(now.get() + PATIENCE);
+        line.done(1);
+        line.end();
+        assert!(SigSet::thread_get_mask().unwrap().contains(Signal::SIGINT));
+        others.thread_unblock().unwrap();
     }
 }

@@ -36,7 +36,8 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
         streams: streams(Input::Callers, command.show),
         keeps_contents: session.wants_diffs(command.show),
     };
-    let recorded = replay::exec(&host, &mut history, exec, manner)
+    let mut progress = session.progress(command.show.form);
+    let recorded = replay::exec(&host, &mut history, exec, manner, &mut *progress)
         .map_err(|e| Failure::of_recording(e, &branch))?;
     let contents = manner.keeps_contents.then_some(&recorded.contents as _);
     session.show_report(&recorded.report, &host.settings, command.show, contents)?;
