@@ -104,6 +104,7 @@ impl From<RecoveryError> for Failure {
             RecoveryError::CheckIn(CheckInError::Journal(error)) => error.into(),
             RecoveryError::CheckIn(CheckInError::History(error)) => error.into(),
             RecoveryError::Commit(_) => Self::of(ExitCode::Recovery, &error).hint(LOOK_AT_RECOVERY),
+            RecoveryError::Store(error) => error.into(),
             RecoveryError::Sweep(_) | RecoveryError::Settle(_) | RecoveryError::CheckIn(_) => {
                 Self::of(ExitCode::Recovery, &error)
             }

@@ -382,6 +382,17 @@ fn history_says_what_was_made_and_is_shown_without_a_journal_that_can_be_read() 
 }
 
 #[test]
+fn what_an_interrupted_snap_was_storing_is_removed() {
+    let site = Site::member();
+    let store = site.home().blobs(&domain()).join("tmp");
+    fs::create_dir_all(&store).unwrap();
+    // No process has a number this large (PID_MAX_LIMIT is 2^22).
+    fs::write(store.join("99999999.0"), b"half").unwrap();
+    site.isconf(["lock", "x"]).code(0).says("removed 4 bytes");
+    assert_eq!(fs::read_dir(store).unwrap().count(), 0);
+}
+
+#[test]
 fn status_names_the_branch_once() {
     let done = Site::member().isconf(["status"]).code(0);
     let said = format!("{}{}", done.out, done.err);
