@@ -17,6 +17,7 @@ use crate::history::{Effective, History, HistoryError};
 use crate::journal::{Journal, JournalError};
 use crate::model::contents::ContentSource;
 use crate::model::drift::{Audit, Writer, WriterDeed};
+use crate::model::progress::{Progress, Unit};
 use crate::model::{ChangeDigests, Deed, Draft, DraftId, EntryKind, Snap};
 use crate::store::{Store, StoreError};
 
@@ -82,11 +83,12 @@ pub fn inspect(
     host: &ThisHost,
     history: &History,
     question: &Question,
+    progress: &mut dyn Progress,
 ) -> Result<Answer, InspectError> {
     let begun = Instant::now();
     let mut expected = ExpectedState::new();
     let mut digests = BTreeMap::new();
-    for past in past(host, history)? {
+    for past in past(host, history, progress)? {
         for node in past
             .set
             .changes()
@@ -118,6 +120,7 @@ pub fn inspect(
             is_ignored: &|path| ignore.iter().any(|pattern| pattern.matches(path)),
             now: host.now().to_timestamp(),
         },
+        progress,
     )?;
     known.save(&cache)?;
     audit.duration = begun.elapsed();
@@ -140,7 +143,11 @@ struct Past {
 }
 
 /// All changes in effect, in the order in which they were made.
-fn past(host: &ThisHost, history: &History) -> Result<Vec<Past>, InspectError> {
+fn past(
+    host: &ThisHost,
+    history: &History,
+    progress: &mut dyn Progress,
+) -> Result<Vec<Past>, InspectError> {
     let journal = host.journal()?;
     let drafts: Vec<Draft> = match host.wip()? {
         Some(wip) => wip.drafts()?.into_iter().map(|wip| wip.draft).collect(),
@@ -150,10 +157,13 @@ fn past(host: &ThisHost, history: &History) -> Result<Vec<Past>, InspectError> {
         .effective_backwards()
         .collect::<Result<Vec<_>, _>>()?;
     effective.reverse();
-    effective
-        .iter()
-        .map(|one| past_of(one, &journal, &drafts, &host.store))
-        .collect()
+    let total = effective.len() as u64;
+    progress.begin("reading the history", Unit::Records, Some(total));
+    let told = effective.iter().zip(1..).map(|(one, number)| {
+        progress.done(number);
+        past_of(one, &journal, &drafts, &host.store)
+    });
+    told.collect()
 }
 
 fn past_of(

@@ -13,7 +13,7 @@ use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern, Timestamp};
 use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::session::Mounted;
 
-use super::commit::{MakeRealError, chain, make_real};
+use super::commit::{Candidate, MakeRealError, chain, make_real};
 use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
@@ -22,6 +22,7 @@ use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::work::{Input, Output, Scratchpad, Streams, Work, WorkError};
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
+use crate::model::progress::Progress;
 use crate::model::report::{Congruence, Description, Fate, Place, Refusal, Report, Verdict};
 use crate::model::run::{Run, RunMode, RunOutcome};
 use crate::model::{ChangeDigests, Deed, Entry, EntryKind, Moment, ReceiptBody};
@@ -84,6 +85,7 @@ pub fn update(
     host: &ThisHost,
     history: &mut History,
     request: UpdateRequest,
+    progress: &mut dyn Progress,
     each: &mut dyn FnMut(&Report, &Contents),
 ) -> Result<Run, UpdateError> {
     let begun = Instant::now();
@@ -108,6 +110,7 @@ pub fn update(
             journal: &journal,
             ignore: host.ignore(),
             request,
+            progress,
             pad: None,
             contents: Contents::new(),
             settled_at: host.last_commit(),
@@ -125,6 +128,7 @@ struct Replay<'a> {
     journal: &'a Journal,
     ignore: Vec<PathPattern>,
     request: UpdateRequest,
+    progress: &'a mut dyn Progress,
     /// The one scratchpad of a preview, between entries.
     pad: Option<Mounted>,
     contents: Contents,
@@ -280,13 +284,17 @@ impl Replay<'_> {
             return Ok(report);
         }
         let payload = self.payload(entry, &trial, &report, started)?;
+        let candidate = Candidate {
+            exited: trial.exited,
+            capture: &trial.capture,
+            payload: &payload,
+        };
         make_real(
             self.host,
             self.history,
-            trial.exited,
-            &trial.capture,
-            &payload,
+            candidate,
             &mut report,
+            self.progress,
         )
         .map_err(unreal)?;
         self.settled_at = Some(self.host.now().to_timestamp());
