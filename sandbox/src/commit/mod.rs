@@ -50,6 +50,7 @@ pub use kept::{ForgetError, Kept, forget, kept};
 pub use landed::Landed;
 pub use package_locks::{PackageLockError, PackageLocks, package_locks};
 pub use prepare::PrepareError;
+pub(crate) use record::RECORD_FILES;
 pub use record::RecordError;
 pub use recover::{Outcome, RecoverError, Recovered, recover};
 pub use sites::OpenError;
