@@ -229,10 +229,9 @@ impl From<InspectError> for Failure {
                 source: StoreError::Missing(_) | StoreError::Corrupt { .. },
                 ..
             } => Self::of(ExitCode::Trouble, &error).hint(TAKE_IN_AGAIN),
-            InspectError::Store { .. }
-            | InspectError::Damaged { .. }
-            | InspectError::Audit(_)
-            | InspectError::Known(_) => Self::of(ExitCode::Trouble, &error),
+            InspectError::Store { .. } | InspectError::Damaged { .. } | InspectError::Audit(_) => {
+                Self::of(ExitCode::Trouble, &error)
+            }
         }
     }
 }

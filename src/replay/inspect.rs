@@ -54,9 +54,6 @@ pub enum InspectError {
     /// The audit could not begin.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// The record of earlier audits could not be kept.
-    #[error(transparent)]
-    Known(#[from] KnownError),
 }
 
 /// What is asked.
@@ -76,6 +73,8 @@ pub struct Answer {
     pub audit: Audit,
     /// The contents that entries brought, and the live ones.
     pub contents: DriftContents,
+    /// Why what was found could not be remembered: the next audit reads everything again.
+    pub forgotten: Option<KnownError>,
 }
 
 /// Compares the live filesystem with the history.
@@ -122,14 +121,18 @@ pub fn inspect(
         },
         progress,
     )?;
-    known.save(&cache)?;
+    let forgotten = known.save(&cache).err();
     audit.duration = begun.elapsed();
     let contents = DriftContents {
         digests,
         store: host.store.clone(),
         root: host.root().to_path_buf(),
     };
-    Ok(Answer { audit, contents })
+    Ok(Answer {
+        audit,
+        contents,
+        forgotten,
+    })
 }
 
 fn cache_file(host: &ThisHost) -> PathBuf {

@@ -8,7 +8,7 @@ use isconf_sandbox::change::RelPath;
 use crate::cli::invocation::{Presentation, Reading, ReportForm, Times};
 use crate::cli::worksite::secrets;
 use crate::cli::{Failure, Session};
-use crate::replay::{Question, inspect};
+use crate::replay::{Question, chain, inspect};
 use crate::ui::Detail;
 use crate::ui::drift_json::audit_json;
 use crate::ui::drift_text::audit_text;
@@ -56,6 +56,12 @@ pub fn diff(
         }
     };
     session.out.result(&text)?;
+    if let Some(error) = &answer.forgotten {
+        let reason = chain(error);
+        session.out.warning(&format!(
+            "the next audit will read everything again: {reason}"
+        ));
+    }
     Ok(if !answer.audit.unreadable.is_empty() {
         ExitCode::Trouble
     } else if answer.audit.drifts.is_empty() {
