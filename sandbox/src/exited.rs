@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::capture::Capture;
 use crate::change::Timestamp;
-use crate::child::{Effect, Exit, InitError, Phases, Tally};
+use crate::child::{Effect, Exit, HeldSignals, InitError, Phases, Tally};
 use crate::collect::{CollectError, Collector};
 use crate::commit::{self, CommitError, Landed, TransactionError};
 use crate::layout::Layout;
@@ -45,8 +45,11 @@ impl Exited {
         self.exit
     }
 
-    /// The signal that made us end the command.
-    pub fn interrupted_by(&self) -> Option<i32> {
+    /// The signal that made us end the command, or that came since.
+    pub fn interrupted_by(&mut self) -> Option<i32> {
+        if self.interrupted_by.is_none() {
+            self.interrupted_by = self.pad.signals.asked_to_end();
+        }
         self.interrupted_by
     }
 
@@ -171,6 +174,18 @@ impl Ended {
     }
 }
 
+/// Signals that ask to end, still held back. Dropped when what was done is recorded.
+#[derive(Debug)]
+#[must_use = "signals take their effect when this is dropped"]
+pub struct Hold(HeldSignals);
+
+impl Hold {
+    /// Takes the signal that asked to end, if one came; it has no effect any more.
+    pub fn asked_to_end(&self) -> Option<i32> {
+        self.0.asked_to_end()
+    }
+}
+
 /// A transaction on its way into the live tree.
 #[derive(Debug)]
 #[must_use = "an approved transaction is to be committed"]
@@ -185,7 +200,7 @@ impl Approved {
     }
 
     /// Makes the captured change set real. What no change needs is removed; the rest stays as undo
-    /// copies. When nothing was made real, the transaction comes back with the reason, unless it was
+    /// copies; signals are held back until the caller has recorded it. When nothing was made real, the transaction comes back with the reason, unless it was
     /// begun and could not be taken back: then recovery goes on with it. Tells how many of how many
     /// steps are done.
     #[allow(
@@ -197,14 +212,14 @@ impl Approved {
         capture: &Capture,
         payload: &[u8],
         tell: &mut dyn FnMut(u64, u64),
-    ) -> Result<Landed, (CommitError, Option<Ended>)> {
+    ) -> Result<(Landed, Hold), (CommitError, Option<Ended>)> {
         let (layout, capture) = needed(&self.pad.layout, capture);
         match commit::commit_telling(&layout, &capture, payload, tell) {
             Ok(landed) => {
                 // What stays behind unneeded is dropped with the undo copies.
                 let _unneeded = self.pad.transaction.keep_only(&layout);
                 self.pad.transaction.release();
-                Ok(landed)
+                Ok((landed, Hold(self.pad.signals)))
             }
             Err(error @ CommitError::Transaction(TransactionError::NotTakenBack { .. })) => {
                 self.pad.transaction.release();

@@ -33,7 +33,7 @@ use crate::mounts::{
 use crate::transaction::Transaction;
 
 pub use crate::child::{MountError, StartError};
-pub use crate::exited::{Approved, EndError, Ended, Exited};
+pub use crate::exited::{Approved, EndError, Ended, Exited, Hold};
 pub use crate::running::{Running, WaitError};
 pub use crate::transaction::{DirectoryError, DiscardError, SweepError, is_committed, sweep};
 

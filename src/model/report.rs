@@ -47,6 +47,9 @@ pub struct Report {
     pub phases: Phases,
     /// How often the entry was run again because the live system had changed meanwhile.
     pub retries: u32,
+    /// The signal that asked isconf to end when the changes were already being made real: this entry
+    /// was completed, and nothing was begun after it.
+    pub stopped_by: Option<i32>,
 }
 
 /// Where an entry stands.

@@ -53,7 +53,14 @@ pub fn make_real(
     progress: &mut dyn Progress,
 ) -> Result<(), MakeRealError> {
     let begun = Instant::now();
-    let ended = candidate.exited.end()?;
+    let mut exited = candidate.exited;
+    let interrupted_by = exited.interrupted_by();
+    let ended = exited.end()?;
+    if let Some(signal) = interrupted_by {
+        report.verdict = Verdict::Interrupted(signal);
+        report.fate = Fate::Dropped;
+        return Ok(ended.discard()?);
+    }
     let paths = candidate.capture.set.changes().len() as u64;
     progress.begin("committing", Unit::Paths, Some(paths));
     let mut tell = |done: u64, total: u64| {
@@ -69,8 +76,9 @@ pub fn make_real(
     let committed = approved.commit(candidate.capture, &payload, &mut tell);
     progress.end();
     match committed {
-        Ok(landed) => {
+        Ok((landed, hold)) => {
             settle(host, history, landed)?;
+            report.stopped_by = hold.asked_to_end();
             report.fate = Fate::Committed;
             report.phases.commit = begun.elapsed();
             Ok(())

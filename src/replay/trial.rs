@@ -168,6 +168,7 @@ pub fn blank(place: Place, description: Description) -> Report {
         congruence: Congruence::Unknown,
         phases: Phases::default(),
         retries: 0,
+        stopped_by: None,
     }
 }
 

@@ -153,7 +153,10 @@ impl Replay<'_> {
                 (Verdict::Approved, EntryKind::Reboot) if self.request.mode == RunMode::Commit => {
                     RunOutcome::Rebooting
                 }
-                (Verdict::Approved, _) => RunOutcome::Complete,
+                (Verdict::Approved, _) => match report.stopped_by {
+                    Some(signal) if run.pending > 1 => RunOutcome::Interrupted(signal),
+                    Some(_) | None => RunOutcome::Complete,
+                },
                 (Verdict::RebootNotAllowed, _) => RunOutcome::RebootNeeded,
                 (Verdict::Interrupted(signal), _) => RunOutcome::Interrupted(*signal),
                 (Verdict::CommandFailed | Verdict::Conflict | Verdict::Refused(_), _) => {

@@ -67,6 +67,8 @@ struct ReportJson<'a> {
     conflicts: Vec<ConflictJson>,
     congruence: CongruenceJson,
     retries: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_by: Option<String>,
     seconds: PhasesJson,
 }
 
@@ -248,6 +250,7 @@ impl<'a> ReportJson<'a> {
             conflicts: report.conflicts.iter().map(ConflictJson::of).collect(),
             congruence: CongruenceJson::of(&report.congruence, view.secrets),
             retries: report.retries,
+            stopped_by: report.stopped_by.map(signal_name),
             seconds: PhasesJson::of(&report.phases),
         }
     }

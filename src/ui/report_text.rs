@@ -21,7 +21,7 @@ use super::attributes::{Detail, Shown, described, differences};
 use super::change_text::{changes_into, label_word, set_is_worth_showing};
 use super::diff::{DiffLimits, Secrets};
 use super::page::{Page, command_line, counted, escaped};
-use super::quantity::{errno_name, exact_time, human_bytes, human_duration};
+use super::quantity::{errno_name, exact_time, human_bytes, human_duration, signal_name};
 use super::style::{Role, Style};
 use super::summary_text::summary_line;
 use super::verdict_text::{verdict_sentence, verdict_word};
@@ -390,6 +390,13 @@ fn closing_into(page: &mut Page, report: &Report) {
                 "Ran again {}, because the live system changed meanwhile.",
                 counted(u64::from(report.retries), "time")
             ),
+        );
+    }
+    if let Some(signal) = report.stopped_by {
+        let signal = signal_name(signal);
+        page.line(
+            2,
+            &format!("{signal} came when the changes were being made real: they are complete."),
         );
     }
     if let Verdict::Refused(refusals) = &report.verdict {

@@ -249,6 +249,7 @@ pub(super) fn committed() -> Report {
             commit: Duration::from_millis(12),
         },
         retries: 1,
+        stopped_by: Some(15),
     }
 }
 
@@ -305,6 +306,7 @@ pub(super) fn bare() -> Report {
         congruence: Congruence::Unknown,
         phases: Phases::default(),
         retries: 0,
+        stopped_by: None,
     }
 }
 

@@ -5,7 +5,7 @@ use isconf::tour::{HostSpec, RootKind};
 
 use super::commit_commands::{COMMANDS, PREPARE, TOOL, TOOL_PATH};
 use crate::support;
-use crate::support::machine::Machine;
+use crate::support::machine::{Done, Machine};
 
 /// Runs every command natively and through a scratchpad on a machine of this description, and takes
 /// it back: the trees must be equal.
@@ -211,4 +211,39 @@ fn commands_right_after_one_another_do_not_conflict() {
     let line = "for n in 1 2 3 4 5 6 7 8 9 10; do isconf -q exec sh -c \"echo $n >/etc/hurry-$n\" \
         >/dev/null || exit 1; done";
     host.sh(line).code(0);
+}
+
+/// Runs the verb, and sends it `SIGTERM` as soon as its commit can no longer be dropped.
+fn stopped_in_commit(host: &Machine, verb: &str) -> Done {
+    host.sh(&format!(
+        "{verb} & pid=$!; while kill -0 $pid 2>/dev/null; do ls /var/is/scratch/*/intent >/dev/null 2>&1 && break; done; \
+         kill -TERM $pid; wait $pid"
+    ))
+}
+
+const MANY_FILES: &str = "mkdir /srv/many && cd /srv/many && seq 4000 | split -l 1 -a 4 -";
+
+#[test]
+fn a_signal_in_the_commit_lets_it_be_completed_and_said() {
+    let (Some(host), Some(target)) = (Machine::locked("signal"), Machine::ready("signal-target"))
+    else {
+        return;
+    };
+    let exec = format!("isconf exec sh -c '{MANY_FILES}'");
+    stopped_in_commit(&host, &exec)
+        .code(0)
+        .prints("SIGTERM came when the changes were being made real: they are complete");
+    host.sh("test $(ls /srv/many | wc -l) = 4000").code(0);
+    host.isconf(["diff"]).code(0);
+    host.isconf(["exec", "touch", "/srv/second"]).code(0);
+    host.isconf(["ci"]).code(0);
+    host.bundle_to(&target);
+    stopped_in_commit(&target, "isconf up")
+        .code(143)
+        .says("the last entry shown is complete, and none behind it was begun");
+    target
+        .sh("test $(ls /srv/many | wc -l) = 4000; test ! -e /srv/second")
+        .code(0);
+    target.isconf(["up"]).code(0);
+    assert!(target.exists("/srv/second"));
 }

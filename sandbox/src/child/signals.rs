@@ -68,6 +68,17 @@ impl HeldSignals {
         self.arriving.as_fd()
     }
 
+    /// A signal that asked to end and came before this call, if any did.
+    pub(crate) fn asked_to_end(&self) -> Option<i32> {
+        // What cannot be read has not asked; no error but EAGAIN is known for a signalfd.
+        while let Ok(Some(arrived)) = self.take() {
+            if arrived.signal != libc::SIGCHLD {
+                return Some(arrived.signal);
+            }
+        }
+        None
+    }
+
     /// Takes one signal, if one came: one that asks to end, or `SIGCHLD`.
     pub(crate) fn take(&self) -> Result<Option<Arrived>, Errno> {
         let arrived = self.arriving.read_signal()?;

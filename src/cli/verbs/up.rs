@@ -86,10 +86,13 @@ fn close(
             ));
         }
         RunOutcome::Interrupted(signal) => {
-            return Err(Failure::new(
-                ExitCode::Interrupted(signal),
-                "interrupted; the machine is as before the entry that was running",
-            ));
+            let is_complete = run.reports.last().is_some_and(Report::is_approved);
+            let message = if is_complete {
+                "interrupted; the last entry shown is complete, and none behind it was begun"
+            } else {
+                "interrupted; the machine is as before the entry that was running"
+            };
+            return Err(Failure::new(ExitCode::Interrupted(signal), message));
         }
         RunOutcome::Stopped => return Err(stopped(run)),
     }
