@@ -238,24 +238,8 @@ impl History {
         }))
     }
 
-    /// The drafts that were taken back since this host last moved in its journal: those that a wip
-    /// may still list.
-    pub fn discarded_lately(&self) -> Result<Vec<DraftId>, HistoryError> {
-        let mut discarded = Vec::new();
-        for seq in (1..=self.len()).rev() {
-            let deed = self.receipt(seq)?.body.deed;
-            if deed.now_at().is_some() {
-                break;
-            }
-            if let Deed::Discarded { draft, .. } = deed {
-                discarded.push(draft);
-            }
-        }
-        Ok(discarded)
-    }
-
     /// The drafts that were made since this host last moved in its journal and not taken back: what
-    /// a wip must not go beyond.
+    /// the wip must hold.
     pub fn made_lately(&self) -> Result<Vec<DraftId>, HistoryError> {
         let (mut made, mut discarded) = (Vec::new(), Vec::new());
         for seq in (1..=self.len()).rev() {

@@ -142,10 +142,8 @@ struct Past {
 /// All changes in effect, in the order in which they were made.
 fn past(host: &ThisHost, history: &History) -> Result<Vec<Past>, InspectError> {
     let journal = host.journal()?;
-    let drafts: Vec<Draft> = match host.wip()? {
-        Some(wip) => wip.drafts()?.into_iter().map(|wip| wip.draft).collect(),
-        None => Vec::new(),
-    };
+    let drafts = host.wip_drafts()?.into_iter();
+    let drafts: Vec<Draft> = drafts.map(|wip| wip.draft).collect();
     let mut effective = history
         .effective_backwards()
         .collect::<Result<Vec<_>, _>>()?;

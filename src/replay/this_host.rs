@@ -11,10 +11,10 @@ use isconf_sandbox::session;
 
 use super::trial::Bench;
 use super::work::Streams;
-use crate::check_in::Site;
+use crate::check_in::{DraftsError, Site, own_drafts};
 use crate::config::Settings;
 use crate::history::{History, HistoryError};
-use crate::journal::{Journal, JournalError, Wip};
+use crate::journal::{Journal, JournalError, Wip, WipDraft};
 use crate::lock::HostLock;
 use crate::model::{Author, BranchName, DomainName, Home, InvalidName, Moment};
 use crate::store::Store;
@@ -108,9 +108,15 @@ impl ThisHost {
         }
     }
 
-    /// Whether there are drafts that are not checked in.
-    pub fn has_wip(&self) -> Result<bool, JournalError> {
-        Ok(self.wip()?.is_some_and(|wip| !wip.is_empty()))
+    /// The drafts in the wip, which need not be what was made here; see [`drafts`](Self::drafts).
+    pub fn wip_drafts(&self) -> Result<Vec<WipDraft>, JournalError> {
+        let wip = self.wip()?;
+        Ok(wip.map(|wip| wip.drafts()).transpose()?.unwrap_or_default())
+    }
+
+    /// The drafts that are not checked in; the history must tell of the same ones.
+    pub fn drafts(&self, history: &History) -> Result<Vec<WipDraft>, DraftsError> {
+        own_drafts(self.site(), self.wip()?.as_ref(), history)
     }
 
     /// This host's receipts.

@@ -20,6 +20,7 @@ use super::payload::Payload;
 use super::this_host::ThisHost;
 use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::work::{Input, Output, Scratchpad, Streams, Work, WorkError};
+use crate::check_in::DraftsError;
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
 use crate::model::report::{Congruence, Description, Fate, Place, Refusal, Report, Verdict};
@@ -36,6 +37,9 @@ pub enum UpdateError {
     /// Uncommitted work is in the way.
     #[error("local changes not checked in")]
     Wip,
+    /// The drafts of this host cannot be told.
+    #[error(transparent)]
+    Drafts(#[from] DraftsError),
     /// The journal or the wip cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -87,7 +91,7 @@ pub fn update(
     each: &mut dyn FnMut(&Report, &Contents),
 ) -> Result<Run, UpdateError> {
     let begun = Instant::now();
-    if host.has_wip()? {
+    if !host.drafts(history)?.is_empty() {
         return Err(UpdateError::Wip);
     }
     let journal = host.journal()?;

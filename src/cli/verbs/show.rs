@@ -98,7 +98,7 @@ fn find(member: &Member, name: &EntryName) -> Result<Found, Failure> {
             state: state_of(seq, applied),
         });
     }
-    let drafts = member.drafts(history.as_ref())?.into_iter();
+    let drafts = member.drafts()?.into_iter();
     let mut drafts = drafts.map(|wip| wip.draft);
     let draft = match name {
         EntryName::Seq(_) => None,

@@ -3,6 +3,7 @@
 
 use crate::cli::invocation::{Presentation, RunMode};
 use crate::cli::{Failure, Session};
+use crate::journal::drafts_of_others;
 use crate::lock::BranchLock;
 use crate::model::report::{Description, Fate, Place, Report};
 use crate::replay::{self, LastChange, ThisHost, blank, discard as discard_drafts};
@@ -47,8 +48,7 @@ fn wip_or_outside(
     host: &ThisHost,
     last: &LastChange,
 ) -> Result<(Place, Option<Description>), Failure> {
-    let drafts = host.wip()?.map(|wip| wip.drafts()).transpose()?;
-    let drafts = drafts.unwrap_or_default();
+    let drafts = host.wip_drafts()?;
     let number = drafts.len() as u64;
     match (last.draft(), drafts.last()) {
         (Some(draft), Some(known)) if known.draft.id == draft => {
@@ -85,11 +85,16 @@ pub fn discard(session: &mut Session) -> Result<ExitCode, Failure> {
         lock.check(&host.author)
             .map_err(|e| Failure::of_lock(e, &host.branch))?;
     }
+    let others = drafts_of_others(&host.wip_drafts()?, &host.author);
     let discarded = discard_drafts(&host, &mut history)?;
     session.out.info(&format!(
         "took back {} not checked in",
         counted(discarded, "change")
     ));
+    for author in others.iter().flat_map(|others| &others.authors) {
+        let words = format!("took back changes of {author} -- please notify {author}");
+        session.out.warning(&words);
+    }
     if let Some(held) = BranchLock::break_open(&host.lock, &host.branch_lock())
         .map_err(|e| Failure::of_lock(e, &host.branch))?
     {
