@@ -28,7 +28,7 @@ use crate::collect::Collector;
 use crate::layout::{Layout, TxId};
 use crate::mounts::{
     Inventory, InventoryError, Plan, PlanError, PlanSettings, ScratchError, SeenMount, Step,
-    Uncovered, make_scratch, plan,
+    Uncovered, make_scratch, other_names, plan,
 };
 use crate::transaction::Transaction;
 
@@ -157,6 +157,7 @@ impl Prepared {
             home: home(transaction.home())?,
             show_only: settings.show_only.clone(),
             unusable: Vec::new(),
+            hidden: Vec::new(),
             unshowable: Vec::new(),
         };
         let planned = lay_out(&inventory, &mut plan_settings, &mut transaction)?;
@@ -277,7 +278,12 @@ fn lay_out(
     transaction: &mut Transaction,
 ) -> Result<Plan, PrepareError> {
     loop {
-        let planned = plan(inventory, settings)?;
+        let mut planned = plan(inventory, settings)?;
+        let hidden = other_names(&planned.layout);
+        if !hidden.is_empty() {
+            settings.hidden.extend(hidden);
+            planned = plan(inventory, settings)?;
+        }
         transaction.record_volumes(&planned.layout)?;
         let Err(error) = make_scratch(&planned.layout) else {
             return Ok(planned);

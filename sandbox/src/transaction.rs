@@ -21,7 +21,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::change::Timestamp;
-use crate::layout::{HOME_SCRATCH_DIR, Layout, TxId, VOLUME_SCRATCH_DIR};
+use crate::layout::{HOME_SCRATCH_DIR, Layout, TxId, is_hidden_name};
 use crate::mounts::{RemoveError, remove_scratch, remove_volumes};
 
 /// The first line of `volumes`; another one is refused.
@@ -351,7 +351,11 @@ fn is_scratch(path: &Path, directory: &Path, tx: &TxId) -> bool {
     let Some(parent) = path.parent() else {
         return false;
     };
-    let is_hidden = parent.ends_with(Path::new(VOLUME_SCRATCH_DIR).join(tx.as_str()));
+    let is_hidden = parent.ends_with(tx.as_str())
+        && parent
+            .parent()
+            .and_then(Path::file_name)
+            .is_some_and(|name| is_hidden_name(name.as_bytes()));
     path.is_absolute()
         && path.components().all(is_plain)
         && is_volume

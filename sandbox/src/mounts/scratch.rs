@@ -19,9 +19,10 @@ use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmodat, mknod, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, unlinkat};
 
+use super::hidden::{hidden_directory, is_roots_own};
 use super::step::c_string;
 use crate::change::{FLAG_APPEND, FLAG_IMMUTABLE};
-use crate::layout::{Layout, VOLUME_SCRATCH_DIR, Volume};
+use crate::layout::{Layout, Volume};
 use crate::sys::files::{set_inode_flags, set_xattr_at};
 use crate::sys::inspect::{XATTR_BYTES, get_xattr_at, inode_flags, list_xattrs_at};
 
@@ -80,9 +81,9 @@ fn make_volume(layout: &Layout, volume: &Volume) -> Result<(), Failed> {
     for path in [&volume.scratch, &upper, &volume.work()] {
         make_directory(path)?;
     }
-    let is_own = volume.scratch.starts_with(live.join(VOLUME_SCRATCH_DIR));
-    if is_own && hidden_directory(volume, layout).is_some() {
-        let path = upper.join(VOLUME_SCRATCH_DIR);
+    let hidden = hidden_directory(volume, layout).filter(|h| h.parent() == Some(&live));
+    if let Some(name) = hidden.as_deref().and_then(Path::file_name) {
+        let path = upper.join(name);
         // An overlay takes a character device 0:0 in the upper layer as "there is no such name".
         mknod(&path, SFlag::S_IFCHR, Mode::empty(), 0)
             .map_err(|errno| ("make the whiteout", path, errno.into()))?;
@@ -90,19 +91,11 @@ fn make_volume(layout: &Layout, volume: &Volume) -> Result<(), Failed> {
     dress(&upper, &live, &status).map_err(|e| ("copy the attributes of the root to", upper, e))
 }
 
-/// `<mount>/.isconf`, if the volume's scratch lies below such a directory and not below the home.
-fn hidden_directory(volume: &Volume, layout: &Layout) -> Option<PathBuf> {
-    if volume.scratch.starts_with(&layout.directory) {
-        return None;
-    }
-    volume.scratch.parent()?.parent().map(Path::to_path_buf)
-}
-
 /// Makes `<mount>/.isconf/<tx>`; leaves the mount's root with its time of modification.
 fn make_hidden(hidden: &Path, layout: &Layout) -> Result<(), Failed> {
     let fail = |operation, e| (operation, hidden.to_path_buf(), e);
     match std::fs::symlink_metadata(hidden) {
-        Ok(status) if status.is_dir() && status.uid() == 0 && status.mode() & 0o077 == 0 => {}
+        Ok(status) if is_roots_own(&status) => {}
         Ok(_) => {
             return Err(fail(
                 "trust (not a directory of root's own)",
