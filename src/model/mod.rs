@@ -8,6 +8,7 @@
 //!                                                 Receipt (history)
 //! ```
 
+mod stored_text;
 mod names;
 mod bytes;
 mod hex;
