@@ -4,7 +4,7 @@
 use isconf_sandbox::change::Digest;
 use serde::Deserialize;
 
-use crate::chain::{ChainKind, RecordText};
+use crate::chain::{ChainKind, NotSealed, RecordText, check_alone, seal_alone};
 use crate::model::{
     BranchName, ChangeDigests, Deed, DraftId, EntryId, EntryRef, Moment, Receipt, ReceiptBody,
 };
@@ -24,6 +24,9 @@ pub enum ReceiptFault {
     /// An action that this version does not know.
     #[error("unknown action {0:?}: written by a newer isconf")]
     UnknownAction(String),
+    /// Not as it was written.
+    #[error(transparent)]
+    Seal(#[from] NotSealed),
     /// A value that cannot be.
     #[error("the value of `{0}` is not possible")]
     Impossible(&'static str),
@@ -84,35 +87,18 @@ impl ReceiptBody {
     /// The receipt as a record that stands alone. Its number is the largest there can be, since a
     /// receipt may name any before its own.
     pub fn to_record(&self) -> String {
-        let head = standalone_head();
-        let body = receipt_body(self);
-        let check = Digest::of(format!("{head}{body}").as_bytes());
-        format!("{head}{body}check = \"{check}\"\n")
+        seal_alone(
+            ChainKind::History,
+            i64::MAX.unsigned_abs(),
+            &receipt_body(self),
+        )
     }
 
     /// Reads a record that stands alone.
     pub fn from_record(record: &str) -> Result<Self, ReceiptFault> {
-        let changed = || ReceiptFault::Impossible("check");
-        let (checked, check) = record.rsplit_once("check = \"").ok_or_else(changed)?;
-        let check: Digest = check
-            .strip_suffix("\"\n")
-            .and_then(|c| c.parse().ok())
-            .ok_or_else(changed)?;
-        if Digest::of(checked.as_bytes()) != check {
-            return Err(changed());
-        }
+        check_alone(ChainKind::History, record.as_bytes())?;
         parse_receipt(record.as_bytes()).map(|receipt| receipt.body)
     }
-}
-
-/// The first three lines of a record that has no chain.
-fn standalone_head() -> String {
-    let zeroes = Digest::from_bytes([0; 32]);
-    format!(
-        "[[{}]]\nseq = {}\nprev = \"{zeroes}\"\n",
-        ChainKind::History.table(),
-        i64::MAX
-    )
 }
 
 /// Reads a receipt's record.

@@ -7,7 +7,7 @@ use isconf_sandbox::layout::TxId;
 use serde::Deserialize;
 
 use super::wip::WipDraft;
-use crate::chain::{ChainKind, RecordText};
+use crate::chain::{ChainKind, NotSealed, RecordText};
 use crate::model::{
     Author, Bytes, ChangeDigests, Draft, DraftId, EffectSummary, Entry, EntryId, EntryKind,
     EntryRef, Exec, InvalidExec, Moment, Network, Outcome, PublicKey, Signature, Snap,
@@ -33,6 +33,9 @@ pub enum RecordFault {
         /// Its value.
         found: String,
     },
+    /// Not as it was written.
+    #[error(transparent)]
+    Seal(#[from] NotSealed),
     /// A value that cannot be.
     #[error("the value of `{0}` is not possible")]
     Impossible(&'static str),
