@@ -18,10 +18,7 @@ use crate::journal::{Journal, JournalError};
 use crate::model::contents::ContentSource;
 use crate::model::drift::{Audit, Writer, WriterDeed};
 use crate::model::{ChangeDigests, Deed, Draft, DraftId, EntryKind, Snap};
-use crate::store::{Store, StoreError};
-
-/// The longest change set or manifest that is read: 100,000 paths with long names.
-const MAX_SET_BYTES: u64 = 256 << 20;
+use crate::store::{MAX_LIST_BYTES, Store, StoreError};
 
 /// Why no answer could be found.
 #[derive(Debug, thiserror::Error)]
@@ -199,7 +196,7 @@ fn changed(
         return Ok(ChangeSet::default());
     };
     let bytes = store
-        .get(&changes.full, MAX_SET_BYTES)
+        .get(&changes.full, MAX_LIST_BYTES)
         .map_err(|source| InspectError::Store { receipt, source })?;
     ChangeSet::decode(&bytes).map_err(|source| InspectError::Damaged { receipt, source })
 }
@@ -212,7 +209,7 @@ fn with_snapshot(
     store: &Store,
 ) -> Result<ChangeSet, InspectError> {
     let bytes = store
-        .get(&snap.manifest, MAX_SET_BYTES)
+        .get(&snap.manifest, MAX_LIST_BYTES)
         .map_err(|source| InspectError::Store { receipt, source })?;
     let nodes = decode_nodes(&bytes).map_err(|source| InspectError::Damaged { receipt, source })?;
     let mut changes: Vec<Change> = changed.changes().to_vec();

@@ -13,10 +13,7 @@ use crate::check_in::DraftsError;
 use crate::history::{Effective, History, HistoryError};
 use crate::journal::{JournalError, WipFault};
 use crate::model::{ChangeDigests, Deed, DraftId, EntryId, EntryKind, EntryRef, ReceiptBody};
-use crate::store::StoreError;
-
-/// The longest change set that is read: 100,000 paths with long names and attributes.
-const MAX_CHANGE_SET_BYTES: u64 = 256 << 20;
+use crate::store::{MAX_LIST_BYTES, StoreError};
 
 /// Why nothing was taken back.
 #[derive(Debug, thiserror::Error)]
@@ -233,7 +230,7 @@ pub fn inverse(host: &ThisHost, last: &LastChange) -> Result<ChangeSet, TakeBack
     let Some(changes) = last.changes else {
         return Ok(ChangeSet::default());
     };
-    let bytes = host.store.get(&changes.full, MAX_CHANGE_SET_BYTES)?;
+    let bytes = host.store.get(&changes.full, MAX_LIST_BYTES)?;
     let set = ChangeSet::decode(&bytes).unwrap_or_default();
     Ok(inverted(&set))
 }
