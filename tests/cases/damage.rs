@@ -5,15 +5,13 @@ use crate::support::machine::Machine;
 /// A target with one applied and one pending entry.
 fn with_pending() -> Option<Machine> {
     let (origin, target) = Machine::pair()?;
-    origin.isconf(["lock", "x"]).code(0);
-    origin.isconf(["exec", "touch", "/srv/one"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
+    origin.checks_in_for(&target, |origin| {
+        origin.isconf(["exec", "touch", "/srv/one"]).code(0);
+    });
     target.isconf(["up"]).code(0);
-    origin.isconf(["lock", "x"]).code(0);
-    origin.isconf(["exec", "touch", "/srv/two"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
+    origin.checks_in_for(&target, |origin| {
+        origin.isconf(["exec", "touch", "/srv/two"]).code(0);
+    });
     Some(target)
 }
 
@@ -183,17 +181,15 @@ fn damaged_bundle_is_refused() {
 
 #[test]
 fn two_at_once_never_interleave() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((_, target)) = Machine::pair_with(|origin| {
+        for _ in 0..5 {
+            origin
+                .isconf(["exec", "sh", "-c", "echo x >>/srv/words"])
+                .code(0);
+        }
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    for _ in 0..5 {
-        origin
-            .isconf(["exec", "sh", "-c", "echo x >>/srv/words"])
-            .code(0);
-    }
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target
         .sh("for i in 1 2 3 4; do isconf up >/root/out.$i 2>&1 & done; wait")
         .code(0);
