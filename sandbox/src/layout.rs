@@ -9,12 +9,16 @@
 //!                                 ordinary user could and did take that name)
 //! ```
 
+mod codec;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::change::RelPath;
+
+pub use codec::{decode_volumes, decode_whole_volumes, encode_volumes};
 
 /// Names one transaction, and so its scratch directory on every volume: 32 hexadecimal digits,
 /// sortable by time of creation (16 digits of nanoseconds, then 16 random ones).

@@ -35,7 +35,10 @@ use crate::transaction::Transaction;
 pub use crate::child::{MountError, StartError};
 pub use crate::exited::{Approved, EndError, Ended, Exited};
 pub use crate::running::{Running, WaitError};
-pub use crate::transaction::{DirectoryError, DiscardError, SweepError, is_committed, sweep};
+pub use crate::transaction::{
+    DirectoryError, DiscardError, KeepError, SweepError, is_committed, sweep,
+};
+pub use crate::volumes_file::{VolumesError, kept_layout};
 
 /// What a transaction is made with.
 #[derive(Debug, Clone)]
@@ -65,6 +68,9 @@ pub enum PrepareError {
     /// The home, or the transaction's directory in it, could not be made.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// Where its scratch directories will be could not be written down.
+    #[error(transparent)]
+    Volumes(#[from] VolumesError),
     /// The home's path cannot be handled.
     #[error("cannot use {} as home", path.display())]
     Home {

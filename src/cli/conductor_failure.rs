@@ -227,6 +227,7 @@ impl From<ScratchpadError> for Failure {
             ScratchpadError::End(_)
             | ScratchpadError::Discard(_)
             | ScratchpadError::Keep(_)
+            | ScratchpadError::Volumes(_)
             | ScratchpadError::Malformed(_)
             | ScratchpadError::Capture { .. }
             | ScratchpadError::Sweep(_) => Self::of(ExitCode::Trouble, &error),
