@@ -121,7 +121,7 @@ pub fn exec(
     let ignore = host.ignore();
     let bench = host.bench(&ignore, manner.streams, manner.keeps_contents);
     let mut contents = Contents::new();
-    let pad = prepare(&host.scratch_settings(), host.last_commit())?;
+    let pad = prepare(&host.home)?;
     let mut trial = attempt(bench, pad, Afterwards::End, &work, &mut contents)?;
     name(host, &mut trial.report, &message)?;
     let mut recorded = Recorded {

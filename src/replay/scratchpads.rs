@@ -142,14 +142,8 @@ pub fn try_out(attempted: Attempt<'_>, exec: Exec) -> Result<Attempted, Scratchp
         keeps_contents: attempted.keeps_contents,
     };
     let mut contents = Contents::new();
-    let settings = isconf_sandbox::session::Settings::new(attempted.home.as_path());
-    let mut trial = attempt(
-        bench,
-        prepare(&settings, None)?,
-        Afterwards::End,
-        &work,
-        &mut contents,
-    )?;
+    let pad = prepare(attempted.home)?;
+    let mut trial = attempt(bench, pad, Afterwards::End, &work, &mut contents)?;
     trial.report.place = Place::Try {
         name: attempted.keep.map(ToString::to_string),
     };

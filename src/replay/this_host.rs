@@ -3,11 +3,9 @@
 //! nobody has this value without the lock.
 
 use std::cell::RefCell;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use isconf_sandbox::change::{NormalRules, PathPattern, Timestamp};
-use isconf_sandbox::session;
+use isconf_sandbox::change::{NormalRules, PathPattern};
 
 use super::trial::Bench;
 use super::work::Streams;
@@ -127,22 +125,6 @@ impl ThisHost {
     /// The file with the branch's lock.
     pub fn branch_lock(&self) -> std::path::PathBuf {
         self.home.branch_lock(&self.domain, &self.branch)
-    }
-
-    /// When this host last recorded a commit, as the filesystem's clock tells it: everything that
-    /// was committed here is not younger. A scratchpad that begins within the same tick of that
-    /// clock would take it for somebody else's change. `None` when nothing was recorded ever.
-    pub fn last_commit(&self) -> Option<Timestamp> {
-        let metadata = std::fs::metadata(self.home.history()).ok()?;
-        Some(Timestamp {
-            secs: metadata.mtime(),
-            nanos: u32::try_from(metadata.mtime_nsec()).ok()?,
-        })
-    }
-
-    /// What every scratchpad of this host has in common.
-    pub fn scratch_settings(&self) -> session::Settings {
-        session::Settings::new(self.home.as_path())
     }
 
     /// Paths that do not count when hosts are compared, and in an audit: the built-in list and

@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern, Timestamp};
+use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern};
 use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::session::Mounted;
 
@@ -114,7 +114,6 @@ pub fn update(
             request,
             pad: None,
             contents: Contents::new(),
-            settled_at: host.last_commit(),
         };
         replay.all(position, &mut run, each)?;
         replay.finish()?;
@@ -132,8 +131,6 @@ struct Replay<'a> {
     /// The one scratchpad of a preview, between entries.
     pad: Option<Mounted>,
     contents: Contents,
-    /// When the last commit was, so that its inodes are not taken for somebody else's change.
-    settled_at: Option<Timestamp>,
 }
 
 impl Replay<'_> {
@@ -219,7 +216,7 @@ impl Replay<'_> {
     fn preview(&mut self, entry: &Entry, work: &Work) -> Result<Report, TrialError> {
         let pad = match self.pad.take() {
             Some(pad) => Scratchpad::Used(Box::new(pad)),
-            None => prepare(&self.host.scratch_settings(), self.host.last_commit())?,
+            None => prepare(&self.host.home)?,
         };
         let streams = Streams {
             input: Input::Nothing,
@@ -266,7 +263,7 @@ impl Replay<'_> {
         let bench = self
             .host
             .bench(&self.ignore, streams, self.request.keeps_contents);
-        let pad = prepare(&self.host.scratch_settings(), self.settled_at).map_err(failed)?;
+        let pad = prepare(&self.host.home).map_err(failed)?;
         let trial =
             attempt(bench, pad, Afterwards::End, work, &mut self.contents).map_err(failed)?;
         let mut report = self.named(entry, trial.report.clone());
@@ -293,7 +290,6 @@ impl Replay<'_> {
             &mut report,
         )
         .map_err(unreal)?;
-        self.settled_at = Some(self.host.now().to_timestamp());
         Ok(report)
     }
 
