@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use isconf_sandbox::commit::crash_point;
 
 use super::record::{ReceiptFault, parse_receipt, receipt_body};
-use crate::chain::{Chain, ChainError, ChainKind, Fault, Header, Place, cut_torn_tail};
+use crate::chain::{Chain, ChainError, ChainKind, Fault, FormFault, Header, Place, cut_torn_tail};
 use crate::durable::{self, FileError};
 use crate::lock::HostLock;
 use crate::model::{Deed, DomainName, DraftId, EntryRef, Home, Receipt, ReceiptBody};
@@ -186,7 +186,7 @@ impl History {
             path: aside.clone(),
             source,
         };
-        let text = str::from_utf8(&bytes).map_err(|_| malformed(ReceiptFault::NotUtf8))?;
+        let text = str::from_utf8(&bytes).map_err(|_| malformed(FormFault::NotUtf8.into()))?;
         let body = ReceiptBody::from_record(text).map_err(malformed)?;
         Self::cut_torn_tail(host, home)?;
         let mut history = Self::open_or_create(host, home, domain)?;
