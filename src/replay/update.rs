@@ -213,18 +213,21 @@ impl Replay<'_> {
         Ok(report)
     }
 
+    /// Nobody need watch a replay.
+    const fn streams(&self) -> Streams {
+        Streams {
+            input: Input::Nothing,
+            output: self.request.output,
+        }
+    }
+
     fn preview(&mut self, entry: &Entry, work: &Work) -> Result<Report, TrialError> {
         let pad = match self.pad.take() {
             Some(pad) => Scratchpad::Used(Box::new(pad)),
             None => prepare(&self.host.home)?,
         };
-        let streams = Streams {
-            input: Input::Nothing,
-            output: self.request.output,
-        };
-        let bench = self
-            .host
-            .bench(&self.ignore, streams, self.request.keeps_contents);
+        let (streams, keeps) = (self.streams(), self.request.keeps_contents);
+        let bench = self.host.bench(&self.ignore, streams, keeps);
         let trial = attempt(bench, pad, Afterwards::Again, work, &mut self.contents)?;
         let mut report = self.named(entry, trial.report);
         report.congruence = self.congruence(entry, &report.changes, &trial.rules);
@@ -256,13 +259,8 @@ impl Replay<'_> {
         };
         let started = self.host.now();
         self.contents = Contents::new();
-        let streams = Streams {
-            input: Input::Nothing,
-            output: self.request.output,
-        };
-        let bench = self
-            .host
-            .bench(&self.ignore, streams, self.request.keeps_contents);
+        let (streams, keeps) = (self.streams(), self.request.keeps_contents);
+        let bench = self.host.bench(&self.ignore, streams, keeps);
         let pad = prepare(&self.host.home).map_err(failed)?;
         let trial =
             attempt(bench, pad, Afterwards::End, work, &mut self.contents).map_err(failed)?;

@@ -5,7 +5,7 @@
 //! Nothing here is synced: a scratch directory that a power cut leaves behind, or half made, is
 //! dropped by the next start (`sweep`); commit syncs what it relies on.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -22,7 +22,6 @@ use super::step::c_string;
 use crate::fs::{self, Dir};
 use crate::layout::{Layout, Volume};
 use crate::sys::files::set_xattr_at;
-use crate::sys::inspect::{XATTR_BYTES, get_xattr_at, list_xattrs_at};
 
 /// A scratch directory could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -163,38 +162,14 @@ fn dress(upper: &Path, live: &Path, status: &std::fs::Metadata) -> io::Result<()
 }
 
 fn copy_attributes(upper: &Path, live: &Path) -> io::Result<()> {
-    let (upper, live) = (c_path(upper), c_path(live));
-    let mut names = [0; 4096];
-    let names: Vec<u8> = match list_xattrs_at(&live, &mut names) {
-        Ok(length) => names[..length].to_vec(),
-        Err(Errno::EOPNOTSUPP) => return Ok(()),
-        Err(Errno::ERANGE) => {
-            let mut all = vec![0; XATTR_BYTES];
-            let length = list_xattrs_at(&live, &mut all)?;
-            all.truncate(length);
-            all
+    let upper = c_string(upper.as_os_str().as_bytes().to_vec());
+    for (name, value) in fs::read_xattrs(Dir::open(live)?.at(b""))? {
+        // Those of an overlay say something about the live directory's place in a stack.
+        if !name.starts_with(b"trusted.overlay.") {
+            set_xattr_at(&upper, &c_string(name), &value)?;
         }
-        Err(errno) => return Err(errno.into()),
-    };
-    for name in names.split_inclusive(|b| *b == 0) {
-        let Ok(name) = CStr::from_bytes_with_nul(name) else {
-            continue; // The kernel ends each name with NUL.
-        };
-        // Those of an overlay say something about the live directory's place in a stack, and xfs's
-        // second view of the ACLs comes with the ACLs.
-        let bytes = name.to_bytes();
-        if bytes.starts_with(b"trusted.overlay.") || bytes.starts_with(b"trusted.SGI_ACL_") {
-            continue;
-        }
-        let mut value = vec![0; XATTR_BYTES];
-        let length = get_xattr_at(&live, name, &mut value)?;
-        set_xattr_at(&upper, name, &value[..length])?;
     }
     Ok(())
-}
-
-fn c_path(path: &Path) -> CString {
-    c_string(path.as_os_str().as_bytes().to_vec())
 }
 
 /// Removes everything the transaction has on any volume, its own directory last. What is not there
