@@ -87,6 +87,41 @@ fn a_draft_that_the_history_does_not_know_is_not_checked_in() {
     assert!(is_locked(&host) && has_wip(&host) && host.journal().is_empty());
 }
 
+#[test]
+fn drafts_of_another_are_checked_in_only_by_who_took_them_over() {
+    let host = Host::new();
+    make_drafts(&host);
+    let path = host.home.branch_lock(&host.domain, &host.branch);
+    let bob = Author::new("bob@h1").unwrap();
+    for takes_over in [false, true] {
+        let claim = Claim {
+            author: bob.clone(),
+            message: LockMessage::new("why").unwrap(),
+            since: Moment::EPOCH,
+            journal: host.journal().last(),
+            takes_over,
+        };
+        BranchLock::take(&host.lock, &path, claim).unwrap();
+        match check_in(site(&host), &bob, &key(), Moment::EPOCH) {
+            Err(CheckInError::Others(others)) => {
+                assert!(!takes_over && is_locked(&host) && has_wip(&host));
+                assert_eq!((others.count, others.authors.len()), (2, 1));
+            }
+            done => {
+                let (first, last) = (1, 2);
+                let author = author();
+                let by = EntriesBy {
+                    author,
+                    first,
+                    last,
+                };
+                assert_eq!((takes_over, done.unwrap().authors), (true, vec![by]));
+            }
+        }
+    }
+    assert_done(&host);
+}
+
 fn is_locked(host: &Host) -> bool {
     let path = host.home.branch_lock(&host.domain, &host.branch);
     BranchLock::load(&path).unwrap().held.is_some()

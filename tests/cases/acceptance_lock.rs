@@ -146,6 +146,8 @@ fn abandoned(name: &str) -> Option<Machine> {
     host.isconf(["lock", "hers"]).code(0);
     host.isconf(["exec", "touch", "/srv/hers"]).code(0);
     host.setenv("LOGNAME", "bob");
+    host.isconf(["undo"]).code(220);
+    host.isconf(["unlock", "--discard"]).code(220);
     host.isconf(["unlock"])
         .code(0)
         .says("notify alice@")
