@@ -186,7 +186,8 @@ impl Approved {
 
     /// Makes the captured change set real. What no change needs is removed; the rest stays as undo
     /// copies. When nothing was made real, the transaction comes back with the reason, unless it was
-    /// begun and could not be taken back: then recovery goes on with it.
+    /// begun and could not be taken back: then recovery goes on with it. Tells how many of how many
+    /// steps are done.
     #[allow(
         clippy::result_large_err,
         reason = "the error gives the whole transaction back, once"
@@ -195,9 +196,10 @@ impl Approved {
         mut self,
         capture: &Capture,
         payload: &[u8],
+        tell: &mut dyn FnMut(u64, u64),
     ) -> Result<Landed, (CommitError, Option<Ended>)> {
         let (layout, capture) = needed(&self.pad.layout, capture);
-        match commit::commit(&layout, &capture, payload) {
+        match commit::commit_telling(&layout, &capture, payload, tell) {
             Ok(landed) => {
                 // What stays behind unneeded is dropped with the undo copies.
                 let _unneeded = self.pad.transaction.keep_only(&layout);

@@ -22,7 +22,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::change::{InvalidPath, RelPath, Timestamp};
 use crate::child::{
-    self, Foreground, HeldSignals, Init, Isolation, Phases, Request, Tally, Waiting,
+    self, Foreground, Group, HeldSignals, Init, Isolation, Phases, Request, Tally, Waiting,
 };
 use crate::collect::Collector;
 use crate::layout::{Layout, TxId};
@@ -214,6 +214,7 @@ impl Prepared {
     /// the mounts are.
     pub fn launch(self, request: Request) -> Result<Running, LaunchError> {
         let foreground = Foreground::note();
+        let request = in_its_group(request, foreground.as_ref());
         let (mounted, waiting) = self.mount_while(|init, pad| pad.prepare(init, &request))?;
         mounted
             .go(waiting, &request, foreground)
@@ -351,6 +352,14 @@ fn since(
     }
 }
 
+/// Who has no terminal, or is in the background, has none to give.
+fn in_its_group(mut request: Request, foreground: Option<&Foreground>) -> Request {
+    if foreground.is_none() {
+        request.group = Group::Callers;
+    }
+    request
+}
+
 fn no_init() -> StartError {
     StartError::Stage {
         operation: "find the scratchpad's first process",
@@ -403,6 +412,7 @@ impl Mounted {
     )]
     pub fn start(self, request: Request) -> Result<Running, (Self, StartError)> {
         let foreground = Foreground::note();
+        let request = in_its_group(request, foreground.as_ref());
         let waiting = match &self.pad.init {
             Some(init) => self.pad.prepare(init, &request),
             None => Err(no_init()),

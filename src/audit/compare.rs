@@ -13,6 +13,7 @@ use super::judge::judge;
 use super::known::Known;
 use super::live::{Live, fingerprint};
 use crate::model::drift::{Audit, Drift, Unreadable};
+use crate::model::progress::{Progress, Unit};
 
 /// What is to be audited, and how.
 #[derive(Clone, Copy)]
@@ -58,6 +59,7 @@ pub fn audit(
     expected: &ExpectedState,
     known: &mut Known,
     request: &AuditRequest<'_>,
+    progress: &mut dyn Progress,
 ) -> Result<Audit, AuditError> {
     let live = Live::open(request.root).map_err(|source| AuditError::Root {
         root: request.root.to_owned(),
@@ -69,18 +71,26 @@ pub fn audit(
         request,
         expected,
         overwritten: None,
+        progress,
+        done: 0,
         result: Audit::default(),
     };
-    for (path, expectation) in expected.iter() {
-        if !is_wanted(path, request.limit) {
-            continue;
-        }
+    let wanted = expected.iter();
+    let wanted = wanted.filter(|(path, _)| is_wanted(path, request.limit));
+    let total = wanted.clone().count() as u64;
+    auditor
+        .progress
+        .begin("comparing", Unit::Paths, Some(total));
+    for (path, expectation) in wanted {
         if (request.is_ignored)(path) {
             auditor.result.ignored += 1;
             continue;
         }
         auditor.audit_path(path, expectation);
+        auditor.done += 1;
+        auditor.progress.done(auditor.done);
     }
+    auditor.progress.end();
     let result = auditor.result;
     known.retain(|path| expected.get(path).is_some());
     Ok(result)
@@ -97,6 +107,9 @@ struct Auditor<'a> {
     expected: &'a ExpectedState,
     /// Made when the first file with several names differs.
     overwritten: Option<BTreeMap<Trace, Vec<&'a RelPath>>>,
+    progress: &'a mut dyn Progress,
+    /// How many paths were compared.
+    done: u64,
     result: Audit,
 }
 
@@ -126,7 +139,7 @@ impl Auditor<'_> {
         };
         let fingerprint = fingerprint(&stat);
         let Some(node) = expected.node else {
-            let found = self.live.read(path, &stat, None)?;
+            let found = self.live.read(path, &stat, None, &mut |_| {})?;
             return Ok(self.judged(path, expected, Some(found)));
         };
         let same_time = !self.request.times || node.meta.mtime == fingerprint.mtime;
@@ -136,7 +149,9 @@ impl Auditor<'_> {
         {
             return Ok(Finding::Unchanged);
         }
-        let found = self.live.read(path, &stat, size_to_read(node))?;
+        // A file of many GB is one path: the line stays alive, and so does Ctrl-C.
+        let mut tell = |_| self.progress.done(self.done);
+        let found = self.live.read(path, &stat, size_to_read(node), &mut tell)?;
         if is_read(&found) {
             self.result.hashed += 1;
         }
@@ -183,7 +198,9 @@ impl Auditor<'_> {
                 (seen.device, seen.identity.ino) == (stat.device, stat.identity.ino)
             });
             if is_same {
-                let found = self.live.read(path, stat, size_to_read(later))?;
+                let mut tell = |_| self.progress.done(self.done);
+                let wanted = size_to_read(later);
+                let found = self.live.read(path, stat, wanted, &mut tell)?;
                 if judge(Some(later), Some(&found), self.request.times).is_none() {
                     return Ok(true);
                 }

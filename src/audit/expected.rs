@@ -86,7 +86,7 @@ impl ExpectedState {
     }
 
     /// All paths in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&RelPath, Expected<'_>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&RelPath, Expected<'_>)> + Clone {
         self.paths
             .iter()
             .map(|(path, slot)| (path, self.expected(slot)))

@@ -7,7 +7,7 @@ use isconf_sandbox::change::{ChangeSet, encode_nodes};
 use isconf_sandbox::child::Exit;
 use isconf_sandbox::commit::crash_point;
 
-use super::commit::{MakeRealError, make_real};
+use super::commit::{Candidate, MakeRealError, make_real};
 use super::contents::Contents;
 use super::payload::Payload;
 use super::settle::record_draft;
@@ -19,6 +19,7 @@ use crate::check_in::DraftsError;
 use crate::history::{History, HistoryError};
 use crate::journal::{JournalError, OthersDrafts, WipDraft, check_holder};
 use crate::lock::{BranchLock, LockError};
+use crate::model::progress::Progress;
 use crate::model::report::{Description, Ending, Fate, Place, Report};
 use crate::model::{
     ChangeDigests, Deed, Draft, DraftId, EffectSummary, EntryKind, Exec, Moment, Outcome,
@@ -114,6 +115,7 @@ pub fn exec(
     history: &mut History,
     exec: Exec,
     manner: Manner,
+    progress: &mut dyn Progress,
 ) -> Result<Recorded, RecordingError> {
     let message = check_lock(host, history)?;
     let started = host.now();
@@ -142,26 +144,26 @@ pub fn exec(
             .map_err(MakeRealError::Discard)?;
         return Ok(recorded);
     }
-    record(
-        host,
-        history,
-        trial,
-        EntryKind::Exec(exec),
-        started,
-        &mut recorded.report,
-    )?;
+    let kind = EntryKind::Exec(exec);
+    let report = &mut recorded.report;
+    let payload = payload(host, &trial, kind, started, report)?;
+    let candidate = Candidate {
+        exited: trial.exited,
+        capture: &trial.capture,
+        payload: &payload,
+    };
+    make_real(host, history, candidate, report, progress)?;
     Ok(recorded)
 }
 
-/// Commits an approved trial with its draft.
-fn record(
+/// What is recorded with an approved trial; gives the report its draft.
+fn payload(
     host: &ThisHost,
-    history: &mut History,
-    trial: Trial,
+    trial: &Trial,
     kind: EntryKind,
     started: Moment,
     report: &mut Report,
-) -> Result<(), RecordingError> {
+) -> Result<Payload, RecordingError> {
     // A target shows with this set where it differs, and an audit knows with it what to expect.
     let full = host.store.put_bytes(&trial.capture.set.encode())?;
     let digests = report
@@ -188,22 +190,13 @@ fn record(
         },
         ref other => other.clone(),
     };
-    let payload = Payload {
+    Ok(Payload {
         receipt,
         draft: Some(WipDraft {
             draft,
             tx: Some(tx),
         }),
-    };
-    make_real(
-        host,
-        history,
-        trial.exited,
-        &trial.capture,
-        &payload,
-        report,
-    )?;
-    Ok(())
+    })
 }
 
 /// Takes a snapshot of files that are live on this origin, and records it.

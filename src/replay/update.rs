@@ -13,7 +13,7 @@ use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern};
 use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::session::Mounted;
 
-use super::commit::{MakeRealError, chain, make_real};
+use super::commit::{Candidate, MakeRealError, chain, make_real};
 use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
@@ -23,6 +23,7 @@ use super::work::{Input, Output, Scratchpad, Streams, Work, WorkError};
 use crate::check_in::DraftsError;
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
+use crate::model::progress::Progress;
 use crate::model::report::{Congruence, Description, Fate, Place, Refusal, Report, Verdict};
 use crate::model::run::{Run, RunMode, RunOutcome};
 use crate::model::{ChangeDigests, Deed, Entry, EntryKind, Moment, ReceiptBody};
@@ -88,6 +89,7 @@ pub fn update(
     host: &ThisHost,
     history: &mut History,
     request: UpdateRequest,
+    progress: &mut dyn Progress,
     each: &mut dyn FnMut(&Report, &Contents),
 ) -> Result<Run, UpdateError> {
     let begun = Instant::now();
@@ -112,6 +114,7 @@ pub fn update(
             journal: &journal,
             ignore: host.ignore(),
             request,
+            progress,
             pad: None,
             contents: Contents::new(),
         };
@@ -128,6 +131,7 @@ struct Replay<'a> {
     journal: &'a Journal,
     ignore: Vec<PathPattern>,
     request: UpdateRequest,
+    progress: &'a mut dyn Progress,
     /// The one scratchpad of a preview, between entries.
     pad: Option<Mounted>,
     contents: Contents,
@@ -279,13 +283,17 @@ impl Replay<'_> {
             return Ok(report);
         }
         let payload = self.payload(entry, &trial, &report, started)?;
+        let candidate = Candidate {
+            exited: trial.exited,
+            capture: &trial.capture,
+            payload: &payload,
+        };
         make_real(
             self.host,
             self.history,
-            trial.exited,
-            &trial.capture,
-            &payload,
+            candidate,
             &mut report,
+            self.progress,
         )
         .map_err(unreal)?;
         Ok(report)

@@ -6,13 +6,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use isconf_sandbox::change::{Digest, Node, RelPath, decode_nodes};
-use isconf_sandbox::child::{Request, Stream};
+use isconf_sandbox::child::{Group, Request, Stream};
 use isconf_sandbox::fs::Dir;
 use isconf_sandbox::session::{
     Exited, LaunchError, MountError, Mounted, Prepared, Running, StartError, WaitError,
 };
 use nix::errno::Errno;
 
+use super::commit::chain;
 use super::install::{InstallError, install};
 use super::trial::Bench;
 use crate::model::report::{Description, Ending};
@@ -183,7 +184,8 @@ impl Work {
     /// Does it in the scratchpad. A command that cannot be started is an ending, not an error.
     pub fn perform(&self, pad: Scratchpad, bench: Bench<'_>) -> Result<Done, WorkError> {
         match self {
-            Self::Command(exec) | Self::Shell(exec) => run(pad, exec, bench),
+            Self::Command(exec) => run(pad, exec, Group::Callers, bench),
+            Self::Shell(exec) => run(pad, exec, Group::Own, bench),
             Self::Install { paths, nodes } => {
                 let mounted = pad.mounted()?;
                 let root = mounted.root_fd().ok_or(WorkError::Root(Errno::EBADF))?;
@@ -200,7 +202,7 @@ impl Work {
     }
 }
 
-fn run(pad: Scratchpad, exec: &Exec, bench: Bench<'_>) -> Result<Done, WorkError> {
+fn run(pad: Scratchpad, exec: &Exec, group: Group, bench: Bench<'_>) -> Result<Done, WorkError> {
     let recorded = exec
         .env
         .iter()
@@ -213,6 +215,7 @@ fn run(pad: Scratchpad, exec: &Exec, bench: Bench<'_>) -> Result<Done, WorkError
         stdin: stdin(exec, bench)?,
         stdout: stdout(bench.streams.output)?,
         stderr: Stream::Inherit,
+        group,
     };
     match pad.start(request) {
         Ok(running) => {
@@ -233,7 +236,7 @@ fn run(pad: Scratchpad, exec: &Exec, bench: Bench<'_>) -> Result<Done, WorkError
             Ok(Done {
                 exited: mounted.written(),
                 ending,
-                not_started: Some(sentence(&error)),
+                not_started: Some(chain(&error)),
             })
         }
     }
@@ -246,14 +249,6 @@ fn start_errno(error: &StartError) -> Option<Errno> {
         StartError::Execute { source, .. } | StartError::Cwd { source, .. } => Some(*source),
         StartError::Nul(_) => Some(Errno::EINVAL),
         StartError::Stage { .. } => None,
-    }
-}
-
-/// An error with its cause.
-fn sentence(error: &StartError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

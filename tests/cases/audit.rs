@@ -53,3 +53,19 @@ fn a_directory_moved_into_its_successor_is_no_drift() {
     host.isconf(["exec", "sh", "-c", script]).code(0);
     host.isconf(["diff"]).code(0);
 }
+
+#[test]
+fn a_full_disk_costs_the_memory_of_the_audit_and_not_its_answer() {
+    let Some(host) = Machine::locked("audit-full") else {
+        return;
+    };
+    host.isconf(["exec", "sh", "-c", "echo one >/srv/one"])
+        .code(0);
+    host.sh("cat /dev/zero >/srv/fill; test -s /srv/fill")
+        .code(0);
+    host.isconf(["diff"])
+        .code(0)
+        .says("will read everything again");
+    host.sh("rm /srv/fill; echo two >>/srv/one").code(0);
+    host.isconf(["diff"]).code(1).does_not_say("warning");
+}

@@ -20,7 +20,7 @@ use nix::unistd::{chdir, close};
 use super::filter::filter;
 use super::init::Init;
 use super::message::{Report, RootIdentity};
-use super::request::{Request, Stream};
+use super::request::{Group, Request, Stream};
 use crate::sys::channel;
 use crate::sys::clone::{Cloned, clone_process, send_signal};
 use crate::sys::process::{self, Program};
@@ -190,6 +190,7 @@ struct Prepared<'a> {
     rules: Option<BorrowedFd<'a>>,
     filter: Option<&'a [Instruction]>,
     streams: [Option<&'a Stream>; 3],
+    takes_terminal: bool,
     cwd: CString,
     umask: Mode,
     signals: SigSet,
@@ -230,6 +231,7 @@ pub(crate) fn prepare(
         rules: rules.as_ref().map(AsFd::as_fd),
         filter: filter.as_deref(),
         streams: [&request.stdin, &request.stdout, &request.stderr].map(Some),
+        takes_terminal: request.group == Group::Own,
         cwd: c_string(request.cwd.as_os_str())?,
         umask: Mode::from_bits_truncate(request.umask),
         signals,
@@ -434,6 +436,9 @@ fn become_ready(prepared: &mut Prepared<'_>) -> Result<(), (Stage, Errno)> {
         return Err((Stage::Root, Errno::EXDEV));
     }
     set_streams(&prepared.streams).map_err(at(Stage::Streams))?;
+    if prepared.takes_terminal {
+        process::take_terminal().map_err(at(Stage::Streams))?;
+    }
     if let Some(rules) = prepared.rules {
         process::landlock_restrict(rules).map_err(at(Stage::Scopes))?;
     }

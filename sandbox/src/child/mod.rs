@@ -24,7 +24,7 @@ mod terminal;
 
 pub use command::StartError;
 pub use init::{InitError, MountError};
-pub use request::{Effect, EffectKind, EffectOutcome, Exit, Phases, Request, Stream};
+pub use request::{Effect, EffectKind, EffectOutcome, Exit, Group, Phases, Request, Stream};
 
 pub(crate) use command::{Isolation, Started, Waiting, kill, prepare};
 pub(crate) use init::Init;
