@@ -10,7 +10,9 @@
 
 use crate::history::{History, HistoryError};
 use crate::identity::HostKey;
-use crate::journal::{Journal, JournalError, Wip, WipDraft};
+use crate::journal::{
+    Journal, JournalError, OthersDrafts, Wip, WipDraft, WipFault, check_drafts, check_holder,
+};
 use crate::lock::{BranchLock, Held, HostLock, LockError};
 use crate::model::{
     Author, BranchName, Deed, DomainName, Draft, EntryRef, Home, Moment, ReceiptBody,
@@ -38,8 +40,35 @@ pub struct CheckedIn {
     pub entries: u64,
     /// The end of the journal.
     pub last: EntryRef,
+    /// Who made them, in order.
+    pub authors: Vec<EntriesBy>,
     /// The lock that was released; none when a crash had released it already.
     pub released: Option<Held>,
+}
+
+/// Entries that follow each other and have the same author.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntriesBy {
+    /// Who made them.
+    pub author: Author,
+    /// The first one's number.
+    pub first: u64,
+    /// The last one's.
+    pub last: u64,
+}
+
+/// Why the drafts of this host cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum DraftsError {
+    /// The wip cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The history cannot be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The two tell of different drafts.
+    #[error(transparent)]
+    Fault(#[from] WipFault),
 }
 
 /// Why nothing was checked in.
@@ -79,14 +108,12 @@ pub enum CheckInError {
         /// How many entries this host has applied.
         position: u64,
     },
-    /// A draft that was not made on this host as its history is now.
-    #[error("{}: draft {number} is not in this host's history", wip.display())]
-    NotMade {
-        /// The wip.
-        wip: PathBuf,
-        /// Which draft, from 1.
-        number: u64,
-    },
+    /// The drafts cannot be told.
+    #[error(transparent)]
+    Drafts(#[from] DraftsError),
+    /// Drafts were made under the lock of somebody else.
+    #[error(transparent)]
+    Others(#[from] OthersDrafts),
 }
 
 /// Checks in the drafts of `author`, signed with this host's key. Without drafts it releases the
@@ -100,8 +127,11 @@ pub fn check_in(
     let lock_path = site.home.branch_lock(site.domain, site.branch);
     let held = BranchLock::load(&lock_path)?.check(author)?.clone();
     let mut journal = Journal::open_or_create(site.host, site.home, site.domain, site.branch)?;
-    let wip = match Wip::open(site.home, site.domain, site.branch)? {
-        Some(wip) if !wip.is_empty() => wip,
+    let history = History::open_or_create(site.host, site.home, site.domain)?;
+    let wip = Wip::open(site.home, site.domain, site.branch)?;
+    let made = own_drafts(site, wip.as_ref(), &history)?;
+    let wip = match wip {
+        Some(wip) if !made.is_empty() => wip,
         begun => {
             BranchLock::release(site.host, &lock_path, held.fence)?;
             if let Some(empty) = begun {
@@ -110,6 +140,7 @@ pub fn check_in(
             return Ok(CheckedIn {
                 entries: 0,
                 last: journal.last(),
+                authors: Vec::new(),
                 released: Some(held),
             });
         }
@@ -118,8 +149,8 @@ pub fn check_in(
     if base != last {
         return Err(CheckInError::JournalChanged { base, last });
     }
-    let made = wip.drafts()?;
-    check_history(site, &journal, &wip, &made)?;
+    check_position(&journal, &wip, &history)?;
+    check_holder(&made, &held)?;
     let with_message = |wip: WipDraft| Draft {
         message: held.message.to_string(),
         ..wip.draft
@@ -130,32 +161,31 @@ pub fn check_in(
     finish(site, &journal, wip, now)
 }
 
-/// Checks that this host did all that is before the drafts, and then the drafts themselves: its
-/// history is to say that it did everything up to the last of them.
-fn check_history(
+/// The drafts of `wip`, checked against the history, which tells of the same ones unless a file was
+/// lost or restored. To be called after [`recover`].
+pub fn own_drafts(
     site: Site<'_>,
-    journal: &Journal,
-    wip: &Wip,
-    drafts: &[WipDraft],
-) -> Result<(), CheckInError> {
-    let history = History::open_or_create(site.host, site.home, site.domain)?;
+    wip: Option<&Wip>,
+    history: &History,
+) -> Result<Vec<WipDraft>, DraftsError> {
+    let drafts = wip.map(Wip::drafts).transpose()?.unwrap_or_default();
+    let file = site.home.wip(site.domain, site.branch);
+    check_drafts(&file, &drafts, &history.made_lately()?)?;
+    Ok(drafts)
+}
+
+/// Checks that this host did all that is before the drafts: its history is to say that it did
+/// everything up to the last of them.
+fn check_position(journal: &Journal, wip: &Wip, history: &History) -> Result<(), CheckInError> {
     let (base, position) = (wip.base(), history.position(journal.chain())?);
-    let wip = wip.chain().path().to_path_buf();
-    if position != base.seq {
-        return Err(CheckInError::NotApplied {
-            wip,
-            base,
-            position,
-        });
+    if position == base.seq {
+        return Ok(());
     }
-    let made = history.made_lately()?;
-    match (1..)
-        .zip(drafts)
-        .find(|(_, draft)| !made.contains(&draft.draft.id))
-    {
-        Some((number, _)) => Err(CheckInError::NotMade { wip, number }),
-        None => Ok(()),
-    }
+    Err(CheckInError::NotApplied {
+        wip: wip.chain().path().to_path_buf(),
+        base,
+        position,
+    })
 }
 
 /// Finishes a check-in that a crash cut off behind its decisive moment; `None` when there is none.
@@ -201,6 +231,7 @@ fn finish(
         .unwrap_or(journal.last());
     record(site, last, now)?;
     crash_point("ci-receipt");
+    let authors = authors(journal, wip.base(), entries)?;
     let released = release(site, wip.base())?;
     crash_point("ci-lock");
     wip.remove(site.host)?;
@@ -208,8 +239,30 @@ fn finish(
     Ok(CheckedIn {
         entries,
         last,
+        authors,
         released,
     })
+}
+
+/// Who made the `entries` behind `base`.
+fn authors(
+    journal: &Journal,
+    base: EntryRef,
+    entries: u64,
+) -> Result<Vec<EntriesBy>, JournalError> {
+    let mut runs: Vec<EntriesBy> = Vec::new();
+    for seq in base.seq + 1..=base.seq + entries {
+        let author = journal.entry(seq)?.draft.author;
+        match runs.last_mut() {
+            Some(run) if run.author == author => run.last = seq,
+            Some(_) | None => runs.push(EntriesBy {
+                author,
+                first: seq,
+                last: seq,
+            }),
+        }
+    }
+    Ok(runs)
 }
 
 /// Tells the history where the drafts made here are in the journal, unless it knows.
@@ -245,224 +298,4 @@ fn release(site: Site<'_>, base: EntryRef) -> Result<Option<Held>, LockError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::journal::tests::{Host, draft, key};
-    use crate::lock::Claim;
-    use crate::model::{EntryKind, LockMessage};
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::Command;
-
-    fn site(host: &Host) -> Site<'_> {
-        Site {
-            host: &host.lock,
-            home: &host.home,
-            domain: &host.domain,
-            branch: &host.branch,
-        }
-    }
-
-    fn author() -> Author {
-        Author::new("root@h1").unwrap()
-    }
-
-    fn lock(host: &Host, message: &str) -> Held {
-        let claim = Claim {
-            author: author(),
-            message: LockMessage::new(message).unwrap(),
-            since: Moment::EPOCH,
-            journal: host.journal().last(),
-        };
-        let path = host.home.branch_lock(&host.domain, &host.branch);
-        BranchLock::take(&host.lock, &path, claim).unwrap()
-    }
-
-    fn make_drafts(host: &Host) {
-        let mut wip = host.wip(host.journal().last());
-        for number in 1..=2 {
-            let draft = draft(number, EntryKind::Reboot);
-            make(host, Deed::Made(draft.id));
-            wip.append(&host.lock, &WipDraft { draft, tx: None })
-                .unwrap();
-        }
-    }
-
-    fn make(host: &Host, deed: Deed) {
-        let receipt = ReceiptBody {
-            deed,
-            branch: host.branch.clone(),
-            changes: None,
-            tx: None,
-            started: Moment::EPOCH,
-            finished: Moment::EPOCH,
-            congruent: None,
-        };
-        let mut history = History::open_or_create(&host.lock, &host.home, &host.domain).unwrap();
-        history.append(&host.lock, &receipt).unwrap();
-    }
-
-    #[test]
-    fn an_entry_that_was_not_applied_here_is_not_skipped() {
-        let host = Host::new();
-        host.journal_of(2);
-        lock(&host, "why");
-        make(&host, Deed::Applied(host.journal().at(1).unwrap()));
-        make_drafts(&host);
-        let refused = check_in(site(&host), &author(), &key(), Moment::EPOCH);
-        assert!(matches!(
-            refused,
-            Err(CheckInError::NotApplied { position: 1, .. })
-        ));
-        assert!(is_locked(&host) && has_wip(&host) && host.journal().len() == 2);
-    }
-
-    #[test]
-    fn a_draft_that_the_history_does_not_know_is_not_checked_in() {
-        let host = Host::new();
-        lock(&host, "why");
-        make_drafts(&host);
-        std::fs::remove_file(host.home.history()).unwrap();
-        let refused = check_in(site(&host), &author(), &key(), Moment::EPOCH);
-        assert!(matches!(
-            refused,
-            Err(CheckInError::NotMade { number: 1, .. })
-        ));
-        assert!(is_locked(&host) && has_wip(&host) && host.journal().is_empty());
-    }
-
-    fn is_locked(host: &Host) -> bool {
-        let path = host.home.branch_lock(&host.domain, &host.branch);
-        BranchLock::load(&path).unwrap().held.is_some()
-    }
-
-    fn has_wip(host: &Host) -> bool {
-        Wip::open(&host.home, &host.domain, &host.branch)
-            .unwrap()
-            .is_some()
-    }
-
-    fn assert_done(host: &Host) {
-        let journal = host.journal();
-        assert_eq!(journal.len(), 2);
-        assert_eq!(journal.signed_entry(2).unwrap().draft.message, "why");
-        let history = History::open(&host.home, &host.domain).unwrap().unwrap();
-        assert_eq!(
-            (history.len(), history.position(journal.chain()).unwrap()),
-            (3, 2)
-        );
-        assert!(!is_locked(host) && !has_wip(host));
-    }
-
-    #[test]
-    fn drafts_become_entries_with_the_locks_message() {
-        let host = Host::new();
-        let held = lock(&host, "why");
-        make_drafts(&host);
-        let done = check_in(site(&host), &author(), &key(), Moment::EPOCH).unwrap();
-        assert_eq!((done.entries, done.released), (2, Some(held)));
-        assert_eq!(done.last, host.journal().last());
-        assert_done(&host);
-        assert_eq!(recover(site(&host), Moment::EPOCH).unwrap(), None);
-    }
-
-    #[test]
-    fn without_drafts_the_lock_is_released() {
-        let host = Host::new();
-        let refused = check_in(site(&host), &author(), &key(), Moment::EPOCH);
-        assert!(matches!(
-            refused,
-            Err(CheckInError::Lock(LockError::NotLocked))
-        ));
-        lock(&host, "why");
-        let done = check_in(site(&host), &author(), &key(), Moment::EPOCH).unwrap();
-        assert_eq!(done.entries, 0);
-        assert!(!is_locked(&host));
-    }
-
-    #[test]
-    fn a_changed_journal_keeps_the_drafts() {
-        let host = Host::new();
-        lock(&host, "why");
-        make_drafts(&host);
-        host.journal_of(1);
-        let refused = check_in(site(&host), &author(), &key(), Moment::EPOCH);
-        assert!(matches!(refused, Err(CheckInError::JournalChanged { .. })));
-        assert!(is_locked(&host) && has_wip(&host));
-        assert_eq!(recover(site(&host), Moment::EPOCH).unwrap(), None);
-    }
-
-    #[test]
-    fn a_lock_taken_since_is_not_released_by_recovery() {
-        let host = Host::new();
-        lock(&host, "why");
-        make_drafts(&host);
-        let done = check_in(site(&host), &author(), &key(), Moment::EPOCH).unwrap();
-        lock(&host, "next");
-        assert_eq!(
-            release(site(&host), host.journal().at(0).unwrap()).unwrap(),
-            None
-        );
-        assert!(done.released.is_some() && is_locked(&host));
-    }
-
-    const CRASH_POINTS: [&str; 12] = [
-        "journal-append-begin",
-        "journal-append-written",
-        "journal-append-synced",
-        "journal-append-acknowledged",
-        "ci-journal",
-        "history-append-begin",
-        "history-append-written",
-        "history-append-synced",
-        "history-append-acknowledged",
-        "ci-receipt",
-        "ci-lock",
-        "ci-wip",
-    ];
-
-    /// The directory of the host that the crashing process works on.
-    const CRASH_HOME: &str = "ISCONF_TEST_HOME";
-
-    #[test]
-    fn after_a_crash_at_any_point_it_has_happened_or_not() {
-        for (index, point) in CRASH_POINTS.iter().enumerate() {
-            let directory = tempfile::tempdir().unwrap();
-            let host = Host::at(directory.path());
-            lock(&host, "why");
-            make_drafts(&host);
-            drop(host);
-            let status = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "check_in::tests::crashing_process", "--ignored"])
-                .env("ISCONF_CRASH_AT", point)
-                .env(CRASH_HOME, directory.path())
-                .output()
-                .unwrap()
-                .status;
-            assert_eq!(status.signal(), Some(9), "{point}");
-            let host = Host::at(directory.path());
-            let recovered = recover(site(&host), Moment::EPOCH).unwrap();
-            let has_happened = index >= 3;
-            assert_eq!(
-                host.journal().len(),
-                if has_happened { 2 } else { 0 },
-                "{point}"
-            );
-            if !has_happened {
-                assert!(recovered.is_none() && is_locked(&host), "{point}");
-                check_in(site(&host), &author(), &key(), Moment::EPOCH).unwrap();
-            }
-            assert_done(&host);
-            assert_eq!(recover(site(&host), Moment::EPOCH).unwrap(), None);
-        }
-    }
-
-    #[test]
-    #[ignore = "run by after_a_crash_at_any_point_it_has_happened_or_not in a process of its own"]
-    fn crashing_process() {
-        let Some(home) = std::env::var_os(CRASH_HOME) else {
-            return;
-        };
-        let host = Host::at(home.as_ref());
-        check_in(site(&host), &author(), &key(), Moment::EPOCH).unwrap();
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use crate::commit::{self, CommitError, Landed, TransactionError};
 use crate::layout::Layout;
 use crate::mounts::Uncovered;
 use crate::session::{Mounted, Pad};
-use crate::transaction::{DirectoryError, DiscardError};
+use crate::transaction::{DiscardError, KeepError};
 
 /// The command ended, and so did all processes it left; the overlays are still mounted.
 #[derive(Debug)]
@@ -162,8 +162,8 @@ impl Ended {
     }
 
     /// Leaves the scratch directories, marked so that `sweep` spares them, and gives up the lock.
-    pub fn keep(self) -> Result<Layout, DirectoryError> {
-        self.pad.transaction.keep()?;
+    pub fn keep(self) -> Result<Layout, KeepError> {
+        self.pad.transaction.keep(&self.pad.layout)?;
         Ok(self.pad.layout)
     }
 

@@ -5,14 +5,20 @@
 //! ```text
 //! home/scratch/<TxId>/            the transaction: lock, volumes, intent, done
 //!     v0/{upper,work,undo,stage}  the volume that holds home
-//! <mount>/.isconf/<TxId>/v1/...   every other covered volume
+//! <mount>/.isconf/<TxId>/v1/...   every other covered volume (.isconf-<16 digits> where an
+//!                                 ordinary user could and did take that name)
 //! ```
 
+mod codec;
+
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::change::RelPath;
+
+pub use codec::{decode_volumes, decode_whole_volumes, encode_volumes};
 
 /// Names one transaction, and so its scratch directory on every volume: 32 hexadecimal digits,
 /// sortable by time of creation (16 digits of nanoseconds, then 16 random ones).
@@ -28,6 +34,11 @@ impl TxId {
     /// Makes an id from a time in nanoseconds since 1970 and 64 random bits; pure.
     pub fn from_parts(nanos: u64, random: u64) -> Self {
         Self(format!("{nanos:016x}{random:016x}"))
+    }
+
+    /// A name for the hidden directory that nobody can have guessed: made of the random digits.
+    pub fn hidden_name(&self) -> OsString {
+        format!("{VOLUME_SCRATCH_DIR}-{}", &self.0[16..]).into()
     }
 
     /// The 32 digits.
@@ -60,6 +71,19 @@ impl FromStr for TxId {
 
 /// The hidden directory at the top of every covered filesystem that does not hold the home.
 pub const VOLUME_SCRATCH_DIR: &str = ".isconf";
+
+/// Whether a name is that of a hidden directory: the usual one, or one made by
+/// [`TxId::hidden_name`], where somebody else had the usual one.
+pub fn is_hidden_name(name: &[u8]) -> bool {
+    match name.strip_prefix(VOLUME_SCRATCH_DIR.as_bytes()) {
+        Some([]) => true,
+        Some([b'-', digits @ ..]) => {
+            let is_digit = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+            digits.len() == 16 && digits.iter().all(is_digit)
+        }
+        Some(_) | None => false,
+    }
+}
 
 /// The directory below the home that holds the transactions.
 pub const HOME_SCRATCH_DIR: &str = "scratch";

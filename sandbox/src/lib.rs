@@ -17,6 +17,7 @@ pub mod collect;
 pub mod fs;
 pub mod commit;
 mod sys;
+mod volumes_file;
 mod transaction;
 mod running;
 mod exited;

@@ -28,14 +28,17 @@ use crate::collect::Collector;
 use crate::layout::{Layout, TxId};
 use crate::mounts::{
     Inventory, InventoryError, Plan, PlanError, PlanSettings, ScratchError, SeenMount, Step,
-    Uncovered, make_scratch, plan,
+    Uncovered, make_scratch, other_names, plan,
 };
 use crate::transaction::Transaction;
 
 pub use crate::child::{MountError, StartError};
 pub use crate::exited::{Approved, EndError, Ended, Exited, Hold};
 pub use crate::running::{Running, WaitError};
-pub use crate::transaction::{DirectoryError, DiscardError, SweepError, is_committed, sweep};
+pub use crate::transaction::{
+    DirectoryError, DiscardError, KeepError, SweepError, is_committed, sweep,
+};
+pub use crate::volumes_file::{VolumesError, kept_layout};
 
 /// What a transaction is made with.
 #[derive(Debug, Clone)]
@@ -65,6 +68,9 @@ pub enum PrepareError {
     /// The home, or the transaction's directory in it, could not be made.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// Where its scratch directories will be could not be written down.
+    #[error(transparent)]
+    Volumes(#[from] VolumesError),
     /// The home's path cannot be handled.
     #[error("cannot use {} as home", path.display())]
     Home {
@@ -157,6 +163,7 @@ impl Prepared {
             home: home(transaction.home())?,
             show_only: settings.show_only.clone(),
             unusable: Vec::new(),
+            hidden: Vec::new(),
             unshowable: Vec::new(),
         };
         let planned = lay_out(&inventory, &mut plan_settings, &mut transaction)?;
@@ -278,7 +285,12 @@ fn lay_out(
     transaction: &mut Transaction,
 ) -> Result<Plan, PrepareError> {
     loop {
-        let planned = plan(inventory, settings)?;
+        let mut planned = plan(inventory, settings)?;
+        let hidden = other_names(&planned.layout);
+        if !hidden.is_empty() {
+            settings.hidden.extend(hidden);
+            planned = plan(inventory, settings)?;
+        }
         transaction.record_volumes(&planned.layout)?;
         let Err(error) = make_scratch(&planned.layout) else {
             return Ok(planned);

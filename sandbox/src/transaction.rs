@@ -10,29 +10,21 @@
 //!                  /intent, /done   spared by sweep: recovery and undo decide (see `commit`)
 //! ```
 
-use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::change::Timestamp;
 use crate::commit::RECORD_FILES;
-use crate::layout::{HOME_SCRATCH_DIR, Layout, TxId, VOLUME_SCRATCH_DIR};
+use crate::layout::{HOME_SCRATCH_DIR, Layout, TxId, Volume};
 use crate::mounts::{RemoveError, remove_scratch, remove_volumes};
-
-/// The first line of `volumes`; another one is refused.
-const VOLUMES_HEAD: &[u8] = b"isconf volumes 1\n";
-
-/// The most of `volumes` that is read: 1000 paths of the longest kind.
-const MAX_VOLUMES_BYTES: u64 = 16 * 1024 * 1024;
+use crate::volumes_file::{self, VolumesError};
 
 const LOCK: &str = "lock";
-const VOLUMES: &str = "volumes";
 const KEEP: &str = "keep";
 
 /// The transaction's directory could not be made or written.
@@ -48,6 +40,17 @@ pub struct DirectoryError {
     pub source: io::Error,
 }
 
+/// A scratchpad could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// Where it lies could not be written down.
+    #[error(transparent)]
+    Volumes(#[from] VolumesError),
+    /// It could not be marked.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
 /// The scratch directories could not be removed.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -59,12 +62,9 @@ pub enum SweepError {
     /// A directory or file could not be read.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// A list of scratch directories is damaged or of another version.
-    #[error("{}: not a list of scratch directories that this version understands", path.display())]
-    Volumes {
-        /// The file.
-        path: PathBuf,
-    },
+    /// A list of scratch directories cannot be used.
+    #[error(transparent)]
+    Volumes(#[from] VolumesError),
     /// Something could not be removed.
     #[error(transparent)]
     Remove(#[from] RemoveError),
@@ -75,7 +75,7 @@ pub enum SweepError {
 pub(crate) struct Transaction {
     home: PathBuf,
     directory: PathBuf,
-    scratches: Vec<PathBuf>,
+    volumes: Vec<Volume>,
     is_released: bool,
     lock: Flock<File>,
 }
@@ -116,7 +116,7 @@ impl Transaction {
         Ok(Self {
             home,
             directory,
-            scratches: Vec::new(),
+            volumes: Vec::new(),
             is_released: false,
             lock,
         })
@@ -128,29 +128,15 @@ impl Transaction {
     }
 
     /// Writes down where the scratch directories will be, so that they can be found when this
-    /// process is killed. Not synced: it guards against kill(1), after which the page cache is
-    /// still there; after a power cut the worst is an empty hidden directory that stays.
-    pub(crate) fn record_volumes(&mut self, layout: &Layout) -> Result<(), DirectoryError> {
-        let path = self.directory.join(VOLUMES);
+    /// process is killed.
+    pub(crate) fn record_volumes(&mut self, layout: &Layout) -> Result<(), VolumesError> {
         // Those of an earlier attempt stay in the list, since something of them may be there.
         for volume in &layout.volumes {
-            if !self.scratches.contains(&volume.scratch) {
-                self.scratches.push(volume.scratch.clone());
+            if !self.volumes.iter().any(|v| v.scratch == volume.scratch) {
+                self.volumes.push(volume.clone());
             }
         }
-        let mut text = VOLUMES_HEAD.to_vec();
-        for scratch in &self.scratches {
-            text.extend_from_slice(scratch.as_os_str().as_bytes());
-            text.push(0);
-        }
-        std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(&text))
-            .map_err(failed("write", &path))
+        volumes_file::write(&self.directory, &self.volumes)
     }
 
     /// Changes a file of the transaction and gives the time that the kernel stamped it with: what
@@ -173,8 +159,8 @@ impl Transaction {
 
     /// Removes the scratch directories that were made, and leaves the transaction itself.
     pub(crate) fn clear(&self) -> Result<(), DirectoryError> {
-        for scratch in &self.scratches {
-            crate::mounts::remove_tree(scratch).map_err(|error| DirectoryError {
+        for volume in &self.volumes {
+            crate::mounts::remove_tree(&volume.scratch).map_err(|error| DirectoryError {
                 operation: "remove",
                 path: error.path,
                 source: error.source,
@@ -185,20 +171,23 @@ impl Transaction {
 
     /// Removes the scratch directories of volumes that are not in `layout`.
     pub(crate) fn keep_only(&mut self, layout: &Layout) -> Result<(), RemoveError> {
-        let is_needed = |scratch: &PathBuf| layout.volumes.iter().any(|v| v.scratch == *scratch);
-        let (needed, unneeded) = self.scratches.drain(..).partition(is_needed);
-        self.scratches = needed;
-        remove_volumes(&self.directory, &unneeded)
+        let is_needed = |own: &Volume| layout.volumes.iter().any(|v| v.scratch == own.scratch);
+        let (needed, unneeded) = self.volumes.drain(..).partition(is_needed);
+        self.volumes = needed;
+        remove_volumes(&self.directory, &scratches(unneeded))
     }
 
     /// Removes everything.
     pub(crate) fn discard(mut self) -> Result<(), DiscardError> {
         self.is_released = true;
-        Ok(remove_scratch(&self.directory, &self.scratches)?)
+        let scratches = scratches(std::mem::take(&mut self.volumes));
+        Ok(remove_scratch(&self.directory, &scratches)?)
     }
 
-    /// Marks the transaction as wanted and lets go of it.
-    pub(crate) fn keep(mut self) -> Result<(), DirectoryError> {
+    /// Marks the transaction as wanted, with all that is needed to find `layout` again, and lets go
+    /// of it.
+    pub(crate) fn keep(mut self, layout: &Layout) -> Result<(), KeepError> {
+        volumes_file::keep(&self.directory, &layout.volumes)?;
         let path = self.directory.join(KEEP);
         File::create(&path).map_err(failed("make", &path))?;
         self.is_released = true;
@@ -216,9 +205,15 @@ impl Drop for Transaction {
         // Once there is an intent, recovery decides; not even a fault of ours removes what it needs.
         if !self.is_released && !is_marked(&self.directory) {
             // Some other error is on its way to the user; what stays here is swept at the next start.
-            let _ = remove_scratch(&self.directory, &self.scratches);
+            let scratches = scratches(std::mem::take(&mut self.volumes));
+            let _ = remove_scratch(&self.directory, &scratches);
         }
     }
+}
+
+/// The scratch directories of these volumes.
+fn scratches(volumes: Vec<Volume>) -> Vec<PathBuf> {
+    volumes.into_iter().map(|volume| volume.scratch).collect()
 }
 
 /// Takes a lock on a directory or file, waiting for it.
@@ -303,56 +298,9 @@ fn sweep_one(directory: &Path, tx: &TxId) -> Result<bool, SweepError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(failed("open", &path)(e).into()),
     };
-    let scratches = read_volumes(&directory.join(VOLUMES), directory, tx)?;
+    let scratches = volumes_file::scratches(directory, tx)?;
     remove_scratch(directory, &scratches)?;
     Ok(true)
-}
-
-/// Reads `volumes`; none when it was not written yet.
-fn read_volumes(path: &Path, directory: &Path, tx: &TxId) -> Result<Vec<PathBuf>, SweepError> {
-    let mut text = Vec::new();
-    match File::open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        file => file
-            .and_then(|file| file.take(MAX_VOLUMES_BYTES).read_to_end(&mut text))
-            .map_err(failed("read", path))?,
-    };
-    parse_volumes(&text, directory, tx).ok_or_else(|| SweepError::Volumes {
-        path: path.to_path_buf(),
-    })
-}
-
-/// The paths of a list; one that was cut short by a kill gives those that are whole. `None` for
-/// another version, and for a path that is no scratch directory of this transaction.
-fn parse_volumes(text: &[u8], directory: &Path, tx: &TxId) -> Option<Vec<PathBuf>> {
-    if VOLUMES_HEAD.starts_with(text) {
-        return Some(Vec::new());
-    }
-    let body = text.strip_prefix(VOLUMES_HEAD)?;
-    let whole = body.iter().rposition(|b| *b == 0).map_or(0, |end| end + 1);
-    body[..whole]
-        .split_inclusive(|b| *b == 0)
-        .map(|path| PathBuf::from(OsString::from_vec(path[..path.len() - 1].to_vec())))
-        .map(|path| is_scratch(&path, directory, tx).then_some(path))
-        .collect()
-}
-
-/// Whether the path is `<directory>/vN` or `<mount>/.isconf/<tx>/vN`: nothing else is removed,
-/// whatever a file says.
-fn is_scratch(path: &Path, directory: &Path, tx: &TxId) -> bool {
-    let is_plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
-    let is_volume = path
-        .file_name()
-        .and_then(|name| name.as_bytes().strip_prefix(b"v"))
-        .is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
-    let Some(parent) = path.parent() else {
-        return false;
-    };
-    let is_hidden = parent.ends_with(Path::new(VOLUME_SCRATCH_DIR).join(tx.as_str()));
-    path.is_absolute()
-        && path.components().all(is_plain)
-        && is_volume
-        && (parent == directory || is_hidden)
 }
 
 #[cfg(test)]
@@ -361,15 +309,6 @@ mod tests {
 
     fn tx() -> TxId {
         TxId::from_parts(1, 2)
-    }
-
-    fn list(paths: &[&str]) -> Vec<u8> {
-        let mut text = VOLUMES_HEAD.to_vec();
-        for path in paths {
-            text.extend_from_slice(path.as_bytes());
-            text.push(0);
-        }
-        text
     }
 
     #[test]
@@ -396,49 +335,17 @@ mod tests {
     }
 
     #[test]
-    fn a_list_names_scratch_directories_only() {
-        let directory = PathBuf::from("/h/scratch").join(tx().as_str());
-        let own = directory.join("v0").display().to_string();
-        let other = format!("/mnt/a\nb/.isconf/{}/v12", tx());
-        let paths = parse_volumes(&list(&[&own, &other]), &directory, &tx()).unwrap();
-        assert_eq!(paths, [PathBuf::from(own), PathBuf::from(other)]);
-        for bad in [
-            "/etc",
-            "/",
-            "",
-            "etc/v1",
-            "/mnt/.isconf/00000000000000030000000000000004/v1",
-        ] {
-            assert_eq!(
-                parse_volumes(&list(&[bad]), &directory, &tx()),
-                None,
-                "{bad}"
-            );
-        }
-        let climbing = format!("/a/../.isconf/{}/v1", tx());
-        assert_eq!(parse_volumes(&list(&[&climbing]), &directory, &tx()), None);
-    }
-
-    #[test]
-    fn a_cut_list_gives_what_is_whole_and_another_version_is_refused() {
-        let directory = PathBuf::from("/h/scratch").join(tx().as_str());
-        let own = directory.join("v0").display().to_string();
-        let text = list(&[&own, &own]);
-        let cut = &text[..text.len() - 3];
-        assert_eq!(parse_volumes(cut, &directory, &tx()).unwrap().len(), 1);
-        assert_eq!(parse_volumes(b"", &directory, &tx()), Some(Vec::new()));
-        assert_eq!(
-            parse_volumes(b"isconf volumes 2\n", &directory, &tx()),
-            None
-        );
-    }
-
-    #[test]
     fn sweep_spares_owned_and_marked_transactions() {
         let home = tempfile::tempdir().unwrap();
         let owned = Transaction::make(home.path(), &TxId::from_parts(1, 1)).unwrap();
         let kept = Transaction::make(home.path(), &TxId::from_parts(2, 2)).unwrap();
-        kept.keep().unwrap();
+        let layout = Layout {
+            tx: TxId::from_parts(2, 2),
+            directory: kept.directory.clone(),
+            root: PathBuf::from("/"),
+            volumes: Vec::new(),
+        };
+        kept.keep(&layout).unwrap();
         let abandoned = TxId::from_parts(3, 3);
         Transaction::make(home.path(), &abandoned)
             .unwrap()

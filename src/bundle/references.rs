@@ -5,10 +5,7 @@ use std::collections::BTreeSet;
 use isconf_sandbox::change::{Content, DecodeError, Digest, Kind, decode_nodes};
 
 use crate::model::{Draft, EntryKind};
-use crate::store::{Store, StoreError};
-
-/// The longest manifest that is read, in bytes: 100,000 objects with long names and attributes.
-const MAX_MANIFEST_BYTES: u64 = 256 << 20;
+use crate::store::{MAX_LIST_BYTES, Store, StoreError};
 
 /// Why the blobs of an entry could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +51,7 @@ impl Needs {
     pub fn resolve(self, store: &Store) -> Result<BTreeSet<Digest>, ReferenceError> {
         let mut found = self.named;
         if let Some(digest) = self.manifest {
-            let bytes = store.get(&digest, MAX_MANIFEST_BYTES)?;
+            let bytes = store.get(&digest, MAX_LIST_BYTES)?;
             let nodes = decode_nodes(&bytes)
                 .map_err(|source| ReferenceError::NotAManifest { digest, source })?;
             found.extend(nodes.values().filter_map(|node| content(&node.kind)));

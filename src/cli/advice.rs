@@ -15,7 +15,7 @@ use crate::history::HistoryError;
 use crate::identity::{HmacKeysError, HostKeyError};
 use crate::journal::JournalError;
 use crate::lock::HostLockError;
-use crate::model::InvalidName;
+use crate::model::{InvalidName, WIP_FILE};
 use crate::store::StoreError;
 use crate::tour::{HostError, TourError};
 use crate::ui::exit::ExitCode;
@@ -46,6 +46,12 @@ impl From<JournalError> for Failure {
                 ExitCode::Failure,
                 format!("{branch} already exists -- did you mean 'migrate'?"),
             ),
+            JournalError::Chain(ChainError::Broken(broken)) if broken.path.ends_with(WIP_FILE) => {
+                let wip = broken.path.display();
+                Self::of(ExitCode::Trouble, &error).hint(format!(
+                    "nothing was run. Restore the file and {wip}.head from a backup of this host; or remove both, and `isconf unlock --discard` takes back all that is not checked in."
+                ))
+            }
             JournalError::Chain(ChainError::Broken(_))
             | JournalError::WrongPlace { .. }
             | JournalError::Record { .. }

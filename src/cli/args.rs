@@ -73,7 +73,8 @@ pub enum Verb {
     ///
     /// Only the holder can change the branch. The message says why, and becomes part of each entry made under
     /// the lock. The words after the verb are joined. A host with entries still to apply cannot
-    /// lock.
+    /// lock. Where somebody else made changes that are not checked in, --take-over is needed to go on with
+    /// them; each keeps its author.
     #[command(after_help = "Example:\n  isconf lock upgrade openssl")]
     Lock(LockArgs),
     /// Give up the lock, or break somebody else's
@@ -258,6 +259,9 @@ pub struct LockArgs {
     /// The same as -m before the verb
     #[arg(short, long, value_name = "MESSAGE", allow_hyphen_values = true)]
     pub message: Option<OsString>,
+    /// Go on with what somebody else made here and did not check in
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// Arguments of `unlock`.

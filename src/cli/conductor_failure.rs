@@ -3,7 +3,8 @@
 
 use super::advice::TAKE_IN_AGAIN;
 use super::failure::Failure;
-use crate::check_in::CheckInError;
+use crate::check_in::{CheckInError, DraftsError};
+use crate::journal::{OthersDrafts, WipFault};
 use crate::model::BranchName;
 use crate::replay::{
     InspectError, MakeRealError, MoveError, RecordingError, RecoveryError, ScratchpadError,
@@ -13,6 +14,7 @@ use crate::store::StoreError;
 use crate::ui::exit::ExitCode;
 use isconf_sandbox::commit::{RecordError, RecoverError, UndoError};
 use isconf_sandbox::session::PrepareError;
+use std::path::Path;
 
 /// What to do when recovery stops.
 const LOOK_AT_RECOVERY: &str = "a path of the interrupted commit was changed by somebody else since. Nothing more is done before it is as it was before or after the commit; docs/commit-protocol.md explains.";
@@ -26,6 +28,8 @@ impl Failure {
         match error {
             RecordingError::Lock(error) => Self::of_lock(error, branch),
             RecordingError::OutOfDate => Self::out_of_date(),
+            RecordingError::Drafts(error) => error.into(),
+            RecordingError::Others(others) => Self::of_others_drafts(&others),
             RecordingError::Trial(error) => error.into(),
             RecordingError::MakeReal(error) => error.into(),
             RecordingError::Snapshot(error) => Self::of_snapshot(error),
@@ -61,10 +65,46 @@ impl Failure {
             CheckInError::JournalChanged { .. } => Self::of(ExitCode::Failure, &error).hint(
                 "your wip is kept. `isconf unlock --discard` takes your changes back; after `isconf up`, lock and make them again.",
             ),
-            CheckInError::NotApplied { .. } | CheckInError::NotMade { .. } => {
-                Self::of(ExitCode::Failure, &error).hint(
-                    "the history is older than the wip, as after a restore. Bring back the history that belongs to it; or move the wip away, run `isconf up`, and make the changes again.",
-                )
+            CheckInError::Drafts(error) => error.into(),
+            CheckInError::Others(others) => Self::of_others_drafts(&others),
+            CheckInError::NotApplied { ref wip, .. } => {
+                Self::of(ExitCode::Failure, &error).hint(set_aside(wip))
+            }
+        }
+    }
+
+    /// Drafts of somebody else that the caller did not take over.
+    pub fn of_others_drafts(others: &OthersDrafts) -> Self {
+        let names: Vec<_> = others.authors.iter().map(ToString::to_string).collect();
+        Self::of(ExitCode::Failure, others)
+            .hint(format!(
+                "`isconf lock --take-over WHY` goes on with them; they keep their author when they are checked in. `isconf unlock --discard` takes them back. Ask {} first.",
+                names.join(" and ")
+            ))
+    }
+}
+
+/// What to do about a wip that is younger than the history.
+fn set_aside(wip: &Path) -> String {
+    let wip = wip.display();
+    format!(
+        "the history is older than the changes, as after a restore. Restore the history that belongs to them; or set them aside with `mv {wip} {wip}.old`, then `isconf unlock` and `isconf up`, and make again what is missing."
+    )
+}
+
+impl From<DraftsError> for Failure {
+    fn from(error: DraftsError) -> Self {
+        match error {
+            DraftsError::Journal(error) => error.into(),
+            DraftsError::History(error) => error.into(),
+            DraftsError::Fault(ref fault @ WipFault::NotMade { ref wip, .. }) => {
+                Self::of(ExitCode::Trouble, fault).hint(set_aside(wip))
+            }
+            DraftsError::Fault(ref fault @ WipFault::Lost { ref wip, .. }) => {
+                let wip = wip.display();
+                Self::of(ExitCode::Trouble, fault).hint(format!(
+                    "restore {wip} and {wip}.head from a backup of this host; or `isconf unlock --discard` takes back all that is not checked in."
+                ))
             }
         }
     }
@@ -116,6 +156,7 @@ impl From<UpdateError> for Failure {
     fn from(error: UpdateError) -> Self {
         match error {
             UpdateError::Wip => Self::not_checked_in(),
+            UpdateError::Drafts(error) => error.into(),
             UpdateError::Journal(error) => error.into(),
             UpdateError::History(error) => error.into(),
             UpdateError::Store(error) => error.into(),
@@ -129,6 +170,7 @@ impl From<MoveError> for Failure {
     fn from(error: MoveError) -> Self {
         match error {
             MoveError::Wip => Self::not_checked_in(),
+            MoveError::Drafts(error) => error.into(),
             MoveError::Journal(error) => error.into(),
             MoveError::History(error) => error.into(),
             MoveError::File(error) => error.into(),
@@ -148,6 +190,7 @@ impl From<TakeBackError> for Failure {
             TakeBackError::Journal(error) => error.into(),
             TakeBackError::History(error) => error.into(),
             TakeBackError::Store(error) => error.into(),
+            TakeBackError::Drafts(error) => error.into(),
             TakeBackError::Undo(UndoError::Conflicts(conflicts)) => {
                 let paths: Vec<_> = conflicts
                     .list
@@ -189,6 +232,7 @@ impl From<ScratchpadError> for Failure {
             ScratchpadError::End(_)
             | ScratchpadError::Discard(_)
             | ScratchpadError::Keep(_)
+            | ScratchpadError::Volumes(_)
             | ScratchpadError::Malformed(_)
             | ScratchpadError::Capture { .. }
             | ScratchpadError::Sweep(_) => Self::of(ExitCode::Trouble, &error),

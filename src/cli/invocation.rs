@@ -27,6 +27,8 @@ pub enum Command {
     Lock {
         /// Why; without it the lock is refused (exit 222).
         message: Option<LockMessage>,
+        /// What becomes of what somebody else left here.
+        others_work: OthersWork,
     },
     /// Give up or break the lock.
     Unlock {
@@ -207,6 +209,15 @@ pub enum RunMode {
     Preview,
     /// What succeeds does.
     Commit,
+}
+
+/// What a new holder of the lock does with what somebody else made here and did not check in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OthersWork {
+    /// Leaves it alone: the lock is refused while there is any.
+    Leave,
+    /// Goes on with it (`--take-over`).
+    TakeOver,
 }
 
 /// What becomes of the work done under a lock.

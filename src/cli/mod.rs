@@ -75,7 +75,10 @@ fn run(invocation: Invocation) -> ExitCode {
 /// One call a verb.
 fn dispatch(session: &mut Session, command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Lock { message } => verbs::lock(session, message),
+        Command::Lock {
+            message,
+            others_work,
+        } => verbs::lock(session, message, others_work),
         Command::Unlock { wip } => verbs::unlock(session, wip),
         Command::Snap { paths, run, show } => verbs::snap(session, paths, run, show),
         Command::Exec(exec) => verbs::exec(session, exec),

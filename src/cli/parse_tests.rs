@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::cli::invocation::{
-    Command, Diffs, EntryName, ExecCommand, FailedCommand, Format, JournalPolicy, Presentation,
-    RebootPolicy, ReportForm, RunMode, TryCommand, Wip,
+    Command, Diffs, EntryName, ExecCommand, FailedCommand, Format, JournalPolicy, OthersWork,
+    Presentation, RebootPolicy, ReportForm, RunMode, TryCommand, Wip,
 };
 use crate::model::{LockMessage, ScratchName};
 use crate::ui::output::Volume;
@@ -44,7 +44,7 @@ fn refused(line: &str) -> String {
 
 fn lock_message(line: &str) -> Option<String> {
     match command(line) {
-        Command::Lock { message } => message.map(|m| m.as_str().to_owned()),
+        Command::Lock { message, .. } => message.map(|m| m.as_str().to_owned()),
         other => panic!("{other:?}"),
     }
 }
@@ -196,7 +196,12 @@ fn the_lock_message_is_joined() {
     }
     let newline = ["isconf", "lock", "a\nb"].map(OsString::from).to_vec();
     let message = LockMessage::new("a b").ok();
-    assert_eq!(parse(newline).unwrap().command, Command::Lock { message });
+    let others_work = OthersWork::Leave;
+    let lock = Command::Lock {
+        message,
+        others_work,
+    };
+    assert_eq!(parse(newline).unwrap().command, lock);
     assert!(refused("-m x lock -m y").contains("twice"));
 }
 

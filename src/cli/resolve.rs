@@ -14,8 +14,8 @@ use super::args::{
 };
 use super::invocation::{
     Command, Diffs, EntryName, EnvFormat, ExecCommand, FailedCommand, Format, Invocation,
-    JournalPolicy, Place, Presentation, Reading, RebootPolicy, ReportForm, RunMode, Times, Trust,
-    TryCommand, Wip,
+    JournalPolicy, OthersWork, Place, Presentation, Reading, RebootPolicy, ReportForm, RunMode,
+    Times, Trust, TryCommand, Wip,
 };
 
 /// A command line that has no meaning.
@@ -195,7 +195,13 @@ fn lock(args: LockArgs, before: Option<OsString>) -> Result<Command, UsageError>
     let parts: Vec<String> = parts.map(text).collect::<Result<_, _>>()?;
     // An empty message is not wrong usage but exit 222, which the verb gives.
     let message = LockMessage::new(&parts.join(" ")).ok();
-    Ok(Command::Lock { message })
+    Ok(Command::Lock {
+        message,
+        others_work: match args.take_over {
+            true => OthersWork::TakeOver,
+            false => OthersWork::Leave,
+        },
+    })
 }
 
 fn snap(args: SnapArgs) -> Result<Command, UsageError> {

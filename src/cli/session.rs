@@ -202,16 +202,9 @@ impl Member {
         BranchLock::load(&self.branch_lock_file()).map_err(|e| Failure::of_lock(e, self.branch()))
     }
 
-    /// The drafts that are not checked in and were not taken back.
-    pub fn drafts(&self, history: Option<&History>) -> Result<Vec<WipDraft>, Failure> {
-        let Some(wip) = Wip::open(self.home(), &self.domain, self.branch())? else {
-            return Ok(Vec::new());
-        };
-        let mut drafts = wip.drafts()?;
-        if let Some(history) = history.filter(|_| !drafts.is_empty()) {
-            let discarded = history.discarded_lately()?;
-            drafts.retain(|known| !discarded.contains(&known.draft.id));
-        }
-        Ok(drafts)
+    /// The drafts that are not checked in.
+    pub fn drafts(&self) -> Result<Vec<WipDraft>, Failure> {
+        let wip = Wip::open(self.home(), &self.domain, self.branch())?;
+        Ok(wip.map(|wip| wip.drafts()).transpose()?.unwrap_or_default())
     }
 }

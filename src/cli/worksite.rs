@@ -62,11 +62,12 @@ impl Session {
         let member = member.clone();
         let host = ThisHost::new(member.settings, member.domain, lock, self.clock).ok()?;
         match recover(&host) {
-            Ok((repaired, _history)) => {
+            Ok((repaired, history)) => {
                 for repair in repaired {
                     self.out.info(&repair.sentence());
                 }
-                None
+                let drafts = host.drafts(&history);
+                drafts.err().map(|error| Failure::from(error).message)
             }
             Err(error) => Some(Failure::from(error).message),
         }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use isconf_sandbox::commit::crash_point;
 
 use super::record::{ReceiptFault, parse_receipt, receipt_body};
-use crate::chain::{Chain, ChainError, ChainKind, Fault, Header, Place, cut_torn_tail};
+use crate::chain::{Chain, ChainError, ChainKind, Fault, FormFault, Header, Place, cut_torn_tail};
 use crate::durable::{self, FileError};
 use crate::lock::HostLock;
 use crate::model::{Deed, DomainName, DraftId, EntryRef, Home, Receipt, ReceiptBody};
@@ -186,7 +186,7 @@ impl History {
             path: aside.clone(),
             source,
         };
-        let text = str::from_utf8(&bytes).map_err(|_| malformed(ReceiptFault::NotUtf8))?;
+        let text = str::from_utf8(&bytes).map_err(|_| malformed(FormFault::NotUtf8.into()))?;
         let body = ReceiptBody::from_record(text).map_err(malformed)?;
         Self::cut_torn_tail(host, home)?;
         let mut history = Self::open_or_create(host, home, domain)?;
@@ -238,24 +238,8 @@ impl History {
         }))
     }
 
-    /// The drafts that were taken back since this host last moved in its journal: those that a wip
-    /// may still list.
-    pub fn discarded_lately(&self) -> Result<Vec<DraftId>, HistoryError> {
-        let mut discarded = Vec::new();
-        for seq in (1..=self.len()).rev() {
-            let deed = self.receipt(seq)?.body.deed;
-            if deed.now_at().is_some() {
-                break;
-            }
-            if let Deed::Discarded { draft, .. } = deed {
-                discarded.push(draft);
-            }
-        }
-        Ok(discarded)
-    }
-
     /// The drafts that were made since this host last moved in its journal and not taken back: what
-    /// a wip must not go beyond.
+    /// the wip must hold.
     pub fn made_lately(&self) -> Result<Vec<DraftId>, HistoryError> {
         let (mut made, mut discarded) = (Vec::new(), Vec::new());
         for seq in (1..=self.len()).rev() {

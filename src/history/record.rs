@@ -4,7 +4,9 @@
 use isconf_sandbox::change::Digest;
 use serde::Deserialize;
 
-use crate::chain::{ChainKind, RecordText};
+use crate::chain::{
+    ChainKind, FormFault, RecordText, check_alone, check_form, parse_row, seal_alone,
+};
 use crate::model::{
     BranchName, ChangeDigests, Deed, DraftId, EntryId, EntryRef, Moment, Receipt, ReceiptBody,
 };
@@ -12,24 +14,15 @@ use crate::model::{
 /// Why a record is not a receipt.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiptFault {
-    /// Not TOML, or a field is missing or of the wrong type.
-    #[error("not a record")]
-    Toml(#[source] Box<toml::de::Error>),
-    /// Not UTF-8.
-    #[error("not UTF-8")]
-    NotUtf8,
-    /// A field that this version does not know.
-    #[error("unknown field `{0}`: written by a newer isconf")]
-    UnknownField(String),
+    /// Not a record in the form that isconf writes.
+    #[error(transparent)]
+    Form(#[from] FormFault),
     /// An action that this version does not know.
     #[error("unknown action {0:?}: written by a newer isconf")]
     UnknownAction(String),
     /// A value that cannot be.
     #[error("the value of `{0}` is not possible")]
     Impossible(&'static str),
-    /// It says the right things in another form than isconf writes.
-    #[error("not in the one form that isconf writes")]
-    NotCanonical,
 }
 
 /// The fields of a receipt.
@@ -84,50 +77,33 @@ impl ReceiptBody {
     /// The receipt as a record that stands alone. Its number is the largest there can be, since a
     /// receipt may name any before its own.
     pub fn to_record(&self) -> String {
-        let head = standalone_head();
-        let body = receipt_body(self);
-        let check = Digest::of(format!("{head}{body}").as_bytes());
-        format!("{head}{body}check = \"{check}\"\n")
+        seal_alone(
+            ChainKind::History,
+            i64::MAX.unsigned_abs(),
+            &receipt_body(self),
+        )
     }
 
     /// Reads a record that stands alone.
     pub fn from_record(record: &str) -> Result<Self, ReceiptFault> {
-        let changed = || ReceiptFault::Impossible("check");
-        let (checked, check) = record.rsplit_once("check = \"").ok_or_else(changed)?;
-        let check: Digest = check
-            .strip_suffix("\"\n")
-            .and_then(|c| c.parse().ok())
-            .ok_or_else(changed)?;
-        if Digest::of(checked.as_bytes()) != check {
-            return Err(changed());
-        }
+        check_alone(ChainKind::History, record.as_bytes())?;
         parse_receipt(record.as_bytes()).map(|receipt| receipt.body)
     }
 }
 
-/// The first three lines of a record that has no chain.
-fn standalone_head() -> String {
-    let zeroes = Digest::from_bytes([0; 32]);
-    format!(
-        "[[{}]]\nseq = {}\nprev = \"{zeroes}\"\n",
-        ChainKind::History.table(),
-        i64::MAX
-    )
-}
-
 /// Reads a receipt's record.
 pub(super) fn parse_receipt(record: &[u8]) -> Result<Receipt, ReceiptFault> {
-    let row = Row::parse(record)?;
+    let unknown = |row: &toml::Table| {
+        let mut names = row.keys();
+        names
+            .find(|name| !KNOWN_FIELDS.contains(&name.as_str()))
+            .cloned()
+    };
+    let row: Row = parse_row(ChainKind::History, record, unknown)?;
     let (seq, prev) = (row.seq, row.prev);
     let body = row.into_body()?;
-    let mut lines = record.splitn(4, |b| *b == b'\n');
-    let rest = lines.nth(3).unwrap_or_default();
-    let seal = rest.strip_prefix(receipt_body(&body).as_bytes());
-    // The seal is one line; anything more between would be content that was not read.
-    match seal.map(|line| line.iter().filter(|b| **b == b'\n').count()) {
-        Some(1) => Ok(Receipt { seq, prev, body }),
-        Some(_) | None => Err(ReceiptFault::NotCanonical),
-    }
+    check_form(record, &receipt_body(&body))?;
+    Ok(Receipt { seq, prev, body })
 }
 
 /// A receipt as TOML.
@@ -150,24 +126,6 @@ struct Row {
 }
 
 impl Row {
-    /// Reads the one receipt of a record.
-    fn parse(record: &[u8]) -> Result<Self, ReceiptFault> {
-        let text = str::from_utf8(record).map_err(|_| ReceiptFault::NotUtf8)?;
-        let toml = |e| ReceiptFault::Toml(Box::new(e));
-        let mut file: toml::Table = text.parse().map_err(toml)?;
-        let Some(toml::Value::Array(rows)) = file.remove(ChainKind::History.table()) else {
-            return Err(ReceiptFault::NotCanonical);
-        };
-        let Ok([toml::Value::Table(row)]) = <[_; 1]>::try_from(rows) else {
-            return Err(ReceiptFault::NotCanonical);
-        };
-        let is_unknown = |name: &&String| !KNOWN_FIELDS.contains(&name.as_str());
-        if let Some(name) = row.keys().find(is_unknown) {
-            return Err(ReceiptFault::UnknownField(name.clone()));
-        }
-        row.try_into().map_err(toml)
-    }
-
     /// Checks what the types alone do not. A field that does not belong to the action is noticed
     /// when the receipt is compared with the text that isconf would have written.
     fn into_body(self) -> Result<ReceiptBody, ReceiptFault> {

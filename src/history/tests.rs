@@ -1,5 +1,6 @@
 //! What the history promises: where the host stands, and what is in effect.
 
+use crate::chain::FormFault;
 use std::fs;
 
 use isconf_sandbox::change::Digest;
@@ -93,7 +94,7 @@ fn what_a_newer_isconf_wrote_is_refused_by_name() {
     );
     assert!(matches!(
         parse("branch", "takes_back = 3\nbranch"),
-        ReceiptFault::NotCanonical
+        ReceiptFault::Form(FormFault::NotCanonical)
     ));
     assert!(matches!(
         parse("branch", "takes_back = 9\nbranch"),

@@ -6,7 +6,9 @@ mod record;
 mod signature;
 mod entries;
 mod wip;
+mod agreement;
 
+pub use agreement::{OthersDrafts, WipFault, check_drafts, check_holder, drafts_of_others};
 pub use entries::{Import, Journal, JournalError};
 pub use record::RecordFault;
 pub use signature::{SignatureFault, verify_signature};

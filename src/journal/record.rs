@@ -7,7 +7,7 @@ use isconf_sandbox::layout::TxId;
 use serde::Deserialize;
 
 use super::wip::WipDraft;
-use crate::chain::{ChainKind, RecordText};
+use crate::chain::{ChainKind, FormFault, RecordText, check_form, parse_row};
 use crate::model::{
     Author, Bytes, ChangeDigests, Draft, DraftId, EffectSummary, Entry, EntryId, EntryKind,
     EntryRef, Exec, InvalidExec, Moment, Network, Outcome, PublicKey, Signature, Snap,
@@ -16,15 +16,9 @@ use crate::model::{
 /// Why a record is not an entry or a draft.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordFault {
-    /// Not TOML, or a field is missing or of the wrong type.
-    #[error("not a record")]
-    Toml(#[source] Box<toml::de::Error>),
-    /// Not UTF-8.
-    #[error("not UTF-8")]
-    NotUtf8,
-    /// A field that this version does not know.
-    #[error("unknown field `{0}`: written by a newer isconf")]
-    UnknownField(String),
+    /// Not a record in the form that isconf writes.
+    #[error(transparent)]
+    Form(#[from] FormFault),
     /// A kind, or another value of a fixed list, that this version does not know.
     #[error("unknown {field} {found:?}: written by a newer isconf")]
     UnknownValue {
@@ -39,9 +33,6 @@ pub enum RecordFault {
     /// A command that cannot be run.
     #[error("the command cannot be run")]
     Exec(#[from] InvalidExec),
-    /// It says the right things in another form than isconf writes.
-    #[error("not in the one form that isconf writes")]
-    NotCanonical,
 }
 
 /// The name of the last part of an entry's record.
@@ -168,19 +159,6 @@ pub(super) fn parse_wip(record: &[u8]) -> Result<WipDraft, RecordFault> {
     let wip = WipDraft { draft, tx };
     check_form(record, &wip_body(&wip))?;
     Ok(wip)
-}
-
-/// Compares a record with what isconf would have written. The lines before and after the body have
-/// one form by the chain's own check.
-fn check_form(record: &[u8], body: &str) -> Result<(), RecordFault> {
-    let mut lines = record.splitn(4, |b| *b == b'\n');
-    let rest = lines.nth(3).unwrap_or_default();
-    let seal_line = rest.strip_prefix(body.as_bytes());
-    // The seal is one line; anything more between would be content that was not read.
-    match seal_line.map(|line| line.iter().filter(|b| **b == b'\n').count()) {
-        Some(1) => Ok(()),
-        Some(_) | None => Err(RecordFault::NotCanonical),
-    }
 }
 
 /// A record as TOML.
@@ -316,23 +294,8 @@ fn unknown_field(part: &str, table: &toml::Table) -> Option<String> {
 
 impl Row {
     /// Reads one record of the kind's table.
-    fn parse(kind: ChainKind, record: &[u8]) -> Result<Self, RecordFault> {
-        let text = str::from_utf8(record).map_err(|_| RecordFault::NotUtf8)?;
-        let toml = |e| RecordFault::Toml(Box::new(e));
-        let mut file: toml::Table = text.parse().map_err(toml)?;
-        let rows = match file.remove(kind.table()) {
-            Some(toml::Value::Array(rows)) => rows,
-            Some(_) | None => return Err(RecordFault::NotCanonical),
-        };
-        let [toml::Value::Table(row)] =
-            <[_; 1]>::try_from(rows).map_err(|_| RecordFault::NotCanonical)?
-        else {
-            return Err(RecordFault::NotCanonical);
-        };
-        if let Some(field) = unknown_field("", &row) {
-            return Err(RecordFault::UnknownField(field));
-        }
-        row.try_into().map_err(toml)
+    fn parse(kind: ChainKind, record: &[u8]) -> Result<Self, FormFault> {
+        parse_row(kind, record, |row| unknown_field("", row))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the journal and the wip promise. The values made here serve the tests of other modules too.
 
+use crate::chain::FormFault;
 use std::fs;
 use std::path::Path;
 
@@ -225,11 +226,11 @@ fn what_a_newer_isconf_wrote_is_refused_by_name() {
     );
     assert!(matches!(
         parse("status = 0", "status = 0x0"),
-        RecordFault::NotCanonical
+        RecordFault::Form(FormFault::NotCanonical)
     ));
     assert!(matches!(
         parse("status = 0", "status = 256"),
-        RecordFault::Toml(_)
+        RecordFault::Form(FormFault::Toml(_))
     ));
 }
 

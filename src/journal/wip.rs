@@ -6,7 +6,7 @@ use isconf_sandbox::layout::TxId;
 
 use super::entries::{JournalError, check_field, record_error};
 use super::record::{RecordFault, parse_wip, wip_body};
-use crate::chain::{Chain, ChainKind, Header, Place};
+use crate::chain::{Chain, ChainKind, Header, Place, check_alone, seal_alone};
 use crate::durable;
 use crate::lock::HostLock;
 use crate::model::{BranchName, DomainName, Draft, EntryId, EntryRef, Home};
@@ -23,34 +23,14 @@ pub struct WipDraft {
 impl WipDraft {
     /// The draft as a record that stands alone.
     pub fn to_record(&self) -> String {
-        let head = standalone_head();
-        let body = wip_body(self);
-        let check = Digest::of(format!("{head}{body}").as_bytes());
-        format!("{head}{body}check = \"{check}\"\n")
+        seal_alone(ChainKind::Wip, 1, &wip_body(self))
     }
 
     /// Reads a record that stands alone.
     pub fn from_record(record: &str) -> Result<Self, RecordFault> {
-        let changed = || RecordFault::Impossible("check");
-        let (signed, check) = record.rsplit_once("check = \"").ok_or_else(changed)?;
-        let check: Digest = check
-            .strip_suffix("\"\n")
-            .and_then(|c| c.parse().ok())
-            .ok_or_else(changed)?;
-        if Digest::of(signed.as_bytes()) != check {
-            return Err(changed());
-        }
+        check_alone(ChainKind::Wip, record.as_bytes())?;
         parse_wip(record.as_bytes())
     }
-}
-
-/// The first three lines of a record that has no chain.
-fn standalone_head() -> String {
-    let zeroes = Digest::from_bytes([0; 32]);
-    format!(
-        "[[{}]]\nseq = 1\nprev = \"{zeroes}\"\n",
-        ChainKind::Wip.table()
-    )
 }
 
 /// A branch's drafts on this host.

@@ -40,6 +40,8 @@ pub struct Held {
     pub fence: u64,
     /// The end of the journal when the lock was taken.
     pub journal: EntryRef,
+    /// Whether its holder took over what others made here and did not check in.
+    pub takes_over: bool,
 }
 
 /// What somebody who wants the lock says.
@@ -53,6 +55,8 @@ pub struct Claim {
     pub since: Moment,
     /// The end of the journal now.
     pub journal: EntryRef,
+    /// Whether to take over what others made here and did not check in.
+    pub takes_over: bool,
 }
 
 /// Why the branch lock could not be taken, used or read.
@@ -97,6 +101,7 @@ struct Row {
     since: Option<Moment>,
     journal_seq: Option<u64>,
     journal_id: Option<Digest>,
+    takes_over: Option<bool>,
 }
 
 impl BranchLock {
@@ -124,7 +129,7 @@ impl BranchLock {
     }
 
     /// Takes the lock. Its holder may take it again, which replaces message and time and keeps the
-    /// fence and the journal's end.
+    /// fence, the journal's end, and what was taken over.
     pub fn take(host: &HostLock, path: &Path, claim: Claim) -> Result<Held, LockError> {
         let before = Self::load(path)?;
         let held = match before.held {
@@ -134,6 +139,7 @@ impl BranchLock {
             Some(held) => Held {
                 message: claim.message,
                 since: claim.since,
+                takes_over: held.takes_over || claim.takes_over,
                 ..held
             },
             None => Held {
@@ -142,6 +148,7 @@ impl BranchLock {
                 since: claim.since,
                 fence: before.fence + 1,
                 journal: claim.journal,
+                takes_over: claim.takes_over,
             },
         };
         let lock = Self {
@@ -199,7 +206,8 @@ impl BranchLock {
                 .string("message", &held.message)
                 .string("since", &held.since)
                 .plain("journal_seq", held.journal.seq)
-                .string("journal_id", &held.journal.id);
+                .string("journal_id", &held.journal.id)
+                .plain("takes_over", held.takes_over);
         }
         format!("{FIRST_LINE}{}", text.as_str())
     }
@@ -219,6 +227,7 @@ impl BranchLock {
                 seq: row.journal_seq?,
                 id: EntryId(row.journal_id?),
             },
+            takes_over: row.takes_over?,
         };
         Some(Self {
             fence,
@@ -251,6 +260,7 @@ mod tests {
                 seq: 3,
                 id: EntryId(Digest::of(b"3")),
             },
+            takes_over: false,
         }
     }
 

@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use super::stored_text::stored_as_text;
 
 /// Any bytes, with one text form: valid UTF-8 stands for itself, but `%` and every byte that is not
 /// part of valid UTF-8 is `%` and two upper-case hexadecimal digits. `/tmp/50%\xff` is written
@@ -106,19 +106,7 @@ impl FromStr for Bytes {
     }
 }
 
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
-    }
-}
+stored_as_text!(Bytes);
 
 #[cfg(test)]
 mod tests {

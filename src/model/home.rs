@@ -16,6 +16,9 @@ use isconf_sandbox::layout::HOME_SCRATCH_DIR;
 
 use super::{BranchName, DomainName};
 
+/// The name of a file of drafts.
+pub const WIP_FILE: &str = "journal.wip";
+
 /// The directory named by `IS_HOME` (`/var/is` when nothing names another).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home(PathBuf);
@@ -124,7 +127,7 @@ impl Home {
 
     /// A branch's entries that are not checked in.
     pub fn wip(&self, domain: &DomainName, branch: &BranchName) -> PathBuf {
-        self.private(domain, branch).join("journal.wip")
+        self.private(domain, branch).join(WIP_FILE)
     }
 }
 

@@ -8,6 +8,7 @@
 //!                                                 Receipt (history)
 //! ```
 
+mod stored_text;
 mod names;
 mod bytes;
 mod hex;
@@ -29,7 +30,7 @@ pub use entry::{
     Draft, DraftId, Entry, EntryId, EntryKind, EntryRef, Exec, InvalidExec, Network, Snap,
 };
 pub use hex::{Hex, InvalidHex, PublicKey, Signature};
-pub use home::Home;
+pub use home::{Home, WIP_FILE};
 pub use lock_message::{EmptyMessage, LockMessage, MAX_MESSAGE_BYTES};
 pub use moment::{InvalidMoment, Moment};
 pub use names::{

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use super::stored_text::stored_as_text;
 
 /// The longest domain or branch name, in bytes; a name is one component of a path.
 pub const MAX_NAME_BYTES: usize = 128;
@@ -90,17 +90,7 @@ macro_rules! checked_name {
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::new(String::deserialize(deserializer)?).map_err(de::Error::custom)
-            }
-        }
+        stored_as_text!($name);
     };
 }
 

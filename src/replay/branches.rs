@@ -2,6 +2,7 @@
 //! whose journal holds all that was done here, in order.
 
 use super::this_host::ThisHost;
+use crate::check_in::DraftsError;
 use crate::durable::{self, FileError};
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
@@ -13,6 +14,9 @@ pub enum MoveError {
     /// Uncommitted work is in the way.
     #[error("local changes not checked in")]
     Wip,
+    /// The drafts of this host cannot be told.
+    #[error(transparent)]
+    Drafts(#[from] DraftsError),
     /// The host is there already.
     #[error("{host} is already on {branch} branch")]
     AlreadyThere {
@@ -52,8 +56,8 @@ pub enum MoveError {
 }
 
 /// Makes `new` as a copy of this host's branch, and moves there.
-pub fn fork(host: &ThisHost, new: &BranchName) -> Result<(), MoveError> {
-    refuse_wip(host)?;
+pub fn fork(host: &ThisHost, history: &History, new: &BranchName) -> Result<(), MoveError> {
+    refuse_wip(host, history)?;
     if *new == host.branch {
         return Err(MoveError::Exists(new.clone()));
     }
@@ -69,7 +73,7 @@ pub fn fork(host: &ThisHost, new: &BranchName) -> Result<(), MoveError> {
 
 /// Moves to `new`, which must hold everything that was done here.
 pub fn migrate(host: &ThisHost, history: &History, new: &BranchName) -> Result<(), MoveError> {
-    refuse_wip(host)?;
+    refuse_wip(host, history)?;
     if *new == host.branch {
         let host = host.settings.host.value.to_string();
         return Err(MoveError::AlreadyThere {
@@ -91,11 +95,11 @@ pub fn migrate(host: &ThisHost, history: &History, new: &BranchName) -> Result<(
     }
 }
 
-fn refuse_wip(host: &ThisHost) -> Result<(), MoveError> {
-    if host.has_wip()? {
-        Err(MoveError::Wip)
-    } else {
+fn refuse_wip(host: &ThisHost, history: &History) -> Result<(), MoveError> {
+    if host.drafts(history)?.is_empty() {
         Ok(())
+    } else {
+        Err(MoveError::Wip)
     }
 }
 

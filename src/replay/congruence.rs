@@ -5,10 +5,7 @@ use isconf_sandbox::change::{ChangeSet, NormalRules, differences_of_runs};
 
 use crate::model::report::{Congruence, Divergence};
 use crate::model::{Entry, EntryKind};
-use crate::store::Store;
-
-/// The longest change set that is read: 100,000 paths with long names and attributes.
-const MAX_CHANGE_SET_BYTES: u64 = 256 << 20;
+use crate::store::{MAX_LIST_BYTES, Store};
 
 /// Compares `here`, which ran within `rules.run`, with what the entry recorded. A snapshot is the
 /// same wherever it was installed, since its content and attributes are the entry itself.
@@ -27,7 +24,7 @@ pub fn congruence(
     if here.normal_digest(rules) == outcome.changes.normal {
         return Congruence::Same;
     }
-    let bytes = store.get(&outcome.changes.full, MAX_CHANGE_SET_BYTES).ok();
+    let bytes = store.get(&outcome.changes.full, MAX_LIST_BYTES).ok();
     let Some(origin) = bytes.and_then(|bytes| ChangeSet::decode(&bytes).ok()) else {
         return Congruence::Differs(Vec::new());
     };

@@ -19,10 +19,7 @@ use crate::model::contents::ContentSource;
 use crate::model::drift::{Audit, Writer, WriterDeed};
 use crate::model::progress::{Progress, Unit};
 use crate::model::{ChangeDigests, Deed, Draft, DraftId, EntryKind, Snap};
-use crate::store::{Store, StoreError};
-
-/// The longest change set or manifest that is read: 100,000 paths with long names.
-const MAX_SET_BYTES: u64 = 256 << 20;
+use crate::store::{MAX_LIST_BYTES, Store, StoreError};
 
 /// Why no answer could be found.
 #[derive(Debug, thiserror::Error)]
@@ -152,10 +149,8 @@ fn past(
     progress: &mut dyn Progress,
 ) -> Result<Vec<Past>, InspectError> {
     let journal = host.journal()?;
-    let drafts: Vec<Draft> = match host.wip()? {
-        Some(wip) => wip.drafts()?.into_iter().map(|wip| wip.draft).collect(),
-        None => Vec::new(),
-    };
+    let drafts = host.wip_drafts()?.into_iter();
+    let drafts: Vec<Draft> = drafts.map(|wip| wip.draft).collect();
     let mut effective = history
         .effective_backwards()
         .collect::<Result<Vec<_>, _>>()?;
@@ -214,7 +209,7 @@ fn changed(
         return Ok(ChangeSet::default());
     };
     let bytes = store
-        .get(&changes.full, MAX_SET_BYTES)
+        .get(&changes.full, MAX_LIST_BYTES)
         .map_err(|source| InspectError::Store { receipt, source })?;
     ChangeSet::decode(&bytes).map_err(|source| InspectError::Damaged { receipt, source })
 }
@@ -227,7 +222,7 @@ fn with_snapshot(
     store: &Store,
 ) -> Result<ChangeSet, InspectError> {
     let bytes = store
-        .get(&snap.manifest, MAX_SET_BYTES)
+        .get(&snap.manifest, MAX_LIST_BYTES)
         .map_err(|source| InspectError::Store { receipt, source })?;
     let nodes = decode_nodes(&bytes).map_err(|source| InspectError::Damaged { receipt, source })?;
     let mut changes: Vec<Change> = changed.changes().to_vec();

@@ -15,8 +15,9 @@ use super::snapshot::{Snapshot, SnapshotError};
 use super::this_host::ThisHost;
 use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::work::{Streams, Work};
+use crate::check_in::DraftsError;
 use crate::history::{History, HistoryError};
-use crate::journal::{JournalError, WipDraft};
+use crate::journal::{JournalError, OthersDrafts, WipDraft, check_holder};
 use crate::lock::{BranchLock, LockError};
 use crate::model::progress::Progress;
 use crate::model::report::{Description, Ending, Fate, Place, Report};
@@ -36,6 +37,12 @@ pub enum RecordingError {
     /// this host, and behind them on every other.
     #[error("this host has not applied all entries of the branch")]
     OutOfDate,
+    /// The drafts of this host cannot be told.
+    #[error(transparent)]
+    Drafts(#[from] DraftsError),
+    /// Somebody else's drafts are here, and the holder of the lock did not take them over.
+    #[error(transparent)]
+    Others(#[from] OthersDrafts),
     /// The entry could not be tried.
     #[error(transparent)]
     Trial(#[from] TrialError),
@@ -89,7 +96,8 @@ pub struct Recorded {
     pub not_started: Option<String>,
 }
 
-/// Checks that the caller may change the branch, and has applied all that it has.
+/// Checks that the caller may change the branch, that this host has applied all that it has, and
+/// that nobody else's drafts would be gone on with.
 pub fn check_lock(host: &ThisHost, history: &History) -> Result<String, RecordingError> {
     let lock = BranchLock::load(&host.branch_lock())?;
     let held = lock.check(&host.author)?;
@@ -97,6 +105,7 @@ pub fn check_lock(host: &ThisHost, history: &History) -> Result<String, Recordin
     if history.position(journal.chain())? < journal.len() {
         return Err(RecordingError::OutOfDate);
     }
+    check_holder(&host.drafts(history)?, held)?;
     Ok(held.message.to_string())
 }
 
@@ -114,7 +123,7 @@ pub fn exec(
     let ignore = host.ignore();
     let bench = host.bench(&ignore, manner.streams, manner.keeps_contents);
     let mut contents = Contents::new();
-    let pad = prepare(&host.scratch_settings(), host.last_commit())?;
+    let pad = prepare(&host.home)?;
     let mut trial = attempt(bench, pad, Afterwards::End, &work, &mut contents)?;
     name(host, &mut trial.report, &message)?;
     let mut recorded = Recorded {

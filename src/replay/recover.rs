@@ -98,8 +98,7 @@ pub fn recover(host: &ThisHost) -> Result<(Vec<Repaired>, History), RecoveryErro
 /// Tells the history of a draft that changed no file and is in the wip, which comes first; says
 /// whether it had to. To be called when what was checked in is no longer in the wip.
 fn finish_made(host: &ThisHost, history: &mut History) -> Result<bool, SettleError> {
-    let drafts = host.wip()?.map(|wip| wip.drafts()).transpose()?;
-    let Some(last) = drafts.unwrap_or_default().pop() else {
+    let Some(last) = host.wip_drafts()?.pop() else {
         return Ok(false);
     };
     // A commit's draft is told by its intent.

@@ -5,18 +5,19 @@
 //! ```text
 //! home/scratch/<tx>/keep        says that sweep leaves it alone
 //! home/scratch/<tx>/capture     what it changed, as canonical bytes
-//! home/scratch/<tx>/kept.json   name, command, how it ended, where its volumes are
+//! home/scratch/<tx>/volumes     where its volumes are
+//! home/scratch/<tx>/kept.json   name, command, how it ended
 //! ```
 
 use std::path::{Path, PathBuf};
 
 use isconf_sandbox::capture::Capture;
-use isconf_sandbox::change::{DecodeError, PathPattern, RelPath};
+use isconf_sandbox::change::{DecodeError, PathPattern};
 use isconf_sandbox::child::Exit;
 use isconf_sandbox::commit::{self, CommitError, Landed, RecordError};
-use isconf_sandbox::layout::{CommitPolicy, Layout, TxId, Volume};
+use isconf_sandbox::layout::{Layout, TxId};
 use isconf_sandbox::session::{
-    DirectoryError, DiscardError, EndError, SweepError, is_committed, sweep,
+    DiscardError, EndError, KeepError, SweepError, VolumesError, is_committed, kept_layout, sweep,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,7 @@ use crate::model::report::{Description, Ending, Fate, Place, Report, Verdict};
 use crate::model::{Bytes, Exec, Home, ScratchName};
 use crate::store::Store;
 
-/// The longest description of a kept scratchpad, in bytes: a command line and its volumes.
+/// The longest description of a kept scratchpad, in bytes: a command line.
 const MAX_KEPT_BYTES: u64 = 4 << 20;
 /// The longest capture that is read: 100,000 paths with long names and attributes.
 const MAX_CAPTURE_BYTES: u64 = 512 << 20;
@@ -53,7 +54,10 @@ pub enum ScratchpadError {
     Discard(#[from] DiscardError),
     /// It could not be kept.
     #[error("the scratchpad cannot be kept")]
-    Keep(#[from] DirectoryError),
+    Keep(#[from] KeepError),
+    /// Where it lies cannot be told.
+    #[error(transparent)]
+    Volumes(#[from] VolumesError),
     /// Its files could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -138,14 +142,8 @@ pub fn try_out(attempted: Attempt<'_>, exec: Exec) -> Result<Attempted, Scratchp
         keeps_contents: attempted.keeps_contents,
     };
     let mut contents = Contents::new();
-    let settings = isconf_sandbox::session::Settings::new(attempted.home.as_path());
-    let mut trial = attempt(
-        bench,
-        prepare(&settings, None)?,
-        Afterwards::End,
-        &work,
-        &mut contents,
-    )?;
+    let pad = prepare(attempted.home)?;
+    let mut trial = attempt(bench, pad, Afterwards::End, &work, &mut contents)?;
     trial.report.place = Place::Try {
         name: attempted.keep.map(ToString::to_string),
     };
@@ -153,7 +151,7 @@ pub fn try_out(attempted: Attempt<'_>, exec: Exec) -> Result<Attempted, Scratchp
     let is_started = trial.not_started.is_none();
     match attempted.keep {
         Some(name) if is_started && !matches!(trial.report.verdict, Verdict::Interrupted(_)) => {
-            let row = Row::of(name, &row_exec, trial.report.ending, ended.layout());
+            let row = Row::of(name, &row_exec, trial.report.ending);
             let directory = ended.layout().directory.clone();
             write_row(&directory, &row, &trial.capture)?;
             ended.keep()?;
@@ -200,7 +198,7 @@ pub fn open_kept(home: &Home, name: &ScratchName) -> Result<KeptScratchpad, Scra
     let bytes = durable::read_small(&path, MAX_CAPTURE_BYTES)?.ok_or_else(unknown)?;
     let capture =
         Capture::decode(&bytes).map_err(|source| ScratchpadError::Capture { path, source })?;
-    let layout = row.layout(&directory)?;
+    let layout = kept_layout(&directory)?;
     let mut report = blank(
         Place::Try {
             name: Some(name.to_string()),
@@ -281,23 +279,10 @@ struct Row {
     cwd: Bytes,
     status: Option<u8>,
     signal: Option<i32>,
-    tx: String,
-    volumes: Vec<VolumeRow>,
-}
-
-/// A volume as JSON.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VolumeRow {
-    mount_point: Bytes,
-    fs_type: String,
-    device: (u32, u32),
-    scratch: Bytes,
-    policy: String,
 }
 
 impl Row {
-    fn of(name: &ScratchName, exec: &Exec, ending: Ending, layout: &Layout) -> Self {
+    fn of(name: &ScratchName, exec: &Exec, ending: Ending) -> Self {
         let exit = match ending {
             Ending::Exited(exit) => Some(exit),
             Ending::CouldNotStart(_) | Ending::NoCommand => None,
@@ -307,7 +292,6 @@ impl Row {
             Some(Exit::Signal(signal)) => (None, Some(signal)),
             None => (None, None),
         };
-        let volumes = layout.volumes.iter().map(VolumeRow::of).collect();
         Self {
             version: VERSION,
             name: name.to_string(),
@@ -315,8 +299,6 @@ impl Row {
             cwd: exec.cwd.clone(),
             status,
             signal,
-            tx: layout.tx.to_string(),
-            volumes,
         }
     }
 
@@ -326,64 +308,6 @@ impl Row {
             (None, Some(signal)) => Ending::Exited(Exit::Signal(signal)),
             (None, None) => Ending::NoCommand,
         }
-    }
-
-    /// Where everything lies. What the file says is not believed where it can be derived.
-    fn layout(&self, directory: &Path) -> Result<Layout, ScratchpadError> {
-        let malformed = || ScratchpadError::Malformed(directory.join(KEPT));
-        let tx: TxId = self.tx.parse().map_err(|_| malformed())?;
-        if directory.file_name() != Some(tx.as_str().as_ref()) {
-            return Err(malformed());
-        }
-        let volumes: Option<Vec<_>> = self.volumes.iter().map(VolumeRow::volume).collect();
-        Ok(Layout {
-            tx,
-            directory: directory.to_path_buf(),
-            root: PathBuf::from("/"),
-            volumes: volumes.ok_or_else(malformed)?,
-        })
-    }
-}
-
-impl VolumeRow {
-    fn of(volume: &Volume) -> Self {
-        Self {
-            mount_point: Bytes::from(volume.mount_point.to_absolute().into_os_string()),
-            fs_type: volume.fs_type.clone(),
-            device: volume.device,
-            scratch: Bytes::from(volume.scratch.clone().into_os_string()),
-            policy: match volume.policy {
-                CommitPolicy::Rename => "rename",
-                CommitPolicy::Copy => "copy",
-                CommitPolicy::ShowOnly => "show-only",
-            }
-            .to_owned(),
-        }
-    }
-
-    fn volume(&self) -> Option<Volume> {
-        let scratch = PathBuf::from(self.scratch.to_os_string());
-        let plain = scratch.components().all(|c| {
-            matches!(
-                c,
-                std::path::Component::RootDir | std::path::Component::Normal(_)
-            )
-        });
-        if !scratch.is_absolute() || !plain {
-            return None;
-        }
-        Some(Volume {
-            mount_point: RelPath::from_absolute(self.mount_point.as_os_str().as_ref()).ok()?,
-            fs_type: self.fs_type.clone(),
-            device: self.device,
-            scratch,
-            policy: match self.policy.as_str() {
-                "rename" => CommitPolicy::Rename,
-                "copy" => CommitPolicy::Copy,
-                "show-only" => CommitPolicy::ShowOnly,
-                _ => return None,
-            },
-        })
     }
 }
 

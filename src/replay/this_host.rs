@@ -3,18 +3,16 @@
 //! nobody has this value without the lock.
 
 use std::cell::RefCell;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use isconf_sandbox::change::{NormalRules, PathPattern, Timestamp};
-use isconf_sandbox::session;
+use isconf_sandbox::change::{NormalRules, PathPattern};
 
 use super::trial::Bench;
 use super::work::Streams;
-use crate::check_in::Site;
+use crate::check_in::{DraftsError, Site, own_drafts};
 use crate::config::Settings;
 use crate::history::{History, HistoryError};
-use crate::journal::{Journal, JournalError, Wip};
+use crate::journal::{Journal, JournalError, Wip, WipDraft};
 use crate::lock::HostLock;
 use crate::model::{Author, BranchName, DomainName, Home, InvalidName, Moment};
 use crate::store::Store;
@@ -108,9 +106,15 @@ impl ThisHost {
         }
     }
 
-    /// Whether there are drafts that are not checked in.
-    pub fn has_wip(&self) -> Result<bool, JournalError> {
-        Ok(self.wip()?.is_some_and(|wip| !wip.is_empty()))
+    /// The drafts in the wip, which need not be what was made here; see [`drafts`](Self::drafts).
+    pub fn wip_drafts(&self) -> Result<Vec<WipDraft>, JournalError> {
+        let wip = self.wip()?;
+        Ok(wip.map(|wip| wip.drafts()).transpose()?.unwrap_or_default())
+    }
+
+    /// The drafts that are not checked in; the history must tell of the same ones.
+    pub fn drafts(&self, history: &History) -> Result<Vec<WipDraft>, DraftsError> {
+        own_drafts(self.site(), self.wip()?.as_ref(), history)
     }
 
     /// This host's receipts.
@@ -121,22 +125,6 @@ impl ThisHost {
     /// The file with the branch's lock.
     pub fn branch_lock(&self) -> std::path::PathBuf {
         self.home.branch_lock(&self.domain, &self.branch)
-    }
-
-    /// When this host last recorded a commit, as the filesystem's clock tells it: everything that
-    /// was committed here is not younger. A scratchpad that begins within the same tick of that
-    /// clock would take it for somebody else's change. `None` when nothing was recorded ever.
-    pub fn last_commit(&self) -> Option<Timestamp> {
-        let metadata = std::fs::metadata(self.home.history()).ok()?;
-        Some(Timestamp {
-            secs: metadata.mtime(),
-            nanos: u32::try_from(metadata.mtime_nsec()).ok()?,
-        })
-    }
-
-    /// What every scratchpad of this host has in common.
-    pub fn scratch_settings(&self) -> session::Settings {
-        session::Settings::new(self.home.as_path())
     }
 
     /// Paths that do not count when hosts are compared, and in an audit: the built-in list and

@@ -1,14 +1,14 @@
 //! One entry in one scratchpad, up to the judged report. Not for what is done about it. Upholds:
 //! `up`, `up --noop`, `exec` and `try` run and judge an entry by the same code.
 
+use std::os::unix::fs::MetadataExt;
+
 use isconf_sandbox::capture::Capture;
 use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern, Timestamp};
 use isconf_sandbox::child::Phases;
 use isconf_sandbox::collect::CollectError;
 use isconf_sandbox::mounts::Uncovered;
-use isconf_sandbox::session::{
-    Exited, PrepareError, Prepared, Settings as ScratchSettings, WaitError,
-};
+use isconf_sandbox::session::{self, Exited, PrepareError, Prepared, WaitError};
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
@@ -16,10 +16,10 @@ use super::contents::Contents;
 use super::judge::{Evidence, judge};
 use super::work::{Scratchpad, Streams, Work, WorkError};
 use crate::config::Settings;
-use crate::model::ChangeDigests;
 use crate::model::report::{
     Congruence, Description, Ending, Fate, Place, Report, UncoveredMount, Verdict,
 };
+use crate::model::{ChangeDigests, Home};
 use crate::store::Store;
 
 /// Why an entry could not be tried.
@@ -72,13 +72,25 @@ pub struct Trial {
     pub not_started: Option<String>,
 }
 
-/// Prepares a scratchpad. `not_before` is the time of this process's last commit, if it made one.
-pub fn prepare(
-    settings: &ScratchSettings,
-    not_before: Option<Timestamp>,
-) -> Result<Scratchpad, TrialError> {
-    let prepared = Prepared::new(settings, not_before)?;
+/// Prepares a scratchpad of the host with this home.
+pub fn prepare(home: &Home) -> Result<Scratchpad, TrialError> {
+    let settings = session::Settings::new(home.as_path());
+    let prepared = Prepared::new(&settings, last_commit(home))?;
     Ok(Scratchpad::Fresh(Box::new(prepared)))
+}
+
+/// When this host last recorded a commit, as the filesystem's clock tells it: everything that was
+/// committed here is not younger. `None` when nothing was recorded ever.
+///
+/// A scratchpad takes what changes from its own first stamp on for somebody else's work. Before
+/// Linux 6.13 stamps move in ticks of some milliseconds, and one that begins within the tick of our
+/// own last commit has to know of it to wait for the next.
+fn last_commit(home: &Home) -> Option<Timestamp> {
+    let metadata = std::fs::metadata(home.history()).ok()?;
+    Some(Timestamp {
+        secs: metadata.mtime(),
+        nanos: u32::try_from(metadata.mtime_nsec()).ok()?,
+    })
 }
 
 /// Whether the scratchpad is needed after an entry.

@@ -9,13 +9,11 @@ use isconf_sandbox::layout::TxId;
 use super::payload::Payload;
 use super::settle::{SettleError, forget_draft, settle};
 use super::this_host::ThisHost;
+use crate::check_in::DraftsError;
 use crate::history::{Effective, History, HistoryError};
-use crate::journal::JournalError;
+use crate::journal::{JournalError, WipFault};
 use crate::model::{ChangeDigests, Deed, DraftId, EntryId, EntryKind, EntryRef, ReceiptBody};
-use crate::store::StoreError;
-
-/// The longest change set that is read: 100,000 paths with long names and attributes.
-const MAX_CHANGE_SET_BYTES: u64 = 256 << 20;
+use crate::store::{MAX_LIST_BYTES, StoreError};
 
 /// Why nothing was taken back.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +27,9 @@ pub enum TakeBackError {
     /// The drafts and the history do not agree on what was made last.
     #[error("the last draft in the wip is not the last change of this host")]
     NotLast,
+    /// The drafts of this host cannot be told.
+    #[error(transparent)]
+    Drafts(#[from] DraftsError),
     /// The live paths are no longer as it left them, or it cannot be taken back.
     #[error(transparent)]
     Undo(#[from] UndoError),
@@ -81,7 +82,7 @@ pub fn last_change(host: &ThisHost, history: &History) -> Result<LastChange, Tak
         .next()
         .ok_or(TakeBackError::Nothing)??;
     let receipt = effective.receipt.seq;
-    let (deed, entry) = deed_of_undo(host, &effective)?;
+    let (deed, entry) = deed_of_undo(host, history, &effective)?;
     let body = effective.receipt.body;
     Ok(LastChange {
         receipt,
@@ -95,6 +96,7 @@ pub fn last_change(host: &ThisHost, history: &History) -> Result<LastChange, Tak
 /// What is recorded when this receipt is taken back, and which entry it is about.
 fn deed_of_undo(
     host: &ThisHost,
+    history: &History,
     effective: &Effective,
 ) -> Result<(Deed, Option<EntryRef>), TakeBackError> {
     let receipt = effective.receipt.seq;
@@ -126,14 +128,7 @@ fn deed_of_undo(
         }
         (Deed::Applied(_), Some(seq)) if seq > 0 => at_entry(seq),
         (Deed::Made(draft), _) => {
-            let drafts = host
-                .wip()?
-                .map(|wip| wip.drafts())
-                .transpose()?
-                .unwrap_or_default();
-            if drafts.last().is_none_or(|last| last.draft.id != *draft) {
-                return Err(TakeBackError::NotLast);
-            }
+            check_discard(host, history)?;
             Ok((
                 Deed::Discarded {
                     draft: *draft,
@@ -153,6 +148,15 @@ fn deed_of_undo(
             Deed::Applied(_) | Deed::CheckedIn(_) | Deed::Discarded { .. } | Deed::Undone { .. },
             _,
         ) => Err(TakeBackError::Nothing),
+    }
+}
+
+/// Checks that the history knows all drafts of the wip: then its last one is the last change. What
+/// the wip lost can be taken back all the same, since history and undo copies tell what it was.
+fn check_discard(host: &ThisHost, history: &History) -> Result<(), DraftsError> {
+    match host.drafts(history) {
+        Ok(_) | Err(DraftsError::Fault(WipFault::Lost { .. })) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -203,10 +207,11 @@ fn without_change(
     Ok(())
 }
 
-/// Takes back all drafts of the wip, the last one first; gives how many.
+/// Takes back all drafts, the last one first, those that the wip lost too; gives how many.
 pub fn discard(host: &ThisHost, history: &mut History) -> Result<u64, TakeBackError> {
+    check_discard(host, history)?;
     let mut discarded = 0;
-    while host.has_wip()? {
+    while !history.made_lately()?.is_empty() {
         let last = last_change(host, history)?;
         if last.draft().is_none() {
             return Err(TakeBackError::NotLast);
@@ -225,7 +230,7 @@ pub fn inverse(host: &ThisHost, last: &LastChange) -> Result<ChangeSet, TakeBack
     let Some(changes) = last.changes else {
         return Ok(ChangeSet::default());
     };
-    let bytes = host.store.get(&changes.full, MAX_CHANGE_SET_BYTES)?;
+    let bytes = host.store.get(&changes.full, MAX_LIST_BYTES)?;
     let set = ChangeSet::decode(&bytes).unwrap_or_default();
     Ok(inverted(&set))
 }

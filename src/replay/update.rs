@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern, Timestamp};
+use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern};
 use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::session::Mounted;
 
@@ -20,6 +20,7 @@ use super::payload::Payload;
 use super::this_host::ThisHost;
 use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::work::{Input, Output, Scratchpad, Streams, Work, WorkError};
+use crate::check_in::DraftsError;
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
 use crate::model::progress::Progress;
@@ -37,6 +38,9 @@ pub enum UpdateError {
     /// Uncommitted work is in the way.
     #[error("local changes not checked in")]
     Wip,
+    /// The drafts of this host cannot be told.
+    #[error(transparent)]
+    Drafts(#[from] DraftsError),
     /// The journal or the wip cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -89,7 +93,7 @@ pub fn update(
     each: &mut dyn FnMut(&Report, &Contents),
 ) -> Result<Run, UpdateError> {
     let begun = Instant::now();
-    if host.has_wip()? {
+    if !host.drafts(history)?.is_empty() {
         return Err(UpdateError::Wip);
     }
     let journal = host.journal()?;
@@ -113,7 +117,6 @@ pub fn update(
             progress,
             pad: None,
             contents: Contents::new(),
-            settled_at: host.last_commit(),
         };
         replay.all(position, &mut run, each)?;
         replay.finish()?;
@@ -132,8 +135,6 @@ struct Replay<'a> {
     /// The one scratchpad of a preview, between entries.
     pad: Option<Mounted>,
     contents: Contents,
-    /// When the last commit was, so that its inodes are not taken for somebody else's change.
-    settled_at: Option<Timestamp>,
 }
 
 impl Replay<'_> {
@@ -219,18 +220,21 @@ impl Replay<'_> {
         Ok(report)
     }
 
+    /// Nobody need watch a replay.
+    const fn streams(&self) -> Streams {
+        Streams {
+            input: Input::Nothing,
+            output: self.request.output,
+        }
+    }
+
     fn preview(&mut self, entry: &Entry, work: &Work) -> Result<Report, TrialError> {
         let pad = match self.pad.take() {
             Some(pad) => Scratchpad::Used(Box::new(pad)),
-            None => prepare(&self.host.scratch_settings(), self.host.last_commit())?,
+            None => prepare(&self.host.home)?,
         };
-        let streams = Streams {
-            input: Input::Nothing,
-            output: self.request.output,
-        };
-        let bench = self
-            .host
-            .bench(&self.ignore, streams, self.request.keeps_contents);
+        let (streams, keeps) = (self.streams(), self.request.keeps_contents);
+        let bench = self.host.bench(&self.ignore, streams, keeps);
         let trial = attempt(bench, pad, Afterwards::Again, work, &mut self.contents)?;
         let mut report = self.named(entry, trial.report);
         report.congruence = self.congruence(entry, &report.changes, &trial.rules);
@@ -262,14 +266,9 @@ impl Replay<'_> {
         };
         let started = self.host.now();
         self.contents = Contents::new();
-        let streams = Streams {
-            input: Input::Nothing,
-            output: self.request.output,
-        };
-        let bench = self
-            .host
-            .bench(&self.ignore, streams, self.request.keeps_contents);
-        let pad = prepare(&self.host.scratch_settings(), self.settled_at).map_err(failed)?;
+        let (streams, keeps) = (self.streams(), self.request.keeps_contents);
+        let bench = self.host.bench(&self.ignore, streams, keeps);
+        let pad = prepare(&self.host.home).map_err(failed)?;
         let trial =
             attempt(bench, pad, Afterwards::End, work, &mut self.contents).map_err(failed)?;
         let mut report = self.named(entry, trial.report.clone());
@@ -300,7 +299,6 @@ impl Replay<'_> {
             self.progress,
         )
         .map_err(unreal)?;
-        self.settled_at = Some(self.host.now().to_timestamp());
         Ok(report)
     }
 

@@ -23,10 +23,8 @@ pub enum UpkeepError {
 /// Drops the undo copies that are beyond `IS_UNDO_KEEP` entries or `IS_UNDO_BYTES`.
 pub fn keep_undo(host: &ThisHost) -> Result<(), UpkeepError> {
     let policy = host.settings.undo_policy();
-    let wanted: Vec<_> = match host.wip()? {
-        Some(wip) => wip.drafts()?.into_iter().filter_map(|wip| wip.tx).collect(),
-        None => Vec::new(),
-    };
+    let drafts = host.wip_drafts()?.into_iter();
+    let wanted: Vec<_> = drafts.filter_map(|wip| wip.tx).collect();
     let mut bytes = 0;
     let mut count = 0;
     for kept in commit::kept(host.home.as_path())?.iter().rev() {

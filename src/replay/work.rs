@@ -18,10 +18,7 @@ use super::install::{InstallError, install};
 use super::trial::Bench;
 use crate::model::report::{Description, Ending};
 use crate::model::{Bytes, EntryKind, Exec, Snap};
-use crate::store::{Store, StoreError};
-
-/// The longest manifest that is read: 100,000 objects with long names and attributes.
-const MAX_MANIFEST_BYTES: u64 = 256 << 20;
+use crate::store::{MAX_LIST_BYTES, Store, StoreError};
 
 /// What is to be done in the scratchpad.
 #[derive(Debug)]
@@ -158,7 +155,7 @@ impl Work {
     fn of_snap(snap: &Snap, store: &Store) -> Result<Self, WorkError> {
         let what = "the entry's manifest";
         let bytes = store
-            .get(&snap.manifest, MAX_MANIFEST_BYTES)
+            .get(&snap.manifest, MAX_LIST_BYTES)
             .map_err(|source| WorkError::Content { what, source })?;
         let nodes = decode_nodes(&bytes).map_err(|source| WorkError::Manifest {
             digest: snap.manifest,

@@ -11,6 +11,10 @@ use sha2::{Digest as _, Sha256};
 use super::Batch;
 use crate::durable::{self, FileError};
 
+/// The longest change set or manifest that is read from a store, in bytes: 100,000 objects with long
+/// names and attributes.
+pub const MAX_LIST_BYTES: u64 = 256 << 20;
+
 /// How much of a blob is in memory at a time.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 

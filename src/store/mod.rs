@@ -7,5 +7,5 @@ mod batch;
 mod upkeep;
 
 pub use batch::Batch;
-pub use blobs::{Store, StoreError};
+pub use blobs::{MAX_LIST_BYTES, Store, StoreError};
 pub use upkeep::{Removed, Stored};

@@ -29,12 +29,11 @@ fn with_reboot() -> Option<(Machine, Machine)> {
     let (mut origin, mut target) = Machine::pair()?;
     origin.setenv("IS_REBOOT_CMD", REBOOT);
     target.setenv("IS_REBOOT_CMD", REBOOT);
-    origin.isconf(["lock", "x"]).code(0);
-    origin.isconf(["exec", "touch", "/srv/one"]).code(0);
-    origin.isconf(["reboot"]).code(0);
-    origin.isconf(["exec", "touch", "/srv/two"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
+    origin.checks_in_for(&target, |origin| {
+        origin.isconf(["exec", "touch", "/srv/one"]).code(0);
+        origin.isconf(["reboot"]).code(0);
+        origin.isconf(["exec", "touch", "/srv/two"]).code(0);
+    });
     Some((origin, target))
 }
 
@@ -66,13 +65,11 @@ fn case_52_reboot_happens_once_and_the_next_up_goes_on() {
 
 #[test]
 fn case_53_r_without_reboot_changes_nothing() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((_, target)) = Machine::pair_with(|origin| {
+        origin.isconf(["exec", "touch", "/srv/one"]).code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    origin.isconf(["exec", "touch", "/srv/one"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target.isconf(["-r", "up"]).code(0).says("update done");
     target.isconf(["-r", "up"]).code(0).says("no new updates");
     assert!(target.exists("/srv/one"));
@@ -90,13 +87,11 @@ fn case_54_fresh_host_is_on_generic() {
 
 #[test]
 fn case_55_fork_copies_the_journal_and_moves_only_this_host() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((origin, target)) = Machine::pair_with(|origin| {
+        origin.isconf(["exec", "touch", "/srv/one"]).code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    origin.isconf(["exec", "touch", "/srv/one"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     origin
         .isconf(["fork", "branch2"])
         .code(0)
@@ -119,23 +114,20 @@ fn case_55_fork_copies_the_journal_and_moves_only_this_host() {
 
 #[test]
 fn case_56_migrate_applies_only_the_extra_entries() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((origin, target)) = Machine::pair_with(|origin| {
+        origin
+            .isconf(["exec", "sh", "-c", "echo one >>/srv/words"])
+            .code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    origin
-        .isconf(["exec", "sh", "-c", "echo one >>/srv/words"])
-        .code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
     origin.isconf(["fork", "branch2"]).code(0);
-    origin.isconf(["lock", "x"]).code(0);
-    origin
-        .isconf(["exec", "sh", "-c", "echo two >>/srv/words"])
-        .code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
+    origin.checks_in_for(&target, |origin| {
+        origin
+            .isconf(["exec", "sh", "-c", "echo two >>/srv/words"])
+            .code(0);
+    });
     target.isconf(["up"]).code(0).says("no new updates");
     assert_eq!(target.read("/srv/words"), "one\n");
     target

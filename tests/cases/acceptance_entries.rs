@@ -4,18 +4,16 @@ use crate::support::machine::Machine;
 
 #[test]
 fn case_27_target_gets_the_content_at_snap_time() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((_, target)) = Machine::pair_with(|origin| {
+        origin.write("/etc/motd", "first\n");
+        origin.write("/etc/gone", "first\n");
+        origin.isconf(["snap", "/etc/motd"]).code(0);
+        origin.isconf(["snap", "/etc/gone"]).code(0);
+        origin.write("/etc/motd", "second\n");
+        origin.sh("rm /etc/gone").code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    origin.write("/etc/motd", "first\n");
-    origin.write("/etc/gone", "first\n");
-    origin.isconf(["snap", "/etc/motd"]).code(0);
-    origin.isconf(["snap", "/etc/gone"]).code(0);
-    origin.write("/etc/motd", "second\n");
-    origin.sh("rm /etc/gone").code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
     assert_eq!(target.read("/etc/motd"), "first\n");
     assert_eq!(target.read("/etc/gone"), "first\n");
@@ -23,14 +21,12 @@ fn case_27_target_gets_the_content_at_snap_time() {
 
 #[test]
 fn case_28_snap_keeps_mode_owner_setuid_and_time() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((origin, target)) = Machine::pair_with(|origin| {
+        origin.sh("printf '#!/bin/sh\n' >/srv/tool; chown 12:34 /srv/tool; chmod 6755 /srv/tool; touch -d '2001-02-03 04:05:06.789012345' /srv/tool; setfattr -n user.why -v because /srv/tool").code(0);
+        origin.isconf(["snap", "/srv/tool"]).code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    origin.sh("printf '#!/bin/sh\n' >/srv/tool; chown 12:34 /srv/tool; chmod 6755 /srv/tool; touch -d '2001-02-03 04:05:06.789012345' /srv/tool; setfattr -n user.why -v because /srv/tool").code(0);
-    origin.isconf(["snap", "/srv/tool"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
     let look = "stat -c '%a %u %g %y %s' /srv/tool; getfattr --absolute-names -d /srv/tool; sha256sum /srv/tool";
     assert_eq!(target.sh(look).code(0).out(), origin.sh(look).code(0).out());
@@ -39,14 +35,12 @@ fn case_28_snap_keeps_mode_owner_setuid_and_time() {
 
 #[test]
 fn case_29_missing_parents_are_made_as_on_the_origin() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((_, target)) = Machine::pair_with(|origin| {
+        origin.sh("mkdir -p /srv/a/b; chmod 2751 /srv/a; chown 5:6 /srv/a; chmod 1777 /srv/a/b; echo x >/srv/a/b/f").code(0);
+        origin.isconf(["snap", "/srv/a/b/f"]).code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    origin.sh("mkdir -p /srv/a/b; chmod 2751 /srv/a; chown 5:6 /srv/a; chmod 1777 /srv/a/b; echo x >/srv/a/b/f").code(0);
-    origin.isconf(["snap", "/srv/a/b/f"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
     target
         .sh("stat -c '%a %u %g' /srv/a /srv/a/b")
@@ -75,13 +69,11 @@ fn case_30_bad_snap_arguments_win_over_the_lock() {
 
 #[test]
 fn case_31_relative_path_is_that_of_the_caller() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((_, target)) = Machine::pair_with(|origin| {
+        origin.sh("mkdir -p /srv/here && cd /srv/here && echo hi >file && isconf snap file && isconf snap ../here/./file").code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    origin.sh("mkdir -p /srv/here && cd /srv/here && echo hi >file && isconf snap file && isconf snap ../here/./file").code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
     assert_eq!(target.read("/srv/here/file"), "hi\n");
 }
@@ -97,12 +89,11 @@ fn snap_crosses_mount_points() {
             .code(0);
     }
     origin.write("/srv/volume/sub/file", "one\n");
-    origin.isconf(["lock", "change"]).code(0);
-    origin.isconf(["snap", "/srv/volume/sub/file"]).code(0);
-    origin.sh("chmod 2750 /srv/volume/sub").code(0);
-    origin.isconf(["snap", "/srv/volume"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
+    origin.checks_in_for(&target, |origin| {
+        origin.isconf(["snap", "/srv/volume/sub/file"]).code(0);
+        origin.sh("chmod 2750 /srv/volume/sub").code(0);
+        origin.isconf(["snap", "/srv/volume"]).code(0);
+    });
     target.isconf(["up"]).code(0);
     assert_eq!(target.read("/srv/volume/sub/file"), "one\n");
     target
@@ -113,16 +104,14 @@ fn snap_crosses_mount_points() {
 
 #[test]
 fn case_32_large_file_arrives_whole() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((origin, target)) = Machine::pair_with(|origin| {
+        origin
+            .sh("head -c 50000000 /dev/urandom >/srv/large")
+            .code(0);
+        origin.isconf(["snap", "/srv/large"]).code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    origin
-        .sh("head -c 50000000 /dev/urandom >/srv/large")
-        .code(0);
-    origin.isconf(["snap", "/srv/large"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
     assert_eq!(
         target.sh("sha256sum /srv/large").out(),
@@ -132,14 +121,12 @@ fn case_32_large_file_arrives_whole() {
 
 #[test]
 fn case_33_running_process_keeps_the_old_file() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((_, target)) = Machine::pair_with(|origin| {
+        origin.write("/srv/file", "new\n");
+        origin.isconf(["snap", "/srv/file"]).code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    origin.write("/srv/file", "new\n");
-    origin.isconf(["snap", "/srv/file"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target.write("/srv/file", "old\n");
     target
         .sh("exec 5</srv/file; isconf -q up --summary || exit 9; cat <&5")
@@ -150,14 +137,12 @@ fn case_33_running_process_keeps_the_old_file() {
 
 #[test]
 fn case_34_damaged_content_is_never_installed() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((_, target)) = Machine::pair_with(|origin| {
+        origin.write("/etc/motd", "the very content that will be damaged\n");
+        origin.isconf(["snap", "/etc/motd"]).code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    origin.write("/etc/motd", "the very content that will be damaged\n");
-    origin.isconf(["snap", "/etc/motd"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target.sh("f=$(grep -rl 'very content that' /var/is/fs) && chmod u+w $f && sed -i s/very/evil/ $f").code(0);
     let before = target.manifest_of_others();
     target.isconf(["up"]).fails().says("motd");
@@ -188,22 +173,21 @@ fn case_36_arguments_arrive_unchanged_everywhere() {
         host.write("/srv/f", script);
         host.sh("chmod 755 /srv/f").code(0);
     }
-    origin.isconf(["lock", "x"]).code(0);
-    origin
-        .isconf([
-            "exec",
-            "/srv/f",
-            "hey there world!",
-            "",
-            "two\nlines",
-            " 'q\" ",
-            "",
-            "%41",
-            "",
-        ])
-        .code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
+    origin.checks_in_for(&target, |origin| {
+        origin
+            .isconf([
+                "exec",
+                "/srv/f",
+                "hey there world!",
+                "",
+                "two\nlines",
+                " 'q\" ",
+                "",
+                "%41",
+                "",
+            ])
+            .code(0);
+    });
     target.isconf(["up"]).code(0);
     let expected = "<hey there world!><><two\nlines>< 'q\" ><><%41><>";
     assert_eq!(origin.read("/srv/out"), expected);
@@ -286,16 +270,14 @@ fn case_41_ci_appends_in_order_with_the_message_and_unlocks() {
 
 #[test]
 fn case_42_entries_run_in_order_once() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((_, target)) = Machine::pair_with(|origin| {
+        for word in ["one", "two", "three"] {
+            let script = format!("echo {word} >>/srv/words");
+            origin.isconf(["exec", "sh", "-c", &script]).code(0);
+        }
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    for word in ["one", "two", "three"] {
-        let script = format!("echo {word} >>/srv/words");
-        origin.isconf(["exec", "sh", "-c", &script]).code(0);
-    }
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target.isconf(["up"]).code(0).says("update done");
     assert_eq!(target.read("/srv/words"), "one\ntwo\nthree\n");
     target.isconf(["up"]).code(0).says("no new updates");
@@ -329,18 +311,16 @@ fn case_44_outstanding_wip_refuses_up_fork_and_migrate() {
 
 #[test]
 fn case_45_up_stops_at_a_failing_entry_and_resumes_there() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((_, target)) = Machine::pair_with(|origin| {
+        origin.isconf(["exec", "touch", "/srv/one"]).code(0);
+        origin.sh("touch /srv/needed").code(0);
+        origin
+            .isconf(["exec", "sh", "-c", "echo half >/srv/half; cat /srv/needed"])
+            .code(0);
+        origin.isconf(["exec", "touch", "/srv/three"]).code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    origin.isconf(["exec", "touch", "/srv/one"]).code(0);
-    origin.sh("touch /srv/needed").code(0);
-    origin
-        .isconf(["exec", "sh", "-c", "echo half >/srv/half; cat /srv/needed"])
-        .code(0);
-    origin.isconf(["exec", "touch", "/srv/three"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target.isconf(["up"]).code(1);
     assert!(target.exists("/srv/one"));
     assert!(!target.exists("/srv/half") && !target.exists("/srv/three"));
@@ -372,25 +352,22 @@ fn case_46_ci_after_the_journal_moved_on_keeps_the_wip() {
 
 #[test]
 fn case_48_wiped_host_replays_all_and_an_image_only_the_rest() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((origin, target)) = Machine::pair_with(|origin| {
+        origin
+            .isconf(["exec", "sh", "-c", "echo one >>/srv/words"])
+            .code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    origin
-        .isconf(["exec", "sh", "-c", "echo one >>/srv/words"])
-        .code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target.isconf(["up"]).code(0);
     target
         .sh("cp -a /var/is/conf/history /root/history; cp -a /srv/words /root/words")
         .code(0);
-    origin.isconf(["lock", "x"]).code(0);
-    origin
-        .isconf(["exec", "sh", "-c", "echo two >>/srv/words"])
-        .code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
+    origin.checks_in_for(&target, |origin| {
+        origin
+            .isconf(["exec", "sh", "-c", "echo two >>/srv/words"])
+            .code(0);
+    });
     target.isconf(["up"]).code(0);
     target
         .sh("cp -a /root/history /var/is/conf/history; cp -a /root/words /srv/words")

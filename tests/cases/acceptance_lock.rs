@@ -88,13 +88,11 @@ fn case_22_holder_may_lock_again_with_another_message() {
 
 #[test]
 fn case_23_host_that_is_behind_cannot_lock() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((_, target)) = Machine::pair_with(|origin| {
+        origin.isconf(["exec", "touch", "/made"]).code(0);
+    }) else {
         return;
     };
-    origin.isconf(["lock", "change"]).code(0);
-    origin.isconf(["exec", "touch", "/made"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target
         .isconf(["lock", "mine"])
         .code(1)
@@ -139,4 +137,82 @@ fn case_26_message_on_another_verb_is_refused_and_nothing_runs() {
         .code(22)
         .says("-m");
     assert!(!host.exists("/ran"));
+}
+
+/// Alice made a change and went away; bob broke her lock.
+fn abandoned(name: &str) -> Option<Machine> {
+    let mut host = Machine::ready(name)?;
+    host.setenv("LOGNAME", "alice");
+    host.isconf(["lock", "hers"]).code(0);
+    host.isconf(["exec", "touch", "/srv/hers"]).code(0);
+    host.setenv("LOGNAME", "bob");
+    host.isconf(["undo"]).code(220);
+    host.isconf(["unlock", "--discard"]).code(220);
+    host.isconf(["unlock"])
+        .code(0)
+        .says("notify alice@")
+        .says("changes of alice@")
+        .says("isconf lock --take-over");
+    Some(host)
+}
+
+#[test]
+fn drafts_of_another_are_not_gone_on_with_by_surprise() {
+    let Some(mut host) = abandoned("left") else {
+        return;
+    };
+    host.isconf(["lock", "his"])
+        .code(1)
+        .says("changes of alice@left, made here since ")
+        .says("--take-over")
+        .says("isconf unlock --discard");
+    host.isconf(["ci"]).code(221).says("not lost: 1 change");
+    host.setenv("LOGNAME", "alice");
+    host.isconf(["ci"])
+        .code(221)
+        .says("not lost: 1 change made here under an earlier lock")
+        .says("Locking again goes on with them");
+    host.isconf(["lock", "hers again"])
+        .code(0)
+        .says("still here: 1 change");
+    host.isconf(["ci"]).code(0).does_not_say("is by");
+    host.isconf(["log"]).prints("alice@left");
+}
+
+#[test]
+fn drafts_that_were_taken_over_keep_their_author() {
+    let Some(mut host) = abandoned("over") else {
+        return;
+    };
+    host.isconf(["lock", "--take-over", "his"])
+        .code(0)
+        .says("taken over: changes of alice@over");
+    host.isconf(["lock", "his", "still"]).code(0);
+    host.isconf(["exec", "touch", "/srv/his"]).code(0);
+    host.setenv("LOGNAME", "alice");
+    host.isconf(["ci"])
+        .code(220)
+        .says("bob@over took over the 2 changes");
+    host.setenv("LOGNAME", "bob");
+    host.isconf(["ci"])
+        .code(0)
+        .says("changes checked in: 2")
+        .says("entry 1 is by alice@over")
+        .says("entry 2 is by bob@over");
+    let log = host.isconf(["log", "--json"]).code(0).out();
+    assert_eq!(log.matches("alice@over").count(), 1, "{log}");
+    assert_eq!(log.matches("bob@over").count(), 1, "{log}");
+}
+
+#[test]
+fn drafts_of_another_can_be_taken_back() {
+    let Some(host) = abandoned("back") else {
+        return;
+    };
+    host.isconf(["unlock", "--discard"])
+        .code(0)
+        .says("notify alice@back");
+    assert!(!host.exists("/srv/hers"));
+    host.isconf(["lock", "his"]).code(0).does_not_say("here");
+    host.isconf(["ci"]).code(0).says("no outstanding updates");
 }

@@ -5,20 +5,19 @@ use crate::support::machine::Machine;
 /// A target with one applied and one pending entry.
 fn with_pending() -> Option<Machine> {
     let (origin, target) = Machine::pair()?;
-    origin.isconf(["lock", "x"]).code(0);
-    origin.isconf(["exec", "touch", "/srv/one"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
+    origin.checks_in_for(&target, |origin| {
+        origin.isconf(["exec", "touch", "/srv/one"]).code(0);
+    });
     target.isconf(["up"]).code(0);
-    origin.isconf(["lock", "x"]).code(0);
-    origin.isconf(["exec", "touch", "/srv/two"]).code(0);
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
+    origin.checks_in_for(&target, |origin| {
+        origin.isconf(["exec", "touch", "/srv/two"]).code(0);
+    });
     Some(target)
 }
 
 const JOURNAL: &str = "/var/is/fs/cache/example.com/volume/generic/journal";
 const HISTORY: &str = "/var/is/conf/history";
+const WIP: &str = "/var/is/fs/private/example.com/volume/generic/journal.wip";
 
 #[test]
 fn damaged_journal_or_history_runs_nothing() {
@@ -61,9 +60,87 @@ fn damaged_wip_is_not_checked_in() {
         return;
     };
     host.isconf(["exec", "touch", "/srv/one"]).code(0);
-    let wip = "/var/is/fs/private/example.com/volume/generic/journal.wip";
-    host.sh(&format!("sed -i 's/touch/tOuch/' {wip}")).code(0);
-    host.isconf(["ci"]).fails().says("journal.wip");
+    host.sh(&format!("sed -i 's/touch/tOuch/' {WIP}")).code(0);
+    host.isconf(["ci"])
+        .fails()
+        .says(WIP)
+        .says(&format!("{WIP}.head"))
+        .says("isconf unlock --discard");
+}
+
+#[test]
+fn a_lost_wip_is_named_and_its_changes_can_be_taken_back() {
+    let Some(host) = Machine::ready("lost") else {
+        return;
+    };
+    let before = host.manifest_of_others();
+    host.isconf(["lock", "x"]).code(0);
+    host.isconf(["exec", "touch", "/srv/one"]).code(0);
+    host.sh(&format!("cp -a {WIP} {WIP}.head /var/is")).code(0);
+    host.isconf(["exec", "touch", "/srv/two"]).code(0);
+    let losses = [
+        (
+            format!("cp -a /var/is/journal.wip* $(dirname {WIP})"),
+            "lacks 1 of the 2",
+        ),
+        (format!("rm {WIP}"), "lacks 2 of the 2"),
+        (
+            format!("rm {WIP}.head; rm /var/is/journal.wip*"),
+            "lacks 2 of the 2",
+        ),
+    ];
+    for (loss, said) in &losses {
+        host.sh(loss).code(0);
+        for verb in ["up", "ci", "reboot"] {
+            host.isconf([verb])
+                .code(5)
+                .says(&format!("{WIP} {said} changes that were made here"))
+                .says("from a backup of this host")
+                .says("isconf unlock --discard");
+        }
+        host.isconf(["status"]).code(0).prints(said);
+    }
+    host.isconf(["unlock", "--discard"])
+        .code(0)
+        .says("took back 2 changes");
+    host.is_still(&before);
+    host.isconf(["up"]).code(0).says("no new updates");
+}
+
+#[test]
+fn a_wip_that_is_younger_than_the_history_is_set_aside_as_the_message_says() {
+    let Some(host) = Machine::locked("older") else {
+        return;
+    };
+    host.isconf(["exec", "touch", "/srv/one"]).code(0);
+    host.isconf(["ci"]).code(0);
+    host.sh(&format!("cp -a {HISTORY} /root")).code(0);
+    host.isconf(["lock", "x"]).code(0);
+    host.isconf(["exec", "touch", "/srv/two"]).code(0);
+    host.sh(&format!("cp -a /root/history {HISTORY}")).code(0);
+    let remedy = format!("mv {WIP} {WIP}.old");
+    for args in [
+        &["up"][..],
+        &["ci"],
+        &["exec", "true"],
+        &["unlock", "--discard"],
+    ] {
+        let argv = ["isconf"]
+            .iter()
+            .chain(args)
+            .map(Into::into)
+            .collect::<Vec<_>>();
+        host.run(&argv)
+            .code(5)
+            .says(&format!("{WIP}: draft 1 is not in this host's history"))
+            .says(&remedy);
+    }
+    host.sh(&remedy).code(0);
+    host.isconf(["unlock"]).code(0);
+    host.isconf(["up"]).code(0).says("no new updates");
+    host.isconf(["lock", "again"]).code(0);
+    host.isconf(["exec", "touch", "/srv/three"]).code(0);
+    host.isconf(["ci"]).code(0).says("up to entry 2");
 }
 
 #[test]
@@ -104,17 +181,15 @@ fn damaged_bundle_is_refused() {
 
 #[test]
 fn two_at_once_never_interleave() {
-    let Some((origin, target)) = Machine::pair() else {
+    let Some((_, target)) = Machine::pair_with(|origin| {
+        for _ in 0..5 {
+            origin
+                .isconf(["exec", "sh", "-c", "echo x >>/srv/words"])
+                .code(0);
+        }
+    }) else {
         return;
     };
-    origin.isconf(["lock", "x"]).code(0);
-    for _ in 0..5 {
-        origin
-            .isconf(["exec", "sh", "-c", "echo x >>/srv/words"])
-            .code(0);
-    }
-    origin.isconf(["ci"]).code(0);
-    origin.bundle_to(&target);
     target
         .sh("for i in 1 2 3 4; do isconf up >/root/out.$i 2>&1 & done; wait")
         .code(0);

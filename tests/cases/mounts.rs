@@ -296,3 +296,24 @@ fn a_chroot_that_is_no_mount_is_refused_with_the_way_out() {
     host.sh("mount --rbind /srv/dir /srv/dir && chroot /srv/dir /isconf try true")
         .code(0);
 }
+
+#[test]
+fn a_name_taken_by_an_ordinary_user_keeps_no_entry_away() {
+    let Some(host) = Machine::locked("taken") else {
+        return;
+    };
+    host.sh("mount -t tmpfs -o mode=1777 none /srv; mkdir /srv/.isconf; chown 65534 /srv/.isconf")
+        .code(0);
+    host.isconf(["exec", "sh", "-c", "echo 1 >/srv/one"])
+        .code(0)
+        .does_not_say("read-only");
+    let ours = host.sh("ls -dA /srv/.isconf-*").code(0).out();
+    // Undo copies lie there, which no entry sees, also when the usual name is free again.
+    host.sh("rmdir /srv/.isconf").code(0);
+    host.isconf(["exec", "sh", "-c", "ls -A /srv >/srv/list; rm /srv/one"])
+        .code(0);
+    assert_eq!(host.read("/srv/list"), "list\none\n");
+    assert_eq!(host.sh("ls -dA /srv/.isconf*").out(), ours);
+    host.isconf(["unlock", "--discard"]).code(0);
+    assert_eq!(host.sh("ls -A /srv").out(), "");
+}

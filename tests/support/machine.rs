@@ -59,6 +59,13 @@ impl Machine {
         Some((Self::ready("origin")?, Self::ready("target")?))
     }
 
+    /// The same, where the origin checked in what `make` makes, and the target has it to replay.
+    pub fn pair_with(make: impl FnOnce(&Self)) -> Option<(Self, Self)> {
+        let (origin, target) = Self::pair()?;
+        origin.checks_in_for(&target, make);
+        Some((origin, target))
+    }
+
     /// Gives it the domain and the key, as `isconf init` and a copied key file do.
     pub fn join_domain(&self) {
         self.isconf(["init", DOMAIN]).code(0);
@@ -152,6 +159,15 @@ impl Machine {
             "the machine changed:\n{}",
             differences.join("\n")
         );
+    }
+
+    /// Makes entries under the lock, checks them in, and takes them to `target`.
+    #[track_caller]
+    pub fn checks_in_for(&self, target: &Self, make: impl FnOnce(&Self)) {
+        self.isconf(["lock", "x"]).code(0);
+        make(self);
+        self.isconf(["ci"]).code(0);
+        self.bundle_to(target);
     }
 
     /// Takes the journal of this machine to `target` as a file, the way hosts without any network

@@ -3,15 +3,11 @@
 //! back is whole (digest), of a known version, and bounded before memory is taken.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::PathBuf;
 
 use super::bytes::{Damage, Reader, Writer};
-use super::sites::Site;
 use super::step::{Area, Attributes, Bytes, Loc, Move, Object, Rewrite, Setting, Steps};
 use crate::change::{Digest, Metadata, RelPath, Timestamp};
-use crate::layout::{CommitPolicy, TxId};
+use crate::layout::{TxId, Volume, decode_volumes, encode_volumes};
 use crate::sys::inspect::FileHandle;
 
 /// First bytes of the file.
@@ -22,8 +18,8 @@ const VERSION: u32 = 1;
 pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
 /// The largest intent that is read: change sets of some million paths.
 pub const MAX_INTENT_BYTES: u64 = 1 << 30;
-/// The most volumes of a machine that we can imagine.
-const MAX_VOLUMES: usize = 4096;
+/// The longest list of volumes: 1000 with paths of the longest kind.
+const MAX_VOLUMES_BYTES: usize = 16 << 20;
 /// The longest handle, as the kernel bounds it (`MAX_HANDLE_SZ`).
 const MAX_HANDLE_BYTES: usize = 128;
 
@@ -71,7 +67,7 @@ pub struct Intent {
     /// The caller's own bytes.
     pub payload: Vec<u8>,
     /// The volumes that the steps count.
-    pub sites: Vec<Site>,
+    pub sites: Vec<Volume>,
     /// What is to be done.
     pub steps: Steps,
     /// What it leaves, by path.
@@ -101,7 +97,7 @@ impl Intent {
             Direction::Backward => 1,
         });
         w.bytes(&self.payload);
-        w.list(&self.sites, put_site);
+        w.bytes(&encode_volumes(&self.sites));
         w.list(&self.steps.moves, put_move);
         w.list(&self.steps.rewrites, put_rewrite);
         w.list(&self.steps.settings, put_setting);
@@ -144,7 +140,8 @@ impl Intent {
                 _ => return Err(Damage::Value("direction")),
             },
             payload: r.bytes(MAX_PAYLOAD_BYTES)?.to_vec(),
-            sites: r.list(MAX_VOLUMES, take_site)?,
+            sites: decode_volumes(r.bytes(MAX_VOLUMES_BYTES)?)
+                .map_err(|_| Damage::Value("volumes"))?,
             steps: Steps {
                 moves: r.list(usize::MAX, take_move)?,
                 rewrites: r.list(usize::MAX, take_rewrite)?,
@@ -177,31 +174,6 @@ impl Intent {
             Err(Damage::Value("volume"))
         }
     }
-}
-
-fn put_site(w: &mut Writer, site: &Site) {
-    w.bytes(site.mount_point.as_bytes());
-    w.bytes(site.scratch.as_os_str().as_bytes());
-    w.u8(match site.policy {
-        CommitPolicy::Rename => 0,
-        CommitPolicy::Copy => 1,
-        CommitPolicy::ShowOnly => 2,
-    });
-}
-
-fn take_site(r: &mut Reader<'_>) -> Result<Site, Damage> {
-    Ok(Site {
-        mount_point: r.path()?,
-        scratch: PathBuf::from(OsString::from_vec(
-            r.bytes(crate::change::MAX_PATH_BYTES)?.to_vec(),
-        )),
-        policy: match r.u8()? {
-            0 => CommitPolicy::Rename,
-            1 => CommitPolicy::Copy,
-            2 => CommitPolicy::ShowOnly,
-            _ => return Err(Damage::Value("policy")),
-        },
-    })
 }
 
 fn put_loc(w: &mut Writer, loc: &Loc) {

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 
 use super::item::{Item, Origin};
 use super::prepare::PrepareError;
-use super::sites::{Site, Sites};
+use super::sites::{Sites, sites_of};
 use super::step::{Area, LOCKS};
 use crate::change::RelPath;
 use crate::fs::{Dir, Place, copy_node, remove_tree, set_mtime};
@@ -64,7 +64,7 @@ pub(super) fn mirror(
 /// Removes the copies of a commit that did not happen.
 pub(super) fn drop_copies(layout: &Layout) {
     let copied = |(index, _): &(usize, _)| layout.volumes[*index].policy == CommitPolicy::Copy;
-    let sites = Site::of(layout, |_| true).into_iter().enumerate();
+    let sites = sites_of(layout, |_| true).into_iter().enumerate();
     for (_, site) in sites.filter(copied) {
         // The commit's own error is what the caller has to know; the next start removes what
         // nobody claims.

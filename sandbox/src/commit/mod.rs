@@ -64,10 +64,10 @@ use self::item::{Item, Origin};
 use self::plan::VolumePlan;
 use self::record::Records;
 use self::shape::Shape;
-use self::sites::{Site, Sites};
+use self::sites::{Sites, sites_of};
 use crate::capture::Capture;
 use crate::change::RelPath;
-use crate::layout::{CommitPolicy, Layout};
+use crate::layout::{CommitPolicy, Layout, Volume};
 
 /// A change set was not made real. The live tree is as before, except after
 /// [`TransactionError::NotTakenBack`].
@@ -141,7 +141,7 @@ fn attempt(
     }
     let mut sites = Sites::open(
         &layout.root,
-        Site::of(layout, |volume| !volumes[volume].is_empty()),
+        sites_of(layout, |volume| !volumes[volume].is_empty()),
     )?;
     for (volume, items) in volumes.iter_mut().enumerate() {
         let place = &layout.volumes[volume];
@@ -173,15 +173,14 @@ fn attempt(
 
 /// The sites with, for those whose objects are copied, one more that nobody opens: the place of the
 /// upper layer itself, so that it goes when the undo data goes.
-fn recorded(layout: &Layout, sites: &Sites) -> Vec<Site> {
+fn recorded(layout: &Layout, sites: &Sites) -> Vec<Volume> {
     let copied = layout
         .volumes
         .iter()
         .filter(|v| v.policy == CommitPolicy::Copy);
-    let own = copied.map(|volume| Site {
-        mount_point: volume.mount_point.clone(),
-        scratch: volume.scratch.clone(),
+    let own = copied.map(|volume| Volume {
         policy: CommitPolicy::ShowOnly,
+        ..volume.clone()
     });
     sites.sites().iter().cloned().chain(own).collect()
 }

@@ -11,22 +11,10 @@ use nix::errno::Errno;
 use super::step::{Area, Loc};
 use crate::change::RelPath;
 use crate::fs::{Dir, Place, Stat};
-use crate::layout::{CommitPolicy, Layout, VOLUME_SCRATCH_DIR};
+use crate::layout::{CommitPolicy, Layout, VOLUME_SCRATCH_DIR, Volume};
 
 /// How many directories are kept open. A commit goes through paths in order, so that few serve.
 const OPEN_DIRECTORIES: usize = 256;
-
-/// Where one volume's two trees are; recorded in the intent.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Site {
-    /// Where it is mounted, below the live root.
-    pub mount_point: RelPath,
-    /// Its scratch directory on the filesystem of the mount.
-    pub scratch: PathBuf,
-    /// Whether objects are renamed into place from the upper layer itself; otherwise from copies
-    /// of them in the scratch directory.
-    pub policy: CommitPolicy,
-}
 
 /// A directory could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +30,7 @@ pub struct OpenError {
 /// The open volumes of a transaction.
 #[derive(Debug)]
 pub struct Sites {
-    sites: Vec<Site>,
+    sites: Vec<Volume>,
     open: Vec<OpenSite>,
     directories: HashMap<Loc, Rc<Dir>>,
     /// The parent directories that were asked for last, one for each area: steps come in path
@@ -56,34 +44,33 @@ struct OpenSite {
     scratch: Rc<Dir>,
 }
 
-impl Site {
-    /// The sites of a layout, one for each volume; those on which nothing is `committed` count as
-    /// only shown, so that nobody need open them. A volume whose upper layer is on another
-    /// filesystem gets a scratch directory of its own on the live one.
-    pub fn of(layout: &Layout, committed: impl Fn(usize) -> bool) -> Vec<Self> {
-        let site = |(index, volume): (usize, &crate::layout::Volume)| Self {
-            mount_point: volume.mount_point.clone(),
-            scratch: match volume.policy {
-                CommitPolicy::Rename | CommitPolicy::ShowOnly => volume.scratch.clone(),
-                CommitPolicy::Copy => volume
-                    .live(&layout.root)
-                    .join(VOLUME_SCRATCH_DIR)
-                    .join(layout.tx.as_str()),
-            },
-            policy: if committed(index) {
-                volume.policy
-            } else {
-                CommitPolicy::ShowOnly
-            },
-        };
-        layout.volumes.iter().enumerate().map(site).collect()
-    }
+/// The volumes of a layout as commit sees them, each with its scratch directory on the filesystem of
+/// the mount; recorded in the intent. Those on which nothing is `committed` count as only shown, so
+/// that nobody need open them. A volume whose upper layer is on another filesystem gets a scratch
+/// directory of its own on the live one.
+pub fn sites_of(layout: &Layout, committed: impl Fn(usize) -> bool) -> Vec<Volume> {
+    let site = |(index, volume): (usize, &Volume)| Volume {
+        scratch: match volume.policy {
+            CommitPolicy::Rename | CommitPolicy::ShowOnly => volume.scratch.clone(),
+            CommitPolicy::Copy => volume
+                .live(&layout.root)
+                .join(VOLUME_SCRATCH_DIR)
+                .join(layout.tx.as_str()),
+        },
+        policy: if committed(index) {
+            volume.policy
+        } else {
+            CommitPolicy::ShowOnly
+        },
+        ..volume.clone()
+    };
+    layout.volumes.iter().enumerate().map(site).collect()
 }
 
 impl Sites {
     /// Opens the directories of every volume that is committed. No step names one that is only
     /// shown; the live root stands for its trees.
-    pub fn open(root: &Path, sites: Vec<Site>) -> Result<Self, OpenError> {
+    pub fn open(root: &Path, sites: Vec<Volume>) -> Result<Self, OpenError> {
         let top = Rc::new(Dir::open(root).map_err(|errno| OpenError {
             path: root.to_path_buf(),
             errno,
@@ -107,7 +94,7 @@ impl Sites {
     }
 
     /// What was opened.
-    pub fn sites(&self) -> &[Site] {
+    pub fn sites(&self) -> &[Volume] {
         &self.sites
     }
 
@@ -218,7 +205,7 @@ impl OpenSite {
         }
     }
 
-    fn open(root: &Path, site: &Site) -> Result<Self, OpenError> {
+    fn open(root: &Path, site: &Volume) -> Result<Self, OpenError> {
         let error = |path: &Path| {
             let path = path.to_path_buf();
             move |errno| OpenError { path, errno }
@@ -243,7 +230,7 @@ impl OpenSite {
     fn through_one_mount(
         live: &Dir,
         live_path: &Path,
-        site: &Site,
+        site: &Volume,
         scratch: &Dir,
     ) -> Option<(Dir, Dir)> {
         let top = std::fs::canonicalize(live_path).ok()?;

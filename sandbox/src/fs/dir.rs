@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::dir::Type;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag};
 use nix::sys::stat::Mode;
@@ -29,6 +30,15 @@ pub struct Place<'a> {
     pub dir: &'a Dir,
     /// The name, without `/`; empty for the directory itself.
     pub name: &'a [u8],
+}
+
+/// One name of a directory, as a listing gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The name.
+    pub name: Vec<u8>,
+    /// The kind of object, where the filesystem tells it.
+    pub kind: Option<Type>,
 }
 
 impl Dir {
@@ -119,17 +129,25 @@ impl Dir {
 
     /// The names in the directory, without `.` and `..`, in no order.
     pub fn names(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        let entries = self.entries()?.into_iter();
+        Ok(entries.map(|listed| listed.name).collect())
+    }
+
+    /// The same with the kind of each.
+    pub fn entries(&self) -> Result<Vec<Listed>, Errno> {
         // A descriptor of its own: the position in a listing belongs to the open file.
         let listing = self.open_beneath(b".", OFlag::O_DIRECTORY | OFlag::O_RDONLY)?;
         let mut listing = nix::dir::Dir::from_fd(listing.0)?;
-        let mut names = Vec::new();
+        let mut entries = Vec::new();
         for entry in listing.iter() {
-            let name = entry?.file_name().to_bytes().to_vec();
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
-                names.push(name);
+                let (name, kind) = (name.to_vec(), entry.file_type());
+                entries.push(Listed { name, kind });
             }
         }
-        Ok(names)
+        Ok(entries)
     }
 
     /// A name in this directory.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Dir ── stat, open, rename, entries ──┐
-//! metadata ── read, set in order ──────┼── node: copy one object; tree: remove, walk
+//! metadata ── read, set in order ──────┼── node: copy one object; tree: walk; removal
 //! data ── reflink, copy with holes ────┘
 //! durable ── small files: aside, fsync, rename, fsync of the directory
 //! together ── several fsyncs that one flush of the disk answers
@@ -18,6 +18,7 @@ mod metadata;
 mod data;
 mod node;
 mod tree;
+mod removal;
 mod durable;
 mod together;
 
@@ -28,6 +29,7 @@ pub use metadata::{
     change_flags, read_metadata, read_xattrs, set_metadata, set_mtime, set_xattrs_exactly,
 };
 pub use node::copy_node;
+pub use removal::remove_tree;
 pub use stat::Stat;
 pub use together::sync_together;
-pub use tree::{remove_below, remove_tree, walk};
+pub use tree::walk;

@@ -1,9 +1,9 @@
-//! Whole trees: walking and removing. Upholds: by descriptor, no link followed, no mount crossed.
+//! Walks through whole trees. Upholds: by descriptor, no link followed, no mount crossed.
 
 use nix::errno::Errno;
 
-use super::{Dir, Place, Stat, change_flags};
-use crate::change::{FLAG_APPEND, FLAG_IMMUTABLE, RelPath};
+use super::{Dir, Place, Stat};
+use crate::change::RelPath;
 
 /// Calls `visit` with the path (below `top`) and the state of everything below the directory
 /// `top`, a directory before what is in it. Ends at the first error; a name that vanishes on the
@@ -30,38 +30,4 @@ pub fn walk<E: From<Errno>>(
         }
     }
     Ok(())
-}
-
-/// Removes the object at `place` with everything below it, immutable ones too. Nothing there is
-/// no error.
-pub fn remove_tree(place: Place<'_>) -> Result<(), Errno> {
-    let Some(stat) = place.stat()? else {
-        return Ok(());
-    };
-    if stat.locks != 0 {
-        change_flags(place, &stat, FLAG_IMMUTABLE | FLAG_APPEND, 0)?;
-    }
-    if stat.is_directory() {
-        remove_below(&place.open_dir()?)?;
-        absent_is_fine(place.remove_dir())
-    } else {
-        absent_is_fine(place.unlink())
-    }
-}
-
-/// Removes everything in a directory. Iterative over names, recursive over depth: one open
-/// directory a level.
-pub fn remove_below(dir: &Dir) -> Result<(), Errno> {
-    for name in dir.names()? {
-        remove_tree(dir.at(&name))?;
-    }
-    Ok(())
-}
-
-/// Somebody else removed it first: what we wanted.
-fn absent_is_fine(result: Result<(), Errno>) -> Result<(), Errno> {
-    match result {
-        Err(Errno::ENOENT) => Ok(()),
-        other => other,
-    }
 }

@@ -4,7 +4,7 @@
 //! Steps come in the order of the live mounts, so that a mount point exists when something is
 //! mounted on it, and an alias is made from an overlay that is there already.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
@@ -30,6 +30,9 @@ pub struct PlanSettings {
     pub show_only: Vec<RelPath>,
     /// Mount points whose scratch directory or overlay was tried and failed.
     pub unusable: Vec<RelPath>,
+    /// Mount points at whose top somebody else has the usual name of the hidden directory, each with
+    /// the name to use.
+    pub hidden: Vec<(RelPath, OsString)>,
     /// Mount points whose live content the kernel refused to show.
     pub unshowable: Vec<RelPath>,
 }
@@ -204,9 +207,16 @@ fn volume_directory(host: &Mount, is_home: bool, settings: &PlanSettings) -> Pat
     } else {
         host.mount_point
             .to_absolute()
-            .join(VOLUME_SCRATCH_DIR)
+            .join(hidden_name(host, settings))
             .join(settings.tx.as_str())
     }
+}
+
+fn hidden_name<'s>(host: &Mount, settings: &'s PlanSettings) -> &'s OsStr {
+    let mut other = settings.hidden.iter();
+    other
+        .find(|(top, _)| *top == host.mount_point)
+        .map_or(OsStr::new(VOLUME_SCRATCH_DIR), |(_, name)| name)
 }
 
 fn policy(mount: &Mount, host: &Mount, settings: &PlanSettings) -> CommitPolicy {

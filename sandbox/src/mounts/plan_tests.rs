@@ -45,6 +45,7 @@ fn settings(home: &str) -> PlanSettings {
         home: path(home),
         show_only: vec![path("/run")],
         unusable: Vec::new(),
+        hidden: Vec::new(),
         unshowable: Vec::new(),
     }
 }

@@ -5,25 +5,23 @@
 //! Nothing here is synced: a scratch directory that a power cut leaves behind, or half made, is
 //! dropped by the next start (`sweep`); commit syncs what it relies on.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmodat, mknod, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, unlinkat};
 
+use super::hidden::{hidden_directory, is_roots_own};
 use super::step::c_string;
-use crate::change::{FLAG_APPEND, FLAG_IMMUTABLE};
-use crate::layout::{Layout, VOLUME_SCRATCH_DIR, Volume};
-use crate::sys::files::{set_inode_flags, set_xattr_at};
-use crate::sys::inspect::{XATTR_BYTES, get_xattr_at, inode_flags, list_xattrs_at};
+use crate::fs::{self, Dir};
+use crate::layout::{Layout, Volume};
+use crate::sys::files::set_xattr_at;
 
 /// A scratch directory could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -51,10 +49,6 @@ pub struct RemoveError {
     pub source: io::Error,
 }
 
-/// How many directories are open at a time while a tree is removed; what is deeper is moved up
-/// first. Far below the usual limit of 1024 descriptors.
-const MAX_OPEN_DEPTH: usize = 100;
-
 /// Makes the directories of every volume. The transaction's own directory exists.
 pub(crate) fn make_scratch(layout: &Layout) -> Result<(), ScratchError> {
     for (index, volume) in layout.volumes.iter().enumerate() {
@@ -80,9 +74,9 @@ fn make_volume(layout: &Layout, volume: &Volume) -> Result<(), Failed> {
     for path in [&volume.scratch, &upper, &volume.work()] {
         make_directory(path)?;
     }
-    let is_own = volume.scratch.starts_with(live.join(VOLUME_SCRATCH_DIR));
-    if is_own && hidden_directory(volume, layout).is_some() {
-        let path = upper.join(VOLUME_SCRATCH_DIR);
+    let hidden = hidden_directory(volume, layout).filter(|h| h.parent() == Some(&live));
+    if let Some(name) = hidden.as_deref().and_then(Path::file_name) {
+        let path = upper.join(name);
         // An overlay takes a character device 0:0 in the upper layer as "there is no such name".
         mknod(&path, SFlag::S_IFCHR, Mode::empty(), 0)
             .map_err(|errno| ("make the whiteout", path, errno.into()))?;
@@ -90,19 +84,11 @@ fn make_volume(layout: &Layout, volume: &Volume) -> Result<(), Failed> {
     dress(&upper, &live, &status).map_err(|e| ("copy the attributes of the root to", upper, e))
 }
 
-/// `<mount>/.isconf`, if the volume's scratch lies below such a directory and not below the home.
-fn hidden_directory(volume: &Volume, layout: &Layout) -> Option<PathBuf> {
-    if volume.scratch.starts_with(&layout.directory) {
-        return None;
-    }
-    volume.scratch.parent()?.parent().map(Path::to_path_buf)
-}
-
 /// Makes `<mount>/.isconf/<tx>`; leaves the mount's root with its time of modification.
 fn make_hidden(hidden: &Path, layout: &Layout) -> Result<(), Failed> {
     let fail = |operation, e| (operation, hidden.to_path_buf(), e);
     match std::fs::symlink_metadata(hidden) {
-        Ok(status) if status.is_dir() && status.uid() == 0 && status.mode() & 0o077 == 0 => {}
+        Ok(status) if is_roots_own(&status) => {}
         Ok(_) => {
             return Err(fail(
                 "trust (not a directory of root's own)",
@@ -176,38 +162,14 @@ fn dress(upper: &Path, live: &Path, status: &std::fs::Metadata) -> io::Result<()
 }
 
 fn copy_attributes(upper: &Path, live: &Path) -> io::Result<()> {
-    let (upper, live) = (c_path(upper), c_path(live));
-    let mut names = [0; 4096];
-    let names: Vec<u8> = match list_xattrs_at(&live, &mut names) {
-        Ok(length) => names[..length].to_vec(),
-        Err(Errno::EOPNOTSUPP) => return Ok(()),
-        Err(Errno::ERANGE) => {
-            let mut all = vec![0; XATTR_BYTES];
-            let length = list_xattrs_at(&live, &mut all)?;
-            all.truncate(length);
-            all
+    let upper = c_string(upper.as_os_str().as_bytes().to_vec());
+    for (name, value) in fs::read_xattrs(Dir::open(live)?.at(b""))? {
+        // Those of an overlay say something about the live directory's place in a stack.
+        if !name.starts_with(b"trusted.overlay.") {
+            set_xattr_at(&upper, &c_string(name), &value)?;
         }
-        Err(errno) => return Err(errno.into()),
-    };
-    for name in names.split_inclusive(|b| *b == 0) {
-        let Ok(name) = CStr::from_bytes_with_nul(name) else {
-            continue; // The kernel ends each name with NUL.
-        };
-        // Those of an overlay say something about the live directory's place in a stack, and xfs's
-        // second view of the ACLs comes with the ACLs.
-        let bytes = name.to_bytes();
-        if bytes.starts_with(b"trusted.overlay.") || bytes.starts_with(b"trusted.SGI_ACL_") {
-            continue;
-        }
-        let mut value = vec![0; XATTR_BYTES];
-        let length = get_xattr_at(&live, name, &mut value)?;
-        set_xattr_at(&upper, name, &value[..length])?;
     }
     Ok(())
-}
-
-fn c_path(path: &Path) -> CString {
-    c_string(path.as_os_str().as_bytes().to_vec())
 }
 
 /// Removes everything the transaction has on any volume, its own directory last. What is not there
@@ -256,7 +218,8 @@ const BARE: [(&CStr, UnlinkatFlags); 8] = [
 /// is most of the cost of a short entry's removal. No path can lead elsewhere: their directories are
 /// ours and the kernel's.
 fn remove_volume(scratch: &Path) -> Result<(), RemoveError> {
-    if let Ok(top) = open(scratch, directory_flags(), Mode::empty()) {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    if let Ok(top) = open(scratch, flags, Mode::empty()) {
         for (path, kind) in BARE {
             // Whatever is not as expected, `remove_tree` deals with.
             let _ = unlinkat(&top, path, kind);
@@ -295,109 +258,12 @@ pub(crate) fn remove_tree(path: &Path) -> Result<(), RemoveError> {
         path: path.to_path_buf(),
         source: errno.into(),
     };
-    match open(path, directory_flags(), Mode::empty()) {
-        Ok(top) => clear(top).map_err(fail)?,
-        Err(Errno::ENOENT) => return Ok(()),
-        Err(errno) => return Err(fail(errno)),
-    }
-    unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir).map_err(fail)
-}
-
-fn directory_flags() -> OFlag {
-    OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
-}
-
-/// Empties the directory. Trees that are too deep are moved up into it and removed in another pass.
-fn clear(top: OwnedFd) -> Result<(), Errno> {
-    let mut sweep = Sweep {
-        top: top.try_clone().map_err(|_| Errno::last())?,
-        moved: 0,
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(fail(Errno::EINVAL));
     };
-    loop {
-        let before = sweep.moved;
-        let again = openat(&top, c".", directory_flags(), Mode::empty())?;
-        sweep.empty(again, 0)?;
-        if sweep.moved == before {
-            return Ok(());
-        }
-    }
-}
-
-/// One removal under way.
-struct Sweep {
-    top: OwnedFd,
-    /// How many subtrees were moved to the top, which also makes their names there.
-    moved: u64,
-}
-
-impl Sweep {
-    fn empty(&mut self, directory: OwnedFd, depth: usize) -> Result<(), Errno> {
-        let mut directory = Dir::from_fd(directory)?;
-        let entries: Vec<_> = directory
-            .iter()
-            .filter(
-                |entry| !matches!(entry, Ok(e) if matches!(e.file_name().to_bytes(), b"." | b"..")),
-            )
-            .collect::<Result<_, _>>()?;
-        for entry in entries {
-            let name = entry.file_name();
-            match entry.file_type() {
-                Some(Type::Directory) => self.remove_directory(directory.as_fd(), name, depth)?,
-                Some(_) => remove_file(directory.as_fd(), name)?,
-                None => match remove_file(directory.as_fd(), name) {
-                    Err(Errno::EISDIR) => self.remove_directory(directory.as_fd(), name, depth)?,
-                    other => other?,
-                },
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_directory(
-        &mut self,
-        parent: BorrowedFd<'_>,
-        name: &CStr,
-        depth: usize,
-    ) -> Result<(), Errno> {
-        let remove = || unlinkat(parent, name, UnlinkatFlags::RemoveDir);
-        match remove() {
-            Err(Errno::ENOTEMPTY | Errno::EEXIST) => {}
-            Err(Errno::EPERM) => clear_protection(parent, name)?,
-            other => return other,
-        }
-        if depth == MAX_OPEN_DEPTH {
-            self.moved += 1;
-            let place = format!("deep-{}-{}", std::process::id(), self.moved);
-            return renameat(parent, name, &self.top, place.as_str());
-        }
-        let directory = openat(parent, name, directory_flags(), Mode::empty())?;
-        self.empty(directory, depth + 1)?;
-        remove()
-    }
-}
-
-fn remove_file(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-    let remove = || unlinkat(parent, name, UnlinkatFlags::NoRemoveDir);
-    match remove() {
-        Err(Errno::EPERM) => {
-            clear_protection(parent, name)?;
-            remove()
-        }
-        other => other,
-    }
-}
-
-/// Takes `chattr +i` and `+a` off the object and off the directory that holds it.
-fn clear_protection(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-    let clear = |file: BorrowedFd<'_>| {
-        set_inode_flags(file, inode_flags(file)? & !(FLAG_IMMUTABLE | FLAG_APPEND))
-    };
-    clear(parent)?;
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    match openat(parent, name, flags, Mode::empty()) {
-        Ok(file) => clear(file.as_fd()),
-        // A link, socket or device without driver cannot have the flags.
-        Err(Errno::ELOOP | Errno::ENXIO | Errno::ENODEV) => Ok(()),
-        Err(errno) => Err(errno),
+    match Dir::open(parent) {
+        Ok(parent) => fs::remove_tree(parent.at(name.as_bytes())).map_err(fail),
+        Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(fail(errno)),
     }
 }

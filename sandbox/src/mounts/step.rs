@@ -50,7 +50,8 @@ pub(super) fn live(path: &RelPath) -> CString {
     c_string(path.to_absolute().into_os_string().as_bytes().to_vec())
 }
 
-/// Bytes that come from checked paths and constants, none of which contain NUL.
+/// Bytes that come from checked paths, names that the kernel gave, and constants, none of which
+/// contain NUL.
 pub(super) fn c_string(bytes: Vec<u8>) -> CString {
     CString::new(bytes).unwrap_or_else(|error| {
         // Unreachable, see above; cutting at the NUL is what the kernel would do.

@@ -245,6 +245,14 @@ scratchpad_tests! {
                 [ -z "$(ls -A /run /tmp | grep isconf)" ]; ! stat /run/.isconf' 2>/dev/null
     "#;
 
+    a_hidden_name_that_somebody_took_keeps_nothing_away: r#"
+        mkdir /tmp/.isconf; touch /tmp/.isconf/theirs; chown 65534 /tmp/.isconf
+        inside 'echo x > /tmp/x; [ "$(ls -A /tmp | grep isconf)" = .isconf ]; [ -e /tmp/.isconf/theirs ]' 2>/tmp/err
+        ! grep -q 'read-only' /tmp/err
+        [ ! -e /tmp/x ]; [ "$(ls -A /tmp | grep isconf)" = .isconf ]
+        rm -r /tmp/.isconf
+    "#;
+
     sigterm_leaves_nothing: r#"
         dry-run bash -c 'trap "" INT; sleep 1000 & sleep 1001' 2>/tmp/err & pid=$!
         until [ "$(pgrep -cx sleep)" = 2 ]; do :; done

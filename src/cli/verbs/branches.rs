@@ -7,8 +7,8 @@ use crate::ui::exit::ExitCode;
 
 /// Makes a branch of this one and moves this host there.
 pub fn fork(session: &mut Session, branch: BranchName) -> Result<ExitCode, Failure> {
-    let (host, _history) = session.this_host("fork")?;
-    replay::fork(&host, &branch)?;
+    let (host, history) = session.this_host("fork")?;
+    replay::fork(&host, &history, &branch)?;
     session.out.info(&format!("branch {branch} created"));
     moved(session, &host, &branch)
 }

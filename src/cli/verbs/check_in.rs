@@ -1,24 +1,23 @@
-//! `ci`: the drafts become entries of the journal, and the lock is released. Upholds: all or none.
+//! `ci`: the drafts become entries of the journal, and the lock is released. Upholds: all or none;
+//! each entry keeps its author, who is named where that is not the one who checks in.
 
-use crate::check_in;
+use crate::check_in::{self, CheckInError, CheckedIn, EntriesBy};
 use crate::cli::{Failure, Session};
+use crate::history::History;
 use crate::identity::HostKey;
-use crate::replay::keep_undo;
+use crate::lock::LockError;
+use crate::model::Author;
+use crate::replay::{ThisHost, keep_undo};
+use crate::ui::counted;
 use crate::ui::exit::ExitCode;
 
 /// Checks in.
 pub fn check_in(session: &mut Session) -> Result<ExitCode, Failure> {
-    let (host, _history) = session.this_host("ci")?;
+    let (host, history) = session.this_host("ci")?;
     let key = HostKey::load_or_create(&host.home.host_key())?;
     let done = check_in::check_in(host.site(), &host.author, &key, host.now())
-        .map_err(|e| Failure::of_check_in(e, &host.branch))?;
-    match done.entries {
-        0 => session.out.info("no outstanding updates"),
-        entries => session.out.info(&format!(
-            "changes checked in: {entries}, up to entry {}",
-            done.last.seq
-        )),
-    }
+        .map_err(|error| failure(&host, &history, error))?;
+    tell(session, &host.author, &done);
     // The drafts' undo copies were kept whatever the policy says; now they are like any other.
     keep_undo(&host)?;
     if let Some(held) = done.released {
@@ -28,4 +27,53 @@ pub fn check_in(session: &mut Session) -> Result<ExitCode, Failure> {
             .info(&format!("removing lock on {branch} set by {}", held.author));
     }
     Ok(ExitCode::Ok)
+}
+
+/// Says what was checked in; whose it is only where that is news.
+fn tell(session: &mut Session, caller: &Author, done: &CheckedIn) {
+    match done.entries {
+        0 => session.out.info("no outstanding updates"),
+        entries => session.out.info(&format!(
+            "changes checked in: {entries}, up to entry {}",
+            done.last.seq
+        )),
+    }
+    if done.authors.iter().all(|by| by.author == *caller) {
+        return;
+    }
+    for EntriesBy {
+        author,
+        first,
+        last,
+    } in &done.authors
+    {
+        session.out.info(&match first == last {
+            true => format!("entry {first} is by {author}"),
+            false => format!("entries {first} to {last} are by {author}"),
+        });
+    }
+}
+
+/// The failure, with the way out for somebody whose lock was broken.
+fn failure(host: &ThisHost, history: &History, error: CheckInError) -> Failure {
+    let drafts = host.drafts(history).map_or(0, |drafts| drafts.len());
+    let changes = counted(drafts as u64, "change");
+    let way_out = match &error {
+        CheckInError::Lock(LockError::NotLocked) => Some(format!(
+            "not lost: {changes} made here under an earlier lock. Locking again goes on with them; `isconf unlock --discard` takes them back."
+        )),
+        CheckInError::Lock(LockError::HeldByOther(held)) if held.takes_over => Some(format!(
+            "{} took over the {changes} made here.",
+            held.author
+        )),
+        CheckInError::Lock(LockError::HeldByOther(_)) => Some(format!(
+            "not lost: {changes} made here. Once the lock is yours again, `isconf ci` checks them in."
+        )),
+        _ => None,
+    };
+    let failure = Failure::of_check_in(error, &host.branch);
+    match way_out.filter(|_| drafts > 0) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use crate::cli::invocation::Format;
 use crate::cli::{Failure, Member, Session};
-use crate::history::History;
 use crate::journal::{Journal, JournalError};
 use crate::model::{Deed, Draft, DraftId, Entry, EntryRef, Receipt};
 use crate::ui::Detail;
@@ -19,7 +18,7 @@ pub fn history(session: &mut Session, format: Format) -> Result<ExitCode, Failur
     let Some(history) = member.history()? else {
         return Ok(ExitCode::Ok);
     };
-    let mut drafts = match Drafts::open(&member, &history) {
+    let mut drafts = match Drafts::open(&member) {
         Ok(drafts) => Some(drafts),
         Err(failure) => {
             let message = failure.message;
@@ -81,8 +80,8 @@ struct Drafts {
 }
 
 impl Drafts {
-    fn open(member: &Member, history: &History) -> Result<Self, Failure> {
-        let wip = member.drafts(Some(history))?.into_iter();
+    fn open(member: &Member) -> Result<Self, Failure> {
+        let wip = member.drafts()?.into_iter();
         Ok(Self {
             journal: member.journal()?,
             wip: wip.map(|wip| wip.draft).collect(),

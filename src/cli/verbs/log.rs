@@ -34,7 +34,7 @@ pub fn log(session: &mut Session, format: Format) -> Result<ExitCode, Failure> {
             }
         }
     }
-    for wip in member.drafts(history.as_ref())? {
+    for wip in member.drafts()? {
         print(
             session,
             format,

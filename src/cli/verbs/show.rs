@@ -9,15 +9,12 @@ use crate::cli::worksite::secrets;
 use crate::cli::{Failure, Member, Session};
 use crate::journal::Journal;
 use crate::model::{Draft, EntryRef};
-use crate::store::{Store, StoreError};
+use crate::store::{MAX_LIST_BYTES, Store, StoreError};
 use crate::ui::Detail;
 use crate::ui::change_text::change_set_text;
 use crate::ui::exit::ExitCode;
 use crate::ui::log_text::{LogLine, LogState, log_json, log_text, show_json};
 use crate::ui::report_text::View;
-
-/// The longest change set that is read, in bytes: 100,000 paths with long names and attributes.
-const MAX_CHANGE_SET_BYTES: u64 = 256 << 20;
 
 /// What was found under a name.
 struct Found {
@@ -72,7 +69,7 @@ fn changes_of(
     draft: &Draft,
 ) -> Result<Option<ChangeSet>, Failure> {
     let store = Store::new(member.home().blobs(&member.domain));
-    match store.get(&draft.outcome.changes.full, MAX_CHANGE_SET_BYTES) {
+    match store.get(&draft.outcome.changes.full, MAX_LIST_BYTES) {
         Err(StoreError::Missing(_)) => {
             session.out.info("what it changed there is not at hand");
             Ok(None)
@@ -98,7 +95,7 @@ fn find(member: &Member, name: &EntryName) -> Result<Found, Failure> {
             state: state_of(seq, applied),
         });
     }
-    let drafts = member.drafts(history.as_ref())?.into_iter();
+    let drafts = member.drafts()?.into_iter();
     let mut drafts = drafts.map(|wip| wip.draft);
     let draft = match name {
         EntryName::Seq(_) => None,

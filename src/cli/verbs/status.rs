@@ -54,7 +54,7 @@ fn view(member: &Member) -> Result<StatusView, Failure> {
         at,
         head: head.filter(is_an_entry),
         pending: entries - applied,
-        wip: member.drafts(history.as_ref())?.len() as u64,
+        wip: member.drafts()?.len() as u64,
         daemon: daemon_pid(member)?,
         kept: kept.map(|(name, _command)| name).collect(),
         recovery,

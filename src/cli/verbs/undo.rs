@@ -3,7 +3,8 @@
 
 use crate::cli::invocation::{Presentation, RunMode};
 use crate::cli::{Failure, Session};
-use crate::lock::BranchLock;
+use crate::journal::drafts_of_others;
+use crate::lock::{BranchLock, LockError};
 use crate::model::report::{Description, Fate, Place, Report};
 use crate::replay::{self, LastChange, ThisHost, blank, discard as discard_drafts};
 use crate::ui::counted;
@@ -15,6 +16,9 @@ pub fn undo(session: &mut Session, run: RunMode, show: Presentation) -> Result<E
     let last = replay::last_change(&host, &history)?;
     let mut report = report(&host, &last)?;
     if run == RunMode::Commit {
+        if last.draft().is_some() {
+            refuse_lock_of_another(&host)?;
+        }
         let begun = std::time::Instant::now();
         replay::take_back(&host, &mut history, &last)?;
         report.fate = Fate::Committed;
@@ -47,8 +51,7 @@ fn wip_or_outside(
     host: &ThisHost,
     last: &LastChange,
 ) -> Result<(Place, Option<Description>), Failure> {
-    let drafts = host.wip()?.map(|wip| wip.drafts()).transpose()?;
-    let drafts = drafts.unwrap_or_default();
+    let drafts = host.wip_drafts()?;
     let number = drafts.len() as u64;
     match (last.draft(), drafts.last()) {
         (Some(draft), Some(known)) if known.draft.id == draft => {
@@ -76,20 +79,30 @@ fn report(host: &ThisHost, last: &LastChange) -> Result<Report, Failure> {
     Ok(report)
 }
 
+/// Drafts are not taken back while somebody else has the lock. Where nobody has it, anybody may, as
+/// anybody may break the lock.
+fn refuse_lock_of_another(host: &ThisHost) -> Result<(), Failure> {
+    let lock = BranchLock::load(&host.branch_lock());
+    match lock.and_then(|lock| lock.check(&host.author).map(|_| ())) {
+        Ok(()) | Err(LockError::NotLocked) => Ok(()),
+        Err(error) => Err(Failure::of_lock(error, &host.branch)),
+    }
+}
+
 /// Takes back everything that was done under the lock, and releases it.
 pub fn discard(session: &mut Session) -> Result<ExitCode, Failure> {
     let (host, mut history) = session.this_host("unlock")?;
-    let lock =
-        BranchLock::load(&host.branch_lock()).map_err(|e| Failure::of_lock(e, &host.branch))?;
-    if lock.held.is_some() {
-        lock.check(&host.author)
-            .map_err(|e| Failure::of_lock(e, &host.branch))?;
-    }
+    refuse_lock_of_another(&host)?;
+    let others = drafts_of_others(&host.wip_drafts()?, &host.author);
     let discarded = discard_drafts(&host, &mut history)?;
     session.out.info(&format!(
         "took back {} not checked in",
         counted(discarded, "change")
     ));
+    for author in others.iter().flat_map(|others| &others.authors) {
+        let words = format!("took back changes of {author} -- please notify {author}");
+        session.out.warning(&words);
+    }
     if let Some(held) = BranchLock::break_open(&host.lock, &host.branch_lock())
         .map_err(|e| Failure::of_lock(e, &host.branch))?
     {

@@ -3,7 +3,9 @@
 
 use crate::cli::invocation::Wip;
 use crate::cli::{Failure, Member, Session};
+use crate::journal::{WipDraft, drafts_of_others};
 use crate::lock::{BranchLock, HostLock};
+use crate::model::Author;
 use crate::ui::counted;
 use crate::ui::exit::ExitCode;
 
@@ -36,16 +38,28 @@ fn keep(session: &mut Session) -> Result<ExitCode, Failure> {
         }
     }
     // The branch is unlocked, which was asked for; damage elsewhere does not change that.
-    match count_drafts(&member) {
-        Ok(0) => {}
-        Ok(drafts) => {
-            let changes = counted(drafts as u64, "change");
-            out.info(&format!("not checked in, and still here: {changes}"));
-            out.info("lock again to go on with them; `isconf unlock --discard` takes them back");
-        }
+    match member.drafts() {
+        Ok(drafts) if drafts.is_empty() => {}
+        Ok(drafts) => tell_drafts(session, &drafts, &author),
         Err(failure) => out.warning(&failure.message),
     }
     Ok(ExitCode::Ok)
+}
+
+/// Says what stays, and how to go on with it.
+fn tell_drafts(session: &mut Session, drafts: &[WipDraft], author: &Author) {
+    let out = &mut session.out;
+    let changes = counted(drafts.len() as u64, "change");
+    out.info(&format!("not checked in, and still here: {changes}"));
+    match drafts_of_others(drafts, author) {
+        None => {
+            out.info("lock again to go on with them; `isconf unlock --discard` takes them back")
+        }
+        Some(others) => {
+            out.info(&others.to_string());
+            out.info("`isconf lock --take-over` goes on with them; `isconf unlock --discard` takes them back");
+        }
+    }
 }
 
 /// Puts right what an interrupted isconf left behind, as every verb does. Where that cannot be
@@ -59,9 +73,4 @@ fn right_to_unlock(session: &mut Session, member: &Member) -> Result<HostLock, F
             session.host_lock(member.home(), "unlock")
         }
     }
-}
-
-fn count_drafts(member: &Member) -> Result<usize, Failure> {
-    let history = member.history()?;
-    Ok(member.drafts(history.as_ref())?.len())
 }

@@ -5,9 +5,8 @@ use proptest::prelude::*;
 use crate::change::{Digest, Metadata, RelPath, Timestamp};
 use crate::commit::Damage;
 use crate::commit::intent::{Direction, Intent, Left, LeftObject};
-use crate::commit::sites::Site;
 use crate::commit::step::{Area, Attributes, Loc, Move, Object, Setting, Steps};
-use crate::layout::{CommitPolicy, TxId};
+use crate::layout::{CommitPolicy, TxId, Volume};
 use crate::sys::inspect::FileHandle;
 use std::collections::BTreeMap;
 
@@ -105,8 +104,10 @@ prop_compose! {
         places in prop::collection::vec((path(), any::<Option<(u64, Option<u64>)>>()), 0..4),
         backward in any::<bool>(),
     ) -> Intent {
-        let site = |policy| Site {
+        let site = |policy| Volume {
             mount_point: RelPath::root(),
+            fs_type: "ext4".to_owned(),
+            device: (8, 1),
             scratch: "/home/scratch".into(),
             policy,
         };
