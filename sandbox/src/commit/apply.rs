@@ -3,19 +3,16 @@
 //! repeated without harm.
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use std::collections::HashMap;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use super::continuations::continuations;
 use super::crash_point;
-use super::sites::Sites;
-use super::step::{Area, Attributes, LOCKS, Loc, Move, Object, Rewrite, Setting, Steps};
+use super::ground::Ground;
+use super::step::{Area, Loc, Move, Object, Rewrite, Setting, Steps};
 use crate::capture::LiveIdentity;
 use crate::change::RelPath;
-use crate::fs::{Stat, change_flags, overwrite_data, set_metadata, set_mtime};
-use crate::sys::files;
+use crate::fs::Stat;
 
 /// Whether the steps were never begun, or may be done in part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +72,14 @@ enum Progress {
 
 /// Does all steps in order; gives how many moves there were to do. After an error some steps are
 /// done and the rest is not.
-pub fn apply(sites: &mut Sites, steps: &Steps, pass: Pass) -> Result<usize, StepError> {
+pub(super) fn apply<G: Ground>(
+    ground: &mut G,
+    steps: &Steps,
+    pass: Pass,
+) -> Result<usize, StepError> {
     let mut work = Work {
         later: continuations(&steps.moves),
-        sites,
+        ground,
         pass,
     };
     work.unlock(&steps.settings)?;
@@ -103,19 +104,19 @@ pub fn apply(sites: &mut Sites, steps: &Steps, pass: Pass) -> Result<usize, Step
     Ok(moved)
 }
 
-struct Work<'a> {
-    sites: &'a mut Sites,
+struct Work<'a, G> {
+    ground: &'a mut G,
     pass: Pass,
     later: HashMap<usize, usize>,
 }
 
-impl Work<'_> {
+impl<G: Ground> Work<'_, G> {
     fn failed(
         &self,
         operation: &'static str,
         loc: &Loc,
-    ) -> impl FnOnce(Errno) -> StepError + use<> {
-        let path = self.sites.name(loc);
+    ) -> impl FnOnce(Errno) -> StepError + use<G> {
+        let path = self.ground.name(loc);
         move |errno| StepError::Failed {
             operation,
             path,
@@ -125,7 +126,7 @@ impl Work<'_> {
 
     fn stat(&mut self, loc: &Loc) -> Result<Option<Stat>, StepError> {
         let error = self.failed("look at", loc);
-        self.sites.stat(loc).map_err(error)
+        self.ground.stat(loc).map_err(error)
     }
 
     fn holds(&mut self, loc: &Loc, ino: u64) -> Result<bool, StepError> {
@@ -142,7 +143,7 @@ impl Work<'_> {
 
     fn foreign(&mut self, loc: &Loc) -> Result<Progress, StepError> {
         let found = self.stat(loc)?.map(|stat| stat.ino());
-        let path = self.sites.name(loc);
+        let path = self.ground.name(loc);
         Err(StepError::Foreign { path, found })
     }
 
@@ -162,10 +163,7 @@ impl Work<'_> {
                 && stat.locks != 0
             {
                 let error = self.failed("unlock", &loc);
-                self.sites
-                    .parent(&loc)
-                    .and_then(|parent| change_flags(parent.place(), &stat, LOCKS, 0))
-                    .map_err(error)?;
+                self.ground.unlock(&loc, &stat).map_err(error)?;
             }
         }
         Ok(())
@@ -177,29 +175,21 @@ impl Work<'_> {
             return Ok(false);
         }
         match step {
-            Move::Rename { from, to, object } => self.rename(from, to, *object),
+            Move::Rename { from, to, object } => self.ground.rename(from, to, *object),
             Move::Exchange {
                 live, scratch, old, ..
-            } => self.exchange(live, scratch, *old),
-            Move::Link { existing, name, .. } => self.link(existing, name),
-            Move::Unlink { name, .. } | Move::Release { name, .. } => self.unlink(name),
+            } => self.ground.exchange(live, scratch, *old),
+            Move::Link { existing, name, .. } => {
+                let error = self.failed("link", name);
+                self.ground.link(existing, name).map_err(error)
+            }
+            Move::Unlink { name, .. } | Move::Release { name, .. } => {
+                let error = self.failed("unlink", name);
+                self.ground.unlink(name).map_err(error)
+            }
             Move::Recall { name, handle, .. } => {
                 let error = self.failed("recall", name);
-                let top = self.sites.top(name.volume, name.area).as_fd();
-                let found = files::open_by_handle(top, handle);
-                found
-                    .and_then(|file| {
-                        let parent = self.sites.parent(name)?;
-                        let place = parent.place();
-                        nix::unistd::linkat(
-                            &file,
-                            c"",
-                            place.dir,
-                            place.name,
-                            nix::fcntl::AtFlags::AT_EMPTY_PATH,
-                        )
-                    })
-                    .map_err(error)
+                self.ground.recall(name, handle).map_err(error)
             }
         }?;
         Ok(true)
@@ -310,95 +300,6 @@ impl Work<'_> {
         Ok(false)
     }
 
-    fn rename(&mut self, from: &Loc, to: &Loc, object: Object) -> Result<(), StepError> {
-        let (operation, named) = match (from.area, to.area) {
-            (Area::Scratch, Area::Live) => ("place", to),
-            (Area::Live, Area::Scratch) => ("remove", from),
-            _ => ("move", from),
-        };
-        let source = self
-            .sites
-            .parent(from)
-            .map_err(self.failed(operation, named))?;
-        let target = self
-            .sites
-            .parent(to)
-            .map_err(self.failed(operation, named))?;
-        match source.place().rename_to(target.place()) {
-            Err(Errno::EXDEV) if object.state.is_none() => {
-                let path = self.sites.name(named);
-                return Err(StepError::Immovable { path });
-            }
-            done => done.map_err(self.failed(operation, named))?,
-        }
-        let moved = target
-            .place()
-            .stat()
-            .map_err(self.failed(operation, named))?;
-        if object.state.is_none() {
-            self.sites.forget_directories();
-        }
-        if object.is(moved.as_ref()) {
-            return Ok(());
-        }
-        // Not what the run saw: back with it, before anybody misses it.
-        target
-            .place()
-            .rename_to(source.place())
-            .map_err(self.failed(operation, named))?;
-        self.sites.forget_directories();
-        Err(self.displaced(from, object, moved))
-    }
-
-    fn exchange(&mut self, live: &Loc, scratch: &Loc, old: Object) -> Result<(), StepError> {
-        let ours = self
-            .sites
-            .parent(scratch)
-            .map_err(self.failed("exchange", live))?;
-        let theirs = self
-            .sites
-            .parent(live)
-            .map_err(self.failed("exchange", live))?;
-        let swap = || ours.place().exchange_with(theirs.place());
-        swap().map_err(self.failed("exchange", live))?;
-        let displaced = ours.place().stat().map_err(self.failed("exchange", live))?;
-        if old.state.is_none() || displaced.is_some_and(|stat| stat.is_directory()) {
-            self.sites.forget_directories();
-        }
-        if old.is(displaced.as_ref()) {
-            return Ok(());
-        }
-        swap().map_err(self.failed("exchange", live))?;
-        self.sites.forget_directories();
-        Err(self.displaced(live, old, displaced))
-    }
-
-    fn displaced(&self, loc: &Loc, expected: Object, found: Option<Stat>) -> StepError {
-        StepError::Displaced {
-            path: self.sites.live_path(loc.volume, &loc.path),
-            expected,
-            found: found.map(|stat| Box::new(stat.identity)),
-        }
-    }
-
-    fn link(&mut self, existing: &Loc, name: &Loc) -> Result<(), StepError> {
-        let error = self.failed("link", name);
-        let link = |sites: &mut Sites| {
-            let old = sites.parent(existing)?;
-            let new = sites.parent(name)?;
-            old.place().link_to(new.place())
-        };
-        link(self.sites).map_err(error)
-    }
-
-    fn unlink(&mut self, name: &Loc) -> Result<(), StepError> {
-        let error = self.failed("unlink", name);
-        self.sites
-            .parent(name)
-            .and_then(|parent| parent.place().unlink())
-            .map_err(error)
-    }
-
     /// Writes the bytes after over those of the live inode. Repeating it is harmless: the source
     /// stays.
     fn rewrite(&mut self, step: &Rewrite) -> Result<(), StepError> {
@@ -412,12 +313,9 @@ impl Work<'_> {
             path: step.after.source.clone(),
         };
         let error = self.failed("rewrite", &loc);
-        let write = |sites: &mut Sites| {
-            let from = sites.parent(&source)?.place().open(OFlag::O_RDONLY)?;
-            let to = sites.parent(&loc)?.place().open(OFlag::O_RDWR)?;
-            overwrite_data(from.as_fd(), to.as_fd(), step.after.size)
-        };
-        write(self.sites).map_err(error)
+        self.ground
+            .overwrite(&source, &loc, step.after.size)
+            .map_err(error)
     }
 
     fn set(&mut self, step: &Setting) -> Result<(), StepError> {
@@ -429,15 +327,7 @@ impl Work<'_> {
             return self.foreign(&loc).map(drop);
         };
         let error = self.failed("set the attributes of", &loc);
-        let set = |sites: &mut Sites| {
-            let parent = sites.parent(&loc)?;
-            match attributes {
-                Attributes::All(meta) => set_metadata(parent.place(), &stat, meta),
-                Attributes::Mtime(mtime) => set_mtime(parent.place(), *mtime),
-                Attributes::Locks(flags) => change_flags(parent.place(), &stat, LOCKS, *flags),
-            }
-        };
-        set(self.sites).map_err(error)
+        self.ground.set(&loc, &stat, attributes).map_err(error)
     }
 }
 

@@ -27,6 +27,7 @@ mod mirror;
 mod prepare;
 mod sync;
 mod continuations;
+mod ground;
 mod apply;
 mod transaction;
 mod landed;
