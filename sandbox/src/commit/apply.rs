@@ -148,22 +148,22 @@ impl<G: Ground> Work<'_, G> {
     }
 
     /// Clears the flags that would refuse the steps. An object that is not at its old place any
-    /// more was unlocked before it left.
+    /// more was unlocked before it left. What was locked last, before a crash, is at its new place.
     fn unlock(&mut self, settings: &[Setting]) -> Result<(), StepError> {
         for setting in settings {
-            let Some((path, attributes)) = &setting.before else {
-                continue;
-            };
-            if attributes.locks() == 0 {
-                continue;
-            }
-            let loc = live(setting.volume, path);
-            if let Some(stat) = self.stat(&loc)?
-                && stat.ino() == setting.ino
-                && stat.locks != 0
-            {
-                let error = self.failed("unlock", &loc);
-                self.ground.unlock(&loc, &stat).map_err(error)?;
+            let after = setting.after.as_ref().filter(|_| self.pass == Pass::Again);
+            for (path, attributes) in [setting.before.as_ref(), after].into_iter().flatten() {
+                if attributes.locks() == 0 {
+                    continue;
+                }
+                let loc = live(setting.volume, path);
+                if let Some(stat) = self.stat(&loc)?
+                    && stat.ino() == setting.ino
+                    && stat.locks != 0
+                {
+                    let error = self.failed("unlock", &loc);
+                    self.ground.unlock(&loc, &stat).map_err(error)?;
+                }
             }
         }
         Ok(())

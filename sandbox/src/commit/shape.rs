@@ -349,10 +349,16 @@ impl<'a> Shape<'a> {
                 Origin::Merged { .. } => Some(item.from.clone()),
                 _ => None,
             },
-            None => match path.parent() {
-                None => Some(RelPath::root()),
-                Some(parent) => self.old_directory(&parent)?.child(path.file_name()?).ok(),
-            },
+            None => self.old_place(path),
+        }
+    }
+
+    /// The old place of the live object that a path of the new tree is if no item says otherwise;
+    /// `None` where none shows.
+    pub fn old_place(&self, path: &RelPath) -> Option<RelPath> {
+        match path.parent() {
+            None => Some(RelPath::root()),
+            Some(parent) => self.old_directory(&parent)?.child(path.file_name()?).ok(),
         }
     }
 

@@ -174,7 +174,7 @@ pub struct Steps {
     pub moves: Vec<Move>,
     /// After all moves, in any order.
     pub rewrites: Vec<Rewrite>,
-    /// Last, in any order: no setting disturbs another.
+    /// Last: of one inode the one of flags that refuse changes after the other, in both directions.
     pub settings: Vec<Setting>,
 }
 
@@ -254,7 +254,7 @@ impl Steps {
         Self {
             moves: self.moves.into_iter().rev().map(Move::reversed).collect(),
             rewrites: self.rewrites.into_iter().rev().map(rewrite).collect(),
-            settings: self.settings.into_iter().rev().map(setting).collect(),
+            settings: self.settings.into_iter().map(setting).collect(),
         }
     }
 }

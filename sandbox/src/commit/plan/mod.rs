@@ -14,6 +14,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 
+use self::settings::Part;
 use crate::change::{Content, Kind, RelPath};
 use crate::commit::facts::Facts;
 use crate::commit::intent::{Left, LeftObject, fingerprint};
@@ -74,7 +75,7 @@ struct Planner<'a> {
     numbers: u64,
     /// Where detached objects wait, by old path.
     stash: BTreeMap<RelPath, RelPath>,
-    settings: BTreeMap<u64, Setting>,
+    settings: BTreeMap<(u64, Part), Setting>,
     /// The directories that were touched last, as old and as new paths: paths come in order, so
     /// that most have the parent of the one before.
     last_old: Option<RelPath>,

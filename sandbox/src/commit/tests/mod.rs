@@ -8,6 +8,7 @@ mod conflict;
 mod real;
 mod random;
 mod speed;
+mod model;
 
 use std::path::Path;
 

@@ -1,0 +1,143 @@
+//! What must hold of every plan.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+use super::disk::{Disk, Tree};
+use super::ground::{CRASH, Fragile};
+use super::rig::{Rig, Story};
+use super::work::{entry, setup};
+use crate::commit::apply::{Pass, StepError, apply};
+use crate::commit::step::Steps;
+
+fn story() -> impl Strategy<Value = Story> {
+    (setup(), entry(), any::<u8>(), any::<bool>()).prop_map(|(setup, entry, choice, ages)| Story {
+        setup,
+        entry,
+        choice,
+        ages,
+    })
+}
+
+fn stories() -> impl Strategy<Value = Vec<Story>> {
+    prop_oneof![
+        3 => prop::collection::vec(story(), 1),
+        1 => prop::collection::vec(story(), 2),
+    ]
+}
+
+fn trees(disks: &[Disk]) -> Vec<Tree> {
+    disks.iter().map(Disk::tree).collect()
+}
+
+/// What two lists of trees do not share.
+fn difference(found: &[Tree], wanted: &[Tree]) -> String {
+    let mut text = String::new();
+    for (found, wanted) in found.iter().zip(wanted) {
+        let paths: std::collections::BTreeSet<_> = found.keys().chain(wanted.keys()).collect();
+        for path in paths {
+            if found.get(path) != wanted.get(path) {
+                let (found, wanted) = (found.get(path), wanted.get(path));
+                text += &format!("{path}\n  found  {found:?}\n  wanted {wanted:?}\n");
+            }
+        }
+    }
+    text
+}
+
+fn is_crash(error: &StepError) -> bool {
+    matches!(error, StepError::Failed { errno, .. } if *errno == CRASH)
+}
+
+/// Does the steps until the crash, and then the steps `next` from there.
+fn crash_and(
+    rig: &Rig,
+    disks: &[Disk],
+    (first, next): (&Steps, &Steps),
+    after: usize,
+) -> Result<Option<Fragile>, TestCaseError> {
+    let mut ground = Fragile {
+        disks: disks.to_vec(),
+        left: after,
+    };
+    match apply(&mut ground, first, Pass::First) {
+        Ok(_) => return Ok(None),
+        Err(error) if is_crash(&error) => {}
+        Err(error) => prop_assert!(false, "{error}\n{:?}", rig.listing()),
+    }
+    ground.left = usize::MAX;
+    let done = apply(&mut ground, next, Pass::Again);
+    prop_assert!(
+        done.is_ok(),
+        "crash after {after}: {done:?}\n{:?}",
+        rig.listing()
+    );
+    Ok(Some(ground))
+}
+
+/// Does all of it, and then again with a crash after every change, each ended by going on and by
+/// going back; and the same for the way back.
+fn holds(rig: &Rig) -> Result<(), TestCaseError> {
+    let ready = match rig.plan() {
+        Ok(Ok(ready)) => ready,
+        other => {
+            let other = other.map(|planned| planned.err());
+            return Err(TestCaseError::fail(format!("{other:?}\n{}", rig.listing())));
+        }
+    };
+    let before = trees(&ready.disks);
+    let numbers: Vec<_> = ready.disks.iter().map(Disk::numbers).collect();
+    let (forward, back) = (&ready.steps, &ready.steps.clone().reversed());
+    let mut all = ready.fragile(usize::MAX);
+    let done = apply(&mut all, forward, Pass::First);
+    prop_assert!(done.is_ok(), "{done:?}\n{}\n{forward:?}", rig.listing());
+    let end = trees(&all.disks);
+    let wrong = difference(&end, &rig.wanted);
+    prop_assert!(wrong.is_empty(), "{wrong}\n{}\n{forward:?}", rig.listing());
+    let committed = all.disks.clone();
+    for (disks, first, second, [to, from]) in [
+        (&ready.disks, forward, back, [&end, &before]),
+        (&committed, back, forward, [&before, &end]),
+    ] {
+        for after in 0.. {
+            let Some(on) = crash_and(rig, disks, (first, first), after)? else {
+                break;
+            };
+            let wrong = difference(&trees(&on.disks), to);
+            prop_assert!(wrong.is_empty(), "on after {after}: {wrong}\n{forward:?}");
+            if let Some(taken_back) = crash_and(rig, disks, (first, second), after)? {
+                let wrong = difference(&trees(&taken_back.disks), from);
+                prop_assert!(wrong.is_empty(), "back after {after}: {wrong}\n{forward:?}");
+            }
+        }
+    }
+    let undone = apply(&mut all, back, Pass::First);
+    prop_assert!(
+        undone.is_ok(),
+        "undo: {undone:?}\n{}\n{forward:?}",
+        rig.listing()
+    );
+    let wrong = difference(&trees(&all.disks), &before);
+    prop_assert!(
+        wrong.is_empty(),
+        "undo: {wrong}\n{}\n{forward:?}",
+        rig.listing()
+    );
+    let now: Vec<_> = all.disks.iter().map(Disk::numbers).collect();
+    prop_assert_eq!(now, numbers, "inodes");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(300),
+        max_shrink_iters: 4000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn every_plan_leads_to_what_was_to_be_and_back_from_anywhere(stories in stories()) {
+        holds(&Rig::new(&stories))?;
+    }
+}
