@@ -133,6 +133,15 @@ impl<G: Ground> Work<'_, G> {
         Ok(self.stat(loc)?.is_some_and(|stat| stat.ino() == ino))
     }
 
+    /// Whether a name stands for the inode, and lies in the directory with the other.
+    fn holds_in(&mut self, loc: &Loc, ino: u64, holder: Option<u64>) -> Result<bool, StepError> {
+        Ok(self.holds(loc, ino)?
+            && match holder {
+                Some(holder) => self.is_in(loc, holder)?,
+                None => true,
+            })
+    }
+
     fn is_in(&mut self, loc: &Loc, holder: u64) -> Result<bool, StepError> {
         let parent = Loc {
             path: loc.path.parent().unwrap_or_default(),
@@ -175,7 +184,9 @@ impl<G: Ground> Work<'_, G> {
             return Ok(false);
         }
         match step {
-            Move::Rename { from, to, object } => self.ground.rename(from, to, *object),
+            Move::Rename {
+                from, to, object, ..
+            } => self.ground.rename(from, to, *object),
             Move::Exchange {
                 live, scratch, old, ..
             } => self.ground.exchange(live, scratch, *old),
@@ -198,8 +209,13 @@ impl<G: Ground> Work<'_, G> {
     /// Tells by inode numbers whether a move is done.
     fn progress(&mut self, all: &[Move], index: usize) -> Result<Progress, StepError> {
         match &all[index] {
-            Move::Rename { from, to, object } => {
-                if self.holds(to, object.ino)? {
+            Move::Rename {
+                from,
+                to,
+                object,
+                holders,
+            } => {
+                if self.holds_in(to, object.ino, holders[1])? {
                     return Ok(Progress::Done);
                 }
                 if let Some(next) = self.later.get(&index).copied()
@@ -207,7 +223,7 @@ impl<G: Ground> Work<'_, G> {
                 {
                     return Ok(Progress::Done);
                 }
-                if !self.holds(from, object.ino)? {
+                if !self.holds_in(from, object.ino, holders[0])? {
                     return self.foreign(from);
                 }
                 match self.stat(to)? {
@@ -247,7 +263,7 @@ impl<G: Ground> Work<'_, G> {
             Move::Unlink {
                 name, ino, holder, ..
             } => {
-                let there = self.holds(name, *ino)? && self.is_in(name, *holder)?;
+                let there = self.holds_in(name, *ino, Some(*holder))?;
                 Ok(if there {
                     Progress::ToDo
                 } else {
@@ -273,8 +289,14 @@ impl<G: Ground> Work<'_, G> {
     /// Whether the move that goes on with an object from the scratch directory is done.
     fn gone_on(&mut self, all: &[Move], next: usize) -> Result<Progress, StepError> {
         let done = match &all[next] {
-            Move::Rename { from, to, object } => {
-                self.holds(to, object.ino)? && !self.holds(from, object.ino)?
+            Move::Rename {
+                from,
+                to,
+                object,
+                holders,
+            } => {
+                self.holds_in(to, object.ino, holders[1])?
+                    && !self.holds_in(from, object.ino, holders[0])?
             }
             Move::Exchange { scratch, old, .. } => self.holds(scratch, old.ino)?,
             // Released: neither the scratch name nor, then, the old live one has it.
@@ -288,8 +310,13 @@ impl<G: Ground> Work<'_, G> {
     fn departed(&mut self, all: &[Move], name: &Loc) -> Result<bool, StepError> {
         for step in all {
             match step {
-                Move::Rename { from, to, object } if to == name => {
-                    return Ok(!self.holds(from, object.ino)?);
+                Move::Rename {
+                    from,
+                    to,
+                    object,
+                    holders,
+                } if to == name => {
+                    return Ok(!self.holds_in(from, object.ino, holders[0])?);
                 }
                 Move::Exchange {
                     live, scratch, old, ..

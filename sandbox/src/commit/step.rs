@@ -53,6 +53,9 @@ pub enum Move {
         to: Loc,
         /// The object.
         object: Object,
+        /// The inode numbers of the directories of these two names, of live ones: the same name in
+        /// another directory may be one of the same inode.
+        holders: [Option<u64>; 2],
     },
     /// Exchanges a live object and one of the scratch directory.
     Exchange {
@@ -182,10 +185,16 @@ impl Move {
     /// The step that takes this one back.
     fn reversed(self) -> Self {
         match self {
-            Self::Rename { from, to, object } => Self::Rename {
+            Self::Rename {
+                from,
+                to,
+                object,
+                holders: [old, new],
+            } => Self::Rename {
                 from: to,
                 to: from,
                 object,
+                holders: [new, old],
             },
             Self::Exchange {
                 live,

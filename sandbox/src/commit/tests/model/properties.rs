@@ -140,4 +140,17 @@ proptest! {
     fn every_plan_leads_to_what_was_to_be_and_back_from_anywhere(stories in stories()) {
         holds(&Rig::new(&stories))?;
     }
+
+    #[test]
+    fn what_others_changed_meanwhile_is_named_and_nothing_is_planned(
+        stories in stories(), which in any::<usize>(), how in 0..3usize,
+    ) {
+        let mut rig = Rig::new(&stories);
+        if let Some(path) = rig.meddle(which, how) {
+            let planned = rig.plan().map(|planned| planned.err());
+            let named = matches!(&planned, Ok(Some(conflicts))
+                if conflicts.list.iter().any(|conflict| conflict.path == path));
+            prop_assert!(named, "{path} {how}: {planned:?}\n{}", rig.listing());
+        }
+    }
 }

@@ -136,6 +136,32 @@ impl Rig {
         self.told.clone() + &rows.map(line).collect::<String>()
     }
 
+    /// Changes the live object of one of the changes, as somebody else might; gives its path. `None`
+    /// where this cannot be done.
+    pub fn meddle(&mut self, which: usize, how: usize) -> Option<RelPath> {
+        let changes = self.capture.set.len();
+        let provenance = &self.capture.provenance[which.checked_rem(changes)?];
+        let (volume, named) = (provenance.volume, provenance.live_path.clone());
+        let path = named.strip_prefix(&self.layout.volumes[volume].mount_point)?;
+        let disk = &mut self.disks[volume];
+        let there = disk.at(LIVE, &path);
+        let work = match there.map(|ino| (how, disk.entries(ino).is_ok())) {
+            None => Work::Make(path, how % 2),
+            Some((_, true)) if path.is_root() => return None,
+            Some((0, true)) => Work::Mode(path, 0o7),
+            Some((0, false)) => Work::Write(path),
+            Some((1, _)) => Work::Remove(path),
+            Some((_, true)) => {
+                let aside = RelPath::new("meddled").ok()?;
+                disk.try_work(&Work::Move(path.clone(), aside))?;
+                Work::Make(path, 1)
+            }
+            Some((_, false)) => Work::WriteOver(path),
+        };
+        disk.try_work(&work)?;
+        Some(named)
+    }
+
     /// Conflicts, or the steps with everything prepared.
     pub fn plan(&self) -> Result<Result<Ready, Conflicts>, Refusal> {
         let volumes = item::items(&self.layout, &self.capture)?;

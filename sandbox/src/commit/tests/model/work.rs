@@ -59,7 +59,7 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
         4 => Just(b"b".to_vec()),
         3 => Just(b"c\n ".to_vec()),
         1 => Just(vec![0xff, b'\\']),
-        1 => Just(vec![b'n'; 99]),
+        1 => Just(vec![b'n'; 9]),
     ]
 }
 
@@ -141,7 +141,8 @@ impl Disk {
         }
     }
 
-    fn try_work(&mut self, work: &Work<RelPath>) -> Option<()> {
+    /// Does it; `None`, perhaps half done, where something refuses.
+    pub fn try_work(&mut self, work: &Work<RelPath>) -> Option<()> {
         match work {
             Work::Write(path) => {
                 let ino = self.at(LIVE, path)?;
