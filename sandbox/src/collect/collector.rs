@@ -2,6 +2,7 @@
 
 use super::CollectError;
 use super::leaf::HASHED_BEFORE_BYTES;
+use super::names::Names;
 use super::object::Reader;
 use super::settle::{self, Items, Row};
 use super::step;
@@ -17,7 +18,17 @@ pub struct Collector {
     since: Timestamp,
     reader: Reader,
     digests: Digests,
+    names: Names,
     previous: Option<Items>,
+}
+
+/// What the states before are those of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Base {
+    /// Of live objects.
+    Live,
+    /// Of the look before.
+    Look,
 }
 
 /// Says what changed in a scratchpad since it was made; see [`Collector`].
@@ -42,6 +53,7 @@ impl Collector {
             since,
             reader: Reader::new(),
             digests: Digests::new(),
+            names: Names::new(),
             previous: None,
         }
     }
@@ -57,14 +69,11 @@ impl Collector {
             ..
         } = self.walk()?;
         settle::settle(&mut items);
-        let rows = match self.previous.take() {
-            None => {
-                let mut rows = settle::rows(&items, &self.layout);
-                self.read_linked(&mut rows)?;
-                rows
-            }
-            Some(previous) => self.step(&previous, (&items, &covered))?,
+        let (mut rows, base) = match self.previous.take() {
+            None => (settle::rows(&items, &self.layout), Base::Live),
+            Some(previous) => (self.step(&previous, (&items, &covered))?, Base::Look),
         };
+        self.read_linked(&mut rows, base)?;
         self.previous = Some(items);
         settle::finish(rows, &self.layout, self.since, gone)
     }
@@ -90,7 +99,7 @@ impl Collector {
 
     /// Reads the content of live files that got one more name, where nothing else says what it is:
     /// at a name that has no other to refer to, or that was another file before.
-    fn read_linked(&mut self, rows: &mut [Row]) -> Result<(), CollectError> {
+    fn read_linked(&mut self, rows: &mut [Row], base: Base) -> Result<(), CollectError> {
         let mut open: Option<(usize, Tree)> = None;
         for (change, provenance) in rows {
             let Source::LiveData { data, ino, .. } = &provenance.source else {
@@ -115,7 +124,7 @@ impl Collector {
             let old_path = below(&provenance.live_path);
             let (reader, data) = (&mut self.reader, below(data));
             read_content(reader, tree, data, change.after.as_mut(), u64::MAX)?;
-            let old = change.before.as_mut();
+            let old = change.before.as_mut().filter(|_| base == Base::Live);
             read_content(reader, tree, old_path, old, HASHED_BEFORE_BYTES)?;
         }
         Ok(())
@@ -133,6 +142,7 @@ impl Collector {
                 live: Tree::open_beneath_mounts(&volume.live(&self.layout.root))?,
                 reader: &mut self.reader,
                 digests: &mut self.digests,
+                names: &mut self.names,
                 found: &mut found,
                 hidden: Vec::new(),
                 pending: Vec::new(),
@@ -142,6 +152,7 @@ impl Collector {
             walk.list_hidden()?;
             walk.name_strays()?;
             walk.list_orphans(&volume.work().join("index"))?;
+            walk.list_names()?;
         }
         Ok(found)
     }

@@ -92,6 +92,7 @@ impl Walk<'_> {
             ..
         }) = &mut item.after
         else {
+            self.note_stray(here, &leaf.attributes.origin, origin, None);
             return Ok(item);
         };
         let digest = self.digest(Side::Upper, &here.upper, &leaf.object)?;
@@ -103,13 +104,7 @@ impl Walk<'_> {
             item.role = Role::Elsewhere(Box::new(other));
             return Ok(item);
         }
-        if let (None, Some(Origin::Handle(handle))) = (origin, &leaf.attributes.origin) {
-            self.strays.push(Stray {
-                path: here.path.clone(),
-                origin: handle.clone(),
-                digest,
-            });
-        }
+        self.note_stray(here, &leaf.attributes.origin, origin, Some(digest));
         let Some(Node {
             kind: Kind::File { size, content, .. },
             ..
@@ -131,6 +126,23 @@ impl Walk<'_> {
             }
         }
         Ok(item)
+    }
+
+    /// Remembers a copy of a live object that is not at the same place.
+    fn note_stray(
+        &mut self,
+        here: &Here<'_>,
+        attribute: &Option<Origin>,
+        found: Option<u64>,
+        digest: Option<Digest>,
+    ) {
+        if let (None, Some(Origin::Handle(handle))) = (found, attribute) {
+            self.strays.push(Stray {
+                path: here.path.clone(),
+                origin: handle.clone(),
+                digest,
+            });
+        }
     }
 
     /// The live file that a file with all its data was renamed from, or is one more name of, when

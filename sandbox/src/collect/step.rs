@@ -5,7 +5,7 @@
 //! view is compared with the one it was in the old view: by its upper inode where it has one in
 //! both, by the live object behind it else, by its name where neither helps.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::CollectError;
 use super::item::{Item, UpperInode, same_state};
@@ -45,8 +45,11 @@ pub(super) fn rows(
         origins: HashMap::new(),
         moves: BTreeMap::new(),
     };
-    for (path, item) in current {
-        step.place(path, item);
+    // Directories first: their files go along with them.
+    for leaves in [false, true] {
+        for (path, item) in current.iter().filter(|(_, item)| item.is_leaf() == leaves) {
+            step.place(path, item);
+        }
     }
     let mut rows: BTreeMap<RelPath, Row> = BTreeMap::new();
     for (path, item) in current {
@@ -57,10 +60,8 @@ pub(super) fn rows(
     for found in step.vanished(covered, read_live)? {
         rows.entry(found.0.path.clone()).or_insert(found);
     }
-    let echoes = step.echoes(&rows);
-    rows.retain(|path, _| !echoes.contains(path));
     let mut rows: Vec<Row> = rows.into_values().collect();
-    link_names(&mut rows, current, &echoes);
+    link_names(&mut rows, current);
     Ok(rows)
 }
 
@@ -81,7 +82,7 @@ impl<'a> Step<'a> {
     fn place(&mut self, path: &'a RelPath, item: &'a Item) {
         let default = self.default_origin(path);
         let before = self.origin_by_inode(path, item, &default);
-        let before = before.or_else(|| self.origin_by_live(item));
+        let before = before.or_else(|| self.origin_by_live(path, item));
         match before {
             Some(from) if from != default => {
                 self.moves.insert(from.clone(), path);
@@ -108,28 +109,32 @@ impl<'a> Step<'a> {
         if names.contains(&default) {
             return Some(default.clone());
         }
-        let gone = |name: &&&RelPath| {
-            let now = self.current.items.get(**name);
-            !now.is_some_and(|n| n.after.is_some() && n.upper.ino == item.upper.ino)
-        };
         let from = names
             .iter()
             .filter(|name| **name != path)
-            .find(|name| gone(name) && !self.moves.contains_key(**name))?;
-        // The bytes of a file that was renamed are those it had; else it was replaced.
+            .find(|name| !self.keeps(name, item) && !self.moves.contains_key(**name))?;
+        // The bytes of a file that was renamed are those it had; else it was replaced. One that
+        // keeps other names is known by them.
         let old = self.previous.items.get(*from)?.after.as_ref()?;
         let same = item.after.as_ref().is_some_and(|new| match &old.kind {
             Kind::Directory => new.kind == Kind::Directory,
-            Kind::File { .. } => same_content(old, new),
-            _ => false,
+            Kind::File { .. } => names.len() > 1 || same_content(old, new),
+            _ => names.len() > 1,
         });
         same.then(|| (*from).clone())
     }
 
-    fn origin_by_live(&self, item: &Item) -> Option<RelPath> {
+    /// Whether the old name of the item's inode is one still.
+    fn keeps(&self, name: &RelPath, item: &Item) -> bool {
+        let now = self.current.items.get(&self.now_at(name));
+        now.is_some_and(|now| now.after.is_some() && now.upper.ino == item.upper.ino)
+    }
+
+    fn origin_by_live(&self, path: &RelPath, item: &Item) -> Option<RelPath> {
         let from = item.moved_from.as_ref()?;
         let from = self.previous.shown_at(item.volume, from)?;
-        (!self.moves.contains_key(&from)).then_some(from)
+        let kept = item.is_leaf() && from != *path && self.keeps(&from, item);
+        (!kept && !self.moves.contains_key(&from)).then_some(from)
     }
 
     /// The change of the object at `path` of the new view, if it is one.
@@ -169,35 +174,6 @@ impl<'a> Step<'a> {
         };
         change.before = before;
         Ok(differs.then_some((change, provenance)))
-    }
-
-    /// The rows that only say again, of other names of the same file, what one row says: run by
-    /// itself, the entry would touch one name, and collect would not know of the others. Which one
-    /// it is shows if it was not in the upper layer before; else it is taken to be the first.
-    fn echoes(&self, rows: &BTreeMap<RelPath, Row>) -> HashSet<RelPath> {
-        let mut names: HashMap<(usize, u64), (bool, Vec<&RelPath>)> = HashMap::new();
-        for (path, (change, _)) in rows {
-            let item = self.current.items.get(path);
-            let Some(item) = item.filter(|item| item.is_leaf() && item.upper.nlink > 1) else {
-                continue;
-            };
-            let origin = self.origins.get(path).unwrap_or(path);
-            let (copied, known) = names.entry((item.volume, item.upper.ino)).or_default();
-            match self.previous.shown(origin) {
-                Shown::Item(old)
-                    if old.upper.ino == item.upper.ino && change.moved_from.is_none() =>
-                {
-                    known.push(path);
-                }
-                Shown::Live(..) => *copied |= change.before.is_some(),
-                Shown::Item(_) | Shown::Nothing => {}
-            }
-        }
-        let echoes = names.into_values().flat_map(|(copied, known)| {
-            let first = usize::from(!copied);
-            known.into_iter().skip(first).cloned()
-        });
-        echoes.collect()
     }
 
     /// What the old view showed and the new one has no item for.

@@ -176,6 +176,17 @@ fn differs_in_owner(item: &Item<'_>, found: &Stat) -> bool {
         .is_some_and(|node| (node.meta.uid, node.meta.gid) != (found.uid, found.gid))
 }
 
+/// What is below a live directory that goes as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Below {
+    /// It stays, or is compared by itself.
+    Known,
+    /// It goes and the scratchpad saw it, though the set does not name it.
+    Unnamed,
+    /// The scratchpad did not see it.
+    Differs(ConflictKind),
+}
+
 /// Tells, of what is below live directories that go as a whole, what the scratchpad did not see.
 pub(super) struct Strangers<'a> {
     shape: &'a Shape<'a>,
@@ -217,16 +228,15 @@ impl<'a> Strangers<'a> {
         shape.removed.iter().filter(goes).collect()
     }
 
-    /// How the object at `old`, below `top`, differs from what the scratchpad saw. `is_live` tells
-    /// whether anything is at a live path.
-    pub fn difference(
+    /// What the object at `old`, below `top`, is. `is_live` tells whether anything is at a live path.
+    pub fn judge(
         &self,
         top: &RelPath,
         (old, stat): (&RelPath, &Stat),
         is_live: &mut dyn FnMut(&RelPath) -> Result<bool, Errno>,
-    ) -> Result<Option<ConflictKind>, Errno> {
+    ) -> Result<Below, Errno> {
         if self.known.contains(old) || self.shape.final_place(old).is_some() {
-            return Ok(None);
+            return Ok(Below::Known);
         }
         // A directory that took this one's place has, or had, something of the same name: the set,
         // in which a path stands once, then tells what became of that.
@@ -235,9 +245,9 @@ impl<'a> Strangers<'a> {
             None => false,
         };
         Ok(match covered {
-            false => Some(ConflictKind::Appeared),
-            true if stat.identity.ctime >= self.since => Some(ConflictKind::Changed),
-            true => None,
+            false => Below::Differs(ConflictKind::Appeared),
+            true if stat.identity.ctime >= self.since => Below::Differs(ConflictKind::Changed),
+            true => Below::Unnamed,
         })
     }
 
@@ -263,12 +273,12 @@ impl<'a> Strangers<'a> {
 }
 
 /// Looks below every live directory that goes as a whole for something that the scratchpad did not
-/// see: it would go as well.
+/// see: it would go as well. Adds to the facts what goes without being named.
 pub(super) fn walk_removed(
     sites: &mut Sites,
     volume: usize,
     strangers: &Strangers<'_>,
-    facts: &Facts,
+    facts: &mut Facts,
     conflicts: &mut Conflicts,
 ) -> Result<(), LookError> {
     for top in strangers.tops(facts) {
@@ -280,15 +290,20 @@ pub(super) fn walk_removed(
         let dir = sites.parent(&loc).and_then(|p| p.place().open_dir());
         let dir = dir.map_err(|errno| error(sites, top, errno))?;
         let mut is_live = |path: &RelPath| Ok(sites.stat(&live(volume, path))?.is_some());
-        let mut found = Vec::new();
+        let (mut found, mut unnamed) = (Vec::new(), Vec::new());
         let walked = walk::<Errno>(&dir, &mut |path, _, stat| {
             let old = top.join(path).map_err(|_| Errno::ENAMETOOLONG)?;
-            if let Some(kind) = strangers.difference(top, (&old, stat), &mut is_live)? {
-                found.push((old, kind, stat.identity));
+            match strangers.judge(top, (&old, stat), &mut is_live)? {
+                Below::Known => {}
+                Below::Unnamed => unnamed.push((old, *stat)),
+                Below::Differs(kind) => found.push((old, kind, stat.identity)),
             }
             Ok(())
         });
         walked.map_err(|errno| error(sites, top, errno))?;
+        for one in unnamed {
+            facts.note_unnamed(sites, volume, one)?;
+        }
         for (old, kind, identity) in found {
             conflicts.push(Conflict {
                 path: sites.live_path(volume, &old),

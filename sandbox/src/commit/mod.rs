@@ -191,7 +191,7 @@ fn make_ready(
         let shape = Shape::new(items, &facts, &bound)?;
         guard::compare_replaced(mount, &shape, &facts, capture.since, &mut conflicts);
         let strangers = Strangers::new(&shape, capture.since);
-        guard::walk_removed(sites, volume, &strangers, &facts, &mut conflicts)?;
+        guard::walk_removed(sites, volume, &strangers, &mut facts, &mut conflicts)?;
         shapes.push((volume, shape, facts));
     }
     if !conflicts.is_empty() {

@@ -386,9 +386,9 @@ impl<'a> Shape<'a> {
     }
 
     /// Whether an ancestor of an old path moves or goes, so that the path is not where it was
-    /// when things are placed.
+    /// when things are placed; perhaps to the same path, in another directory.
     pub fn ancestor_leaves(&self, old: &RelPath) -> bool {
-        old.parent()
-            .is_some_and(|parent| self.final_place(&parent).as_ref() != Some(&parent))
+        std::iter::successors(old.parent(), RelPath::parent)
+            .any(|above| self.claimed.contains_key(&above) || self.removed.contains(&above))
     }
 }

@@ -342,7 +342,9 @@ impl<'a> Planner<'a> {
     fn release(&mut self) {
         let mut kept: BTreeMap<u64, Vec<(Loc, RelPath)>> = BTreeMap::new();
         let tops = self.departed();
-        for old in self.shape.old_paths() {
+        let mut olds = self.shape.old_paths();
+        olds.extend(&self.facts.unnamed);
+        for old in olds {
             let stat = self
                 .facts
                 .at(old)

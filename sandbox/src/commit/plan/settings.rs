@@ -222,11 +222,12 @@ impl Setting {
 
     /// What it sets.
     fn part(&self) -> Part {
-        let part = |side: &Option<(RelPath, Attributes)>| match side {
-            Some((_, Attributes::All(_))) => Part::All,
-            Some((_, Attributes::Locks(_))) => Part::Locks,
-            Some((_, Attributes::Mtime(_))) | None => Part::Mtime,
-        };
-        part(&self.before).min(part(&self.after))
+        let sides = [&self.before, &self.after].into_iter().flatten();
+        let parts = sides.map(|(_, attributes)| match attributes {
+            Attributes::All(_) => Part::All,
+            Attributes::Mtime(_) => Part::Mtime,
+            Attributes::Locks(_) => Part::Locks,
+        });
+        parts.min().unwrap_or(Part::Mtime)
     }
 }

@@ -7,6 +7,7 @@ mod crash;
 mod conflict;
 mod real;
 mod random;
+mod predicted;
 mod speed;
 mod model;
 

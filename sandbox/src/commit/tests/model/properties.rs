@@ -6,7 +6,7 @@ use proptest::test_runner::TestCaseError;
 use super::disk::{Disk, Tree};
 use super::ground::{CRASH, Fragile};
 use super::rig::{Rig, Story};
-use super::work::{entry, setup};
+use super::work::{Work, at, entry, setup};
 use crate::commit::apply::{Pass, StepError, apply};
 use crate::commit::step::Steps;
 
@@ -69,7 +69,7 @@ fn crash_and(
     let done = apply(&mut ground, next, Pass::Again);
     prop_assert!(
         done.is_ok(),
-        "crash after {after}: {done:?}\n{:?}",
+        "crash after {after}: {done:?}\n{}\n{first:?}\n{next:?}",
         rig.listing()
     );
     Ok(Some(ground))
@@ -128,9 +128,123 @@ fn holds(rig: &Rig) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Checks work by name; each of the cases was a defect once.
+fn check(setup: &[Work], entry: &[Work]) {
+    let story = |choice| Story {
+        setup: setup.to_vec(),
+        entry: entry.to_vec(),
+        choice,
+        ages: choice % 2 == 0,
+    };
+    for choice in 0..12 {
+        holds(&Rig::new(&[story(choice)])).unwrap();
+    }
+}
+
+fn directory(path: &str) -> Work {
+    Work::Make(at(path), 1)
+}
+
+fn file(path: &str) -> Work {
+    Work::Make(at(path), 0)
+}
+
+#[test]
+fn files_move_between_directories_that_change_places() {
+    check(
+        &[
+            directory("a"),
+            directory("b"),
+            directory("a/a"),
+            directory("a/c"),
+            file("a/b"),
+            file("a/c/a"),
+            file("a/a/a"),
+            file("a/c/b"),
+        ],
+        &[
+            Work::Move(at("a/a/a"), at("b/c")),
+            Work::Exchange(at("a/c"), at("b/c")),
+            Work::Move(at("b/c/a"), at("a/a/b")),
+            Work::Exchange(at("a"), at("b")),
+        ],
+    );
+}
+
+#[test]
+fn a_locked_directory_goes_with_a_name_of_a_file_that_stays() {
+    check(
+        &[
+            file("a"),
+            directory("d"),
+            Work::Link(at("a"), at("d/b")),
+            Work::Lock(at("d"), crate::change::FLAG_IMMUTABLE),
+        ],
+        &[Work::Lock(at("d"), 0), Work::Remove(at("d"))],
+    );
+}
+
+#[test]
+fn files_change_in_a_locked_directory_and_are_locked() {
+    let lock = crate::change::FLAG_IMMUTABLE;
+    check(
+        &[
+            directory("d"),
+            file("d/a"),
+            Work::Link(at("d/a"), at("d/b")),
+            Work::Make(at("d/s"), 2),
+            file("d/c"),
+            Work::Lock(at("d"), lock),
+        ],
+        &[
+            Work::Write(at("d/a")),
+            Work::Write(at("d/c")),
+            Work::Lock(at("d/a"), lock),
+        ],
+    );
+    check(
+        &[file("a"), file("b"), Work::Link(at("a"), at("c"))],
+        &[
+            Work::Link(at("a"), at("d")),
+            Work::Write(at("d")),
+            Work::Lock(at("d"), lock),
+        ],
+    );
+}
+
+#[test]
+fn directories_with_names_of_one_file_change_places() {
+    let both = [
+        directory("a"),
+        directory("b"),
+        directory("c"),
+        file("b/a"),
+        Work::Link(at("b/a"), at("a/b")),
+    ];
+    let entry = [
+        Work::Move(at("b/a"), at("c/a")),
+        Work::Exchange(at("c"), at("b")),
+    ];
+    check(&both, &entry);
+}
+
+#[test]
+fn a_directory_takes_the_place_of_one_with_a_name_of_a_file_that_stays() {
+    check(
+        &[
+            directory("a"),
+            directory("b"),
+            directory("b/a"),
+            file("b/b"),
+            Work::Link(at("b/b"), at("a/a")),
+        ],
+        &[Work::Remove(at("a")), Work::Move(at("b"), at("a"))],
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(300),
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(150),
         max_shrink_iters: 4000,
         failure_persistence: None,
         ..ProptestConfig::default()

@@ -11,7 +11,7 @@ use super::work::Work;
 use crate::capture::Capture;
 use crate::change::{ChangeSet, Metadata, RelPath, Timestamp};
 use crate::commit::facts::Facts;
-use crate::commit::guard::{self, Conflicts, Strangers};
+use crate::commit::guard::{self, Below, Conflicts, Strangers};
 use crate::commit::item::{self, Item, Origin, Refusal};
 use crate::commit::plan::{self, VolumePlan};
 use crate::commit::shape::Shape;
@@ -172,9 +172,9 @@ impl Rig {
         let mut conflicts = Conflicts::default();
         for (volume, items) in volumes.iter().enumerate() {
             let disk = &mut ready.disks[volume];
-            let facts = self.facts(disk, items);
+            let mut facts = self.facts(disk, items);
             let shape = Shape::new(items, &facts, &std::collections::BTreeSet::new())?;
-            self.guard(volume, disk, (&shape, &facts), &mut conflicts);
+            self.guard(volume, disk, (&shape, &mut facts), &mut conflicts);
             if !conflicts.is_empty() {
                 continue;
             }
@@ -226,7 +226,7 @@ impl Rig {
         &self,
         volume: usize,
         disk: &Disk,
-        (shape, facts): (&Shape<'_>, &Facts),
+        (shape, facts): (&Shape<'_>, &mut Facts),
         conflicts: &mut Conflicts,
     ) {
         let mount = &self.layout.volumes[volume].mount_point;
@@ -239,14 +239,25 @@ impl Rig {
             for (path, ino) in disk.walk(disk.at(LIVE, top).unwrap()) {
                 let old = top.join(&path).unwrap();
                 let stat = disk.stat(ino);
-                let found = strangers.difference(top, (&old, &stat), &mut is_live);
-                if let Some(kind) = found.unwrap().filter(|_| !path.is_root()) {
-                    conflicts.push(guard::Conflict {
+                let found = strangers.judge(top, (&old, &stat), &mut is_live).unwrap();
+                match found {
+                    _ if path.is_root() => {}
+                    Below::Known => {}
+                    Below::Unnamed if stat.is_directory() || stat.identity.nlink < 2 => {}
+                    Below::Unnamed => {
+                        facts.handles.insert(ino, handle_of(ino));
+                        let parent = old.parent().unwrap();
+                        let holder = disk.at(LIVE, &parent).map(|ino| disk.stat(ino));
+                        facts.live.insert(parent, holder);
+                        facts.live.insert(old.clone(), Some(stat));
+                        facts.unnamed.insert(old);
+                    }
+                    Below::Differs(kind) => conflicts.push(guard::Conflict {
                         path: mount.join(&old).unwrap(),
                         kind,
                         expected: None,
                         found: Some(stat.identity),
-                    });
+                    }),
                 }
             }
         }

@@ -14,6 +14,13 @@ pub enum Spot {
     Any(usize),
     /// A name in one of the directories, taken or not.
     In(usize, Vec<u8>),
+    /// This one.
+    At(RelPath),
+}
+
+/// A path by its text.
+pub fn at(path: &str) -> Spot {
+    Spot::At(RelPath::new(path).unwrap())
 }
 
 /// One thing that a command does. What makes no sense at its time fails, as it would natively;
@@ -194,6 +201,7 @@ impl Disk {
             of.get(index).map(|path| (*path).clone())
         };
         match spot {
+            Spot::At(path) => Some(path.clone()),
             Spot::Any(n) => pick(paths.keys().skip(1).collect(), *n),
             Spot::In(n, name) => {
                 let is_directory = |(path, ino): (_, &u64)| self.entries(*ino).ok().map(|_| path);
