@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use super::continuations::continuations;
 use super::crash_point;
 use super::ground::Ground;
-use super::step::{Area, Loc, Move, Object, Rewrite, Setting, Steps};
+use super::step::{Area, Attributes, Loc, Move, Object, Rewrite, Setting, Steps};
 use crate::capture::LiveIdentity;
-use crate::change::RelPath;
+use crate::change::{FLAG_IMMUTABLE, RelPath};
 use crate::fs::Stat;
 
 /// Whether the steps were never begun, or may be done in part.
@@ -43,6 +43,16 @@ pub enum StepError {
     Immovable {
         /// The directory.
         path: PathBuf,
+    },
+    /// Somebody made an object immutable or append-only meanwhile.
+    #[error("cannot {operation} {path}: it is {flag}", path = path.display())]
+    Locked {
+        /// What was tried.
+        operation: &'static str,
+        /// The object with the flag.
+        path: PathBuf,
+        /// `immutable` or `append-only`, chattr(1).
+        flag: &'static str,
     },
     /// What was there is not what the run saw; it was put back.
     #[error("{path} is no longer what it was: found {found:?}")]
@@ -183,7 +193,7 @@ impl<G: Ground> Work<'_, G> {
         if self.pass == Pass::Again && matches!(self.progress(all, index)?, Progress::Done) {
             return Ok(false);
         }
-        match step {
+        let done = match step {
             Move::Rename {
                 from, to, object, ..
             } => self.ground.rename(from, to, *object),
@@ -202,8 +212,40 @@ impl<G: Ground> Work<'_, G> {
                 let error = self.failed("recall", name);
                 self.ground.recall(name, handle).map_err(error)
             }
-        }?;
+        };
+        done.map_err(|error| self.explain(error, &step.names()))?;
         Ok(true)
+    }
+
+    /// Names the flag that refused a step at one of the places, if that is why.
+    fn explain(&mut self, error: StepError, places: &[&Loc]) -> StepError {
+        let StepError::Failed {
+            operation,
+            errno: Errno::EPERM,
+            ..
+        } = error
+        else {
+            return error;
+        };
+        let parent = |loc: &Loc| Loc {
+            path: loc.path.parent().unwrap_or_default(),
+            ..loc.clone()
+        };
+        for loc in places.iter().flat_map(|loc| [(*loc).clone(), parent(loc)]) {
+            // Only to say more of an error; without an answer that stays.
+            let locks = self.ground.stat(&loc).ok().flatten().map_or(0, |s| s.locks);
+            if locks != 0 {
+                return StepError::Locked {
+                    operation,
+                    path: self.ground.name(&loc),
+                    flag: match locks & FLAG_IMMUTABLE {
+                        0 => "append-only",
+                        _ => "immutable",
+                    },
+                };
+            }
+        }
+        error
     }
 
     /// Tells by inode numbers whether a move is done.
@@ -340,9 +382,9 @@ impl<G: Ground> Work<'_, G> {
             path: step.after.source.clone(),
         };
         let error = self.failed("rewrite", &loc);
-        self.ground
-            .overwrite(&source, &loc, step.after.size)
-            .map_err(error)
+        let done = self.ground.overwrite(&source, &loc, step.after.size);
+        done.map_err(error)
+            .map_err(|error| self.explain(error, &[&loc]))
     }
 
     fn set(&mut self, step: &Setting) -> Result<(), StepError> {
@@ -353,8 +395,14 @@ impl<G: Ground> Work<'_, G> {
         let Some(stat) = self.stat(&loc)?.filter(|stat| stat.ino() == step.ino) else {
             return self.foreign(&loc).map(drop);
         };
+        if *attributes == Attributes::Mtime(stat.identity.mtime) {
+            // Taking back must not fail at what was never reached, and may be locked since.
+            return Ok(());
+        }
         let error = self.failed("set the attributes of", &loc);
-        self.ground.set(&loc, &stat, attributes).map_err(error)
+        let done = self.ground.set(&loc, &stat, attributes);
+        done.map_err(error)
+            .map_err(|error| self.explain(error, &[&loc]))
     }
 }
 

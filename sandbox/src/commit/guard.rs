@@ -139,7 +139,8 @@ fn difference(item: &Item<'_>, found: Option<&Stat>, since: Timestamp) -> Option
         let changed = item
             .live
             .is_some_and(|live| live.mode != found.identity.mode)
-            || differs_in_owner(item, found);
+            || differs_in_owner(item, found)
+            || was_locked(item, found);
         changed.then_some(ConflictKind::Changed)
     })
 }
@@ -174,6 +175,13 @@ fn differs_in_owner(item: &Item<'_>, found: &Stat) -> bool {
         .before
         .as_ref()
         .is_some_and(|node| (node.meta.uid, node.meta.gid) != (found.uid, found.gid))
+}
+
+/// Whether somebody locked the object. Its steps would open it up, as they do for an entry that
+/// itself changed what is locked.
+fn was_locked(item: &Item<'_>, found: &Stat) -> bool {
+    let before = item.change.before.as_ref();
+    before.is_some_and(|node| found.locks & !node.meta.flags != 0)
 }
 
 /// What is below a live directory that goes as a whole.

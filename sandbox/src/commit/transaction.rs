@@ -79,7 +79,10 @@ pub(super) fn redo(
     match forward(sites, intent, Pass::Again) {
         Ok(moves) => Ok(Some(moves)),
         Err(Failure::Step(
-            StepError::Failed { .. } | StepError::Immovable { .. } | StepError::Displaced { .. },
+            StepError::Failed { .. }
+            | StepError::Immovable { .. }
+            | StepError::Locked { .. }
+            | StepError::Displaced { .. },
         )) => give_up(sites, records, intent).map(|()| None),
         Err(failure) => Err(failure),
     }

@@ -257,7 +257,7 @@ proptest! {
 
     #[test]
     fn what_others_changed_meanwhile_is_named_and_nothing_is_planned(
-        stories in stories(), which in any::<usize>(), how in 0..3usize,
+        stories in stories(), which in any::<usize>(), how in 0..4usize,
     ) {
         let mut rig = Rig::new(&stories);
         if let Some(path) = rig.meddle(which, how) {

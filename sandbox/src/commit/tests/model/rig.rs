@@ -9,7 +9,7 @@ use super::disk::{Body, Disk, LIVE, SCRATCH, Tree};
 use super::ground::{Fragile, handle_of};
 use super::work::Work;
 use crate::capture::Capture;
-use crate::change::{ChangeSet, Metadata, RelPath, Timestamp};
+use crate::change::{ChangeSet, FLAG_IMMUTABLE, Metadata, RelPath, Timestamp};
 use crate::commit::facts::Facts;
 use crate::commit::guard::{self, Below, Conflicts, Strangers};
 use crate::commit::item::{self, Item, Origin, Refusal};
@@ -151,6 +151,13 @@ impl Rig {
             Some((0, true)) => Work::Mode(path, 0o7),
             Some((0, false)) => Work::Write(path),
             Some((1, _)) => Work::Remove(path),
+            Some((3, is_directory)) => {
+                let flags = disk.inode(there?).meta.flags;
+                if !is_directory || flags & FLAG_IMMUTABLE != 0 {
+                    return None;
+                }
+                Work::Lock(path, flags | FLAG_IMMUTABLE)
+            }
             Some((_, true)) => {
                 let aside = RelPath::new("meddled").ok()?;
                 disk.try_work(&Work::Move(path.clone(), aside))?;
