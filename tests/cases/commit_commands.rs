@@ -166,7 +166,6 @@ pub const COMMANDS: &[&str] = &[
     "chmod 000 two && chmod u+s one",
     "sed -i.bak s/one/1/ one",
     "setfattr -n user.empty two && setfattr -n user.k two",
-    "setfattr -n security.mine -v s two",
     "chattr +A one && chattr +S d",
     "chattr +i d && echo more >>d/in",
     "chattr +i two && chattr -i two && rm two",

@@ -76,8 +76,7 @@ impl Walk<'_> {
                 Some(Kind::File { size, .. }) => {
                     *size == lost.live.size && self.live_digest(&lost.path)? == stray.digest
                 }
-                // A link, pipe or device of one name is as good as new.
-                Some(kind) => lost.live.nlink > 1 && *kind == lost.node.kind,
+                Some(kind) => *kind == lost.node.kind,
                 None => continue,
             };
             if !same && stray.digest.is_none() {

@@ -1,6 +1,6 @@
 //! Items → changes: decides what is a rename, what one more name, what no change; pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::CollectError;
 use super::item::{Elsewhere, Item, Role};
@@ -23,8 +23,8 @@ type Names = HashMap<(usize, u64), Vec<RelPath>>;
 /// so that it is the same by whatever name it was reached.
 pub(super) fn settle(items: &mut Items) {
     let names = names_of(items);
-    let mut lost = lost_names(items);
     let view = View::new(items);
+    let mut lost = view.lost_names();
     let elsewhere: Vec<(RelPath, Elsewhere, bool)> = items
         .iter()
         .filter_map(|(path, item)| match &item.role {
@@ -42,7 +42,7 @@ pub(super) fn settle(items: &mut Items) {
         };
         let old = if other.live.nlink > 1 {
             let lost = lost.get_mut(&(item.volume, other.live.ino));
-            lost.and_then(BTreeSet::pop_first)
+            lost.and_then(|(_, names)| names.pop_first())
         } else {
             let first = !still_there && renamed.insert(other.data.clone());
             first.then(|| other.data.clone())
@@ -70,21 +70,6 @@ pub(super) fn settle(items: &mut Items) {
     }
     share_copies(items, &names);
     mark_displaced(items);
-}
-
-/// The names that live files with several do not have any more, by inode.
-fn lost_names(items: &Items) -> HashMap<(usize, u64), BTreeSet<RelPath>> {
-    let mut lost: HashMap<_, BTreeSet<RelPath>> = HashMap::new();
-    for item in items.values() {
-        if let Some(live) = item.live
-            && live.nlink > 1
-            && !item.shows_live()
-        {
-            let names = lost.entry((item.volume, live.ino)).or_default();
-            names.insert(item.live_path.clone());
-        }
-    }
-    lost
 }
 
 /// Marks what was made anew where something was that went, or went elsewhere, with its directory.

@@ -5,12 +5,12 @@
 //! view is compared with the one it was in the old view: by its upper inode where it has one in
 //! both, by the live object behind it else, by its name where neither helps.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::CollectError;
-use super::item::{Item, UpperInode, same_state};
+use super::item::{Item, Role, UpperInode, same_state};
 use super::settle::{Items, Row, link_names, row};
-use super::view::{Shown, View};
+use super::view::{LostNames, Shown, View};
 use crate::capture::{Provenance, Source};
 use crate::change::{Change, Content, Kind, Node, RelPath};
 use crate::layout::Layout;
@@ -27,6 +27,8 @@ pub(super) struct Step<'a> {
     inodes: HashMap<(usize, u64), Vec<&'a RelPath>>,
     /// Where the objects of the new view were in the old one; only those whose place says so.
     origins: HashMap<&'a RelPath, RelPath>,
+    /// The live names that were lost until the new view.
+    lost: LostNames,
     /// The renames of this step: from where, to where.
     moves: BTreeMap<RelPath, &'a RelPath>,
 }
@@ -42,9 +44,11 @@ pub(super) fn rows(
         previous: View::new(previous),
         current: View::new(current),
         inodes: inodes(previous),
+        lost: LostNames::new(),
         origins: HashMap::new(),
         moves: BTreeMap::new(),
     };
+    step.lost = step.current.lost_names();
     // Directories first: their files go along with them.
     for leaves in [false, true] {
         for (path, item) in current.iter().filter(|(_, item)| item.is_leaf() == leaves) {
@@ -82,7 +86,7 @@ impl<'a> Step<'a> {
     fn place(&mut self, path: &'a RelPath, item: &'a Item) {
         let default = self.default_origin(path);
         let before = self.origin_by_inode(path, item, &default);
-        let before = before.or_else(|| self.origin_by_live(path, item));
+        let before = before.or_else(|| self.origin_by_live(path, item, &default));
         match before {
             Some(from) if from != default => {
                 self.moves.insert(from.clone(), path);
@@ -119,7 +123,7 @@ impl<'a> Step<'a> {
         let same = item.after.as_ref().is_some_and(|new| match &old.kind {
             Kind::Directory => new.kind == Kind::Directory,
             Kind::File { .. } => names.len() > 1 || same_content(old, new),
-            _ => names.len() > 1,
+            kind => *kind == new.kind,
         });
         same.then(|| (*from).clone())
     }
@@ -130,11 +134,33 @@ impl<'a> Step<'a> {
         now.is_some_and(|now| now.after.is_some() && now.upper.ino == item.upper.ino)
     }
 
-    fn origin_by_live(&self, path: &RelPath, item: &Item) -> Option<RelPath> {
-        let from = item.moved_from.as_ref()?;
-        let from = self.previous.shown_at(item.volume, from)?;
-        let kept = item.is_leaf() && from != *path && self.keeps(&from, item);
-        (!kept && !self.moves.contains_key(&from)).then_some(from)
+    /// Where the live object was that is at `path` now.
+    fn origin_by_live(&self, path: &RelPath, item: &Item, default: &RelPath) -> Option<RelPath> {
+        let free = |from: &RelPath| !self.moves.contains_key(from);
+        if !item.is_leaf() {
+            let from = self
+                .previous
+                .shown_at(item.volume, item.moved_from.as_ref()?)?;
+            return Some(from).filter(free);
+        }
+        let ino = match item.role {
+            Role::LiveData { ino, .. } | Role::Whole { origin: Some(ino) } => ino,
+            _ => return None,
+        };
+        let shown = |name: &RelPath| self.previous.shown_at(item.volume, name);
+        let stays = item.live.is_some_and(|live| live.ino == ino);
+        if stays && shown(&item.live_path).as_ref() == Some(default) {
+            return Some(default.clone());
+        }
+        let (links, lost) = self.lost.get(&(item.volume, ino))?;
+        let places: BTreeSet<RelPath> = lost.iter().filter_map(shown).collect();
+        // Rewritten under its only name: as good as new.
+        let only_name = (*links + places.len() as u64).saturating_sub(lost.len() as u64) < 2;
+        if only_name && matches!(item.role, Role::Whole { .. }) {
+            return None;
+        }
+        let mut places = places.into_iter();
+        places.find(|from| free(from) && (from == path || !self.keeps(from, item)))
     }
 
     /// The change of the object at `path` of the new view, if it is one.

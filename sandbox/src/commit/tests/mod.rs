@@ -258,6 +258,11 @@ fn an_upper_layer_elsewhere_is_copied() {
         .finish()
         .unwrap();
     assert_eq!(difference(&manifest(stage.live()).0, &before.0), "");
+    // What was taken back is dropped at the next start: beside the live tree, and the upper layer.
+    assert!(stage.live().join(".isconf").exists() && far.path().exists());
+    assert!(recover(&stage.home(), stage.live()).unwrap().is_empty());
+    assert!(!stage.live().join(".isconf").exists() && !far.path().exists());
+    assert!(!stage.layout.directory.exists());
 }
 
 #[test]

@@ -261,10 +261,9 @@ impl Capturing<'_> {
             return;
         }
         let old = self.is_old(ino).then(|| node(self.live, ino));
-        let shares = old.as_ref().is_some_and(|old| {
-            let regular = matches!(old.kind, Kind::File { .. });
-            same_bytes(old, &after) && regular || self.shares_names(ino)
-        });
+        let shares = old
+            .as_ref()
+            .is_some_and(|old| same_bytes(old, &after) || self.shares_names(ino));
         let source = match old {
             Some(old) if shares => {
                 self.elsewhere.push((path.clone(), ino));
