@@ -1,6 +1,9 @@
 //! The whole of collect: every volume, then the decisions over all of them.
 
+use std::collections::HashSet;
+
 use super::CollectError;
+use super::item::Item;
 use super::leaf::HASHED_BEFORE_BYTES;
 use super::names::Names;
 use super::object::Reader;
@@ -20,15 +23,6 @@ pub struct Collector {
     digests: Digests,
     names: Names,
     previous: Option<Items>,
-}
-
-/// What the states before are those of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Base {
-    /// Of live objects.
-    Live,
-    /// Of the look before.
-    Look,
 }
 
 /// Says what changed in a scratchpad since it was made; see [`Collector`].
@@ -69,11 +63,12 @@ impl Collector {
             ..
         } = self.walk()?;
         settle::settle(&mut items);
-        let (mut rows, base) = match self.previous.take() {
-            None => (settle::rows(&items, &self.layout), Base::Live),
-            Some(previous) => (self.step(&previous, (&items, &covered))?, Base::Look),
+        let previous = self.previous.take();
+        let mut rows = match &previous {
+            None => settle::rows(&items, &self.layout),
+            Some(previous) => self.step(previous, (&items, &covered))?,
         };
-        self.read_linked(&mut rows, base)?;
+        self.read_linked(&mut rows, &items, previous.as_ref())?;
         self.previous = Some(items);
         settle::finish(rows, &self.layout, self.since, gone)
     }
@@ -99,7 +94,15 @@ impl Collector {
 
     /// Reads the content of live files that got one more name, where nothing else says what it is:
     /// at a name that has no other to refer to, or that was another file before.
-    fn read_linked(&mut self, rows: &mut [Row], base: Base) -> Result<(), CollectError> {
+    fn read_linked(
+        &mut self,
+        rows: &mut [Row],
+        items: &Items,
+        previous: Option<&Items>,
+    ) -> Result<(), CollectError> {
+        let inode = |item: &Item| (item.volume, item.upper.ino);
+        let seen = previous.into_iter().flatten().map(|(_, item)| inode(item));
+        let seen: HashSet<(usize, u64)> = seen.collect();
         let mut open: Option<(usize, Tree)> = None;
         for (change, provenance) in rows {
             let Source::LiveData { data, ino, .. } = &provenance.source else {
@@ -107,7 +110,10 @@ impl Collector {
             };
             let new_name = change.moved_from.is_none() && !has_inode(provenance, *ino);
             let linked = change.after.as_ref().is_some_and(|n| n.link_of.is_some());
-            if !new_name || (linked && change.before.is_none()) {
+            let item = items.get(&change.path);
+            let was_here = item.is_some_and(|item| seen.contains(&inode(item)))
+                && change.before.as_ref().map(size) == change.after.as_ref().map(size);
+            if !new_name || was_here || (linked && change.before.is_none()) {
                 continue;
             }
             let Some(volume) = self.layout.volumes.get(provenance.volume) else {
@@ -124,7 +130,7 @@ impl Collector {
             let old_path = below(&provenance.live_path);
             let (reader, data) = (&mut self.reader, below(data));
             read_content(reader, tree, data, change.after.as_mut(), u64::MAX)?;
-            let old = change.before.as_mut().filter(|_| base == Base::Live);
+            let old = change.before.as_mut().filter(|_| previous.is_none());
             read_content(reader, tree, old_path, old, HASHED_BEFORE_BYTES)?;
         }
         Ok(())
@@ -155,6 +161,14 @@ impl Collector {
             walk.list_names()?;
         }
         Ok(found)
+    }
+}
+
+/// The length of a file.
+fn size(node: &Node) -> Option<u64> {
+    match node.kind {
+        Kind::File { size, .. } => Some(size),
+        _ => None,
     }
 }
 

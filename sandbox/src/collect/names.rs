@@ -85,6 +85,20 @@ impl Walk<'_> {
                 changed.insert(ino);
             }
         }
+        // A new name of what cannot have a redirect is known by the upper inode alone.
+        let place = |group: &Group| group.places.first().cloned();
+        let shared: HashMap<u64, u64> = groups
+            .iter()
+            .filter_map(|(ino, group)| {
+                let item = self.found.items.get(&place(group)?)?;
+                Some((item.upper.ino, *ino))
+            })
+            .collect();
+        for item in self.found.items.values().filter(own) {
+            if let (Role::Whole { origin: None }, true) = (&item.role, item.is_leaf()) {
+                changed.extend(shared.get(&item.upper.ino));
+            }
+        }
         groups.retain(|ino, group| group.links > 1 && changed.contains(ino));
         for item in self.found.items.values().filter(own) {
             if let Some(live) = item.live

@@ -100,11 +100,11 @@ impl<'a> Step<'a> {
 
     /// Where it was if it only went along with the directory that holds it.
     fn default_origin(&self, path: &RelPath) -> RelPath {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return path.clone();
-        };
-        let parent = self.origins.get(&parent).unwrap_or(&parent);
-        parent.child(name).unwrap_or_else(|_| path.clone())
+        // A name that nobody touched can lie in directories that nobody touched.
+        let above = std::iter::successors(path.parent(), RelPath::parent);
+        let known = above.filter_map(|at| Some((self.origins.get(&at)?, path.strip_prefix(&at)?)));
+        let mut joined = known.filter_map(|(origin, rest)| origin.join(&rest).ok());
+        joined.next().unwrap_or_else(|| path.clone())
     }
 
     fn origin_by_inode(&self, path: &RelPath, item: &Item, default: &RelPath) -> Option<RelPath> {

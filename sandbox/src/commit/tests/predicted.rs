@@ -104,7 +104,7 @@ fn names_outside_what_an_entry_touches() {
 #[test]
 fn random_entries() {
     use proptest::prelude::*;
-    use proptest::test_runner::{Config, TestRunner};
+    use proptest::test_runner::{Config, TestRng, TestRunner};
     let name =
         || prop::sample::select(&["a", "b", "d/a", "d/c", "d/e/a", "d/e/b", "o/x", "o/y"][..]);
     let place = || prop::sample::select(&["a", "b", "d", "d/e", "e", "o", "d/o", "o/x"][..]);
@@ -124,12 +124,15 @@ fn random_entries() {
     let cases = std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|n| n.parse().ok());
-    let mut runner = TestRunner::new(Config {
-        cases: cases.unwrap_or(8),
+    let config = Config {
+        cases: cases.unwrap_or(12),
         max_shrink_iters: 80,
         failure_persistence: None,
         ..Config::default()
-    });
+    };
+    // The same ones each time: more of them are for whoever works on this.
+    let rng = TestRng::deterministic_rng(config.rng_algorithm);
+    let mut runner = TestRunner::new_with_rng(config, rng);
     let entries = prop::collection::vec(entry, 2..5);
     let outcome = runner.run(&entries, |entries| {
         let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
