@@ -443,7 +443,7 @@ impl Capturing<'_> {
         for (ino, names) in groups {
             let used = usize::from(self.choice / 4) % names.len();
             for (index, name) in names.iter().enumerate() {
-                if index == used || self.choice % 4 == 0 {
+                if index == used || self.choice.is_multiple_of(4) {
                     continue;
                 }
                 let at = Self::upper_path(name);

@@ -134,7 +134,7 @@ fn check(setup: &[Work], entry: &[Work]) {
         setup: setup.to_vec(),
         entry: entry.to_vec(),
         choice,
-        ages: choice % 2 == 0,
+        ages: choice.is_multiple_of(2),
     };
     for choice in 0..12 {
         holds(&Rig::new(&[story(choice)])).unwrap();
