@@ -93,6 +93,17 @@ impl Exited {
         Ok(capture)
     }
 
+    /// Lets processes and mounts go while the caller reads what was changed, which lies outside of
+    /// them; [`Self::end`] waits for that. Nothing more can be started here, also not
+    /// [again](Self::again).
+    pub fn let_go(&mut self) {
+        // Open directories inside would keep the overlays.
+        self.pad.root = None;
+        if let Some(init) = &mut self.pad.init {
+            init.let_go();
+        }
+    }
+
     /// Makes room for the next entry, on top of this one.
     pub fn again(self) -> Mounted {
         Mounted { pad: self.pad }
@@ -100,8 +111,7 @@ impl Exited {
 
     /// Ends the scratchpad's processes and mounts; the scratch directories stay.
     pub fn end(mut self) -> Result<Ended, EndError> {
-        // Open directories inside would keep the overlays.
-        self.pad.root = None;
+        self.let_go();
         if let Some(init) = self.pad.init.take() {
             init.end()?;
         }
@@ -176,7 +186,8 @@ impl Approved {
 
     /// Makes the captured change set real. What no change needs is removed; the rest stays as undo
     /// copies. When nothing was made real, the transaction comes back with the reason, unless it was
-    /// begun and could not be taken back: then recovery goes on with it.
+    /// begun and could not be taken back: then recovery goes on with it. Tells how many of how many
+    /// steps are done.
     #[allow(
         clippy::result_large_err,
         reason = "the error gives the whole transaction back, once"
@@ -185,9 +196,10 @@ impl Approved {
         mut self,
         capture: &Capture,
         payload: &[u8],
+        tell: &mut dyn FnMut(u64, u64),
     ) -> Result<Landed, (CommitError, Option<Ended>)> {
         let (layout, capture) = needed(&self.pad.layout, capture);
-        match commit::commit(&layout, &capture, payload) {
+        match commit::commit_telling(&layout, &capture, payload, tell) {
             Ok(landed) => {
                 // What stays behind unneeded is dropped with the undo copies.
                 let _unneeded = self.pad.transaction.keep_only(&layout);

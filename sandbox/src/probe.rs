@@ -60,6 +60,8 @@ pub enum State {
     Refused(Errno),
     /// No, or not enough.
     Absent,
+    /// Only root can find out.
+    NeedsRoot,
 }
 
 /// Why the machine could not be asked.
@@ -113,20 +115,58 @@ impl Ability {
     }
 }
 
-/// Asks everything. `home` exists; what is made in it for trying is removed.
+/// Asks everything that the caller may ask. `home` exists; what is made in it for trying is removed.
 pub fn probe(home: &Path) -> Result<Vec<Answer>, ProbeError> {
     let inventory = Inventory::take(&[])?;
+    let mut answers = kernel(&inventory);
+    answers.extend(tried(home)?);
+    if !nix::unistd::geteuid().is_root() {
+        for answer in &mut answers {
+            leave_to_root(answer);
+        }
+    }
+    Ok(answers)
+}
+
+/// What is tried in the home.
+fn tried(home: &Path) -> Result<Vec<Answer>, ProbeError> {
     let directory = home.join(format!(".probe-{}", std::process::id()));
     let fail = |source| ProbeError::Directory {
         path: directory.clone(),
         source,
     };
-    std::fs::create_dir(&directory).map_err(fail)?;
-    let mut answers = kernel(&inventory);
+    match std::fs::create_dir(&directory) {
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && !nix::unistd::geteuid().is_root() =>
+        {
+            let states = [Ability::HomeHoldsUpper, Ability::Exchange, Ability::Reflink];
+            return Ok(states.map(needs_root).to_vec());
+        }
+        made => made.map_err(fail)?,
+    }
     let tried = filesystem(&directory);
     remove_tree(&directory).map_err(|error| fail(error.source))?;
-    answers.extend(tried.map_err(fail)?);
-    Ok(answers)
+    tried.map_err(fail)
+}
+
+const fn needs_root(ability: Ability) -> Answer {
+    Answer {
+        ability,
+        state: State::NeedsRoot,
+    }
+}
+
+/// Without root's rights a refusal says nothing about the machine.
+fn leave_to_root(answer: &mut Answer) {
+    let is_about_rights = match answer.state {
+        State::Refused(errno) => matches!(errno, Errno::EPERM | Errno::EACCES),
+        State::Absent => answer.ability == Ability::Rights,
+        State::Present | State::NeedsRoot => false,
+    };
+    if is_about_rights {
+        answer.state = State::NeedsRoot;
+    }
 }
 
 fn answer(ability: Ability, is_there: bool) -> Answer {
@@ -170,7 +210,7 @@ fn kernel(inventory: &Inventory) -> Vec<Answer> {
         caps::Capability::CAP_SYS_ADMIN,
     );
     vec![
-        asked(Ability::Overlay, context),
+        overlay(context.map(drop)),
         answer(Ability::MountApi, attributes != Err(Errno::ENOSYS)),
         asked(Ability::LowerByName, lower),
         answer(
@@ -182,6 +222,18 @@ fn kernel(inventory: &Inventory) -> Vec<Answer> {
         answer(Ability::Scopes, landlock_abi() >= LANDLOCK_ABI_WITH_SCOPES),
         answer(Ability::RootIsPlain, !is_overlay),
     ]
+}
+
+/// Whether overlayfs is there; one that is in use already is listed for everybody (proc(5),
+/// `/proc/filesystems`).
+fn overlay(context: Result<(), Errno>) -> Answer {
+    let listed = || std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    match context {
+        Err(Errno::EPERM) if listed().lines().any(|line| line == "nodev\toverlay") => {
+            answer(Ability::Overlay, true)
+        }
+        other => asked(Ability::Overlay, other),
+    }
 }
 
 /// What is tried in a directory of the home's filesystem.
@@ -217,6 +269,21 @@ fn share_blocks(from: &Path, to: &Path) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_for_want_of_rights_are_left_to_root() {
+        let state = |ability, state| {
+            let mut answer = Answer { ability, state };
+            leave_to_root(&mut answer);
+            answer.state
+        };
+        let eperm = State::Refused(Errno::EPERM);
+        assert_eq!(state(Ability::LowerByName, eperm), State::NeedsRoot);
+        assert_eq!(state(Ability::Rights, State::Absent), State::NeedsRoot);
+        for told in [State::Present, State::Absent, State::Refused(Errno::ENOSYS)] {
+            assert_eq!(state(Ability::Scopes, told), told);
+        }
+    }
 
     #[test]
     fn every_ability_is_asked_once_and_nothing_stays() {

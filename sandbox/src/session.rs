@@ -4,6 +4,7 @@
 //! directories, then the lock, and only then do held-back signals take their effect.
 //!
 //! ```text
+//!        ┌────────────launch───────────↓
 //! Prepared ─mount→ Mounted ─start→ Running ─wait→ Exited ─end→ Ended ─discard→ nothing left
 //!                     └───────────written───────────↑ │          ├──keep──→ scratch left, marked
 //!                     ↑──────────────again────────────┘          └──into_approved→ (commit)
@@ -20,7 +21,9 @@ use nix::sys::stat::Mode;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::change::{InvalidPath, RelPath, Timestamp};
-use crate::child::{self, Foreground, HeldSignals, Init, Isolation, Phases, Request, Tally};
+use crate::child::{
+    self, Foreground, Group, HeldSignals, Init, Isolation, Phases, Request, Tally, Waiting,
+};
 use crate::collect::Collector;
 use crate::layout::{Layout, TxId};
 use crate::mounts::{
@@ -107,6 +110,23 @@ pub(crate) struct Pad {
     pub(crate) signals: HeldSignals,
 }
 
+impl Pad {
+    fn prepare(&self, init: &Init, request: &Request) -> Result<Waiting, StartError> {
+        child::prepare(init, request, self.isolation, self.signals.before())
+    }
+}
+
+/// The scratchpad could not be mounted, or the command not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// No mounts; nothing is left.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// The scratchpad is there, without the command.
+    #[error("the command cannot be started")]
+    Start(Box<Mounted>, #[source] StartError),
+}
+
 /// The directories are made and the mounts are planned; nothing is mounted.
 #[derive(Debug)]
 #[must_use = "a prepared transaction does nothing until it is mounted"]
@@ -179,22 +199,42 @@ impl Prepared {
     /// Makes the namespaces and mounts everything in them. An overlay that the kernel refuses makes
     /// that place read-only and named, unless it is the root; a live mount that it does not show
     /// again, empty and named. On error nothing is left.
-    pub fn mount(mut self) -> Result<Mounted, MountError> {
-        let init = loop {
-            match Init::start(&self.steps) {
-                Ok(init) => break init,
-                Err(error) => {
-                    if !self.go_without(&error) {
-                        return Err(error);
-                    }
-                }
+    pub fn mount(self) -> Result<Mounted, MountError> {
+        Ok(self.mount_while(|_, _| ())?.0)
+    }
+
+    /// As [`Self::mount`] and [`Mounted::start`], in less time: the command's process is made while
+    /// the mounts are.
+    pub fn launch(self, request: Request) -> Result<Running, LaunchError> {
+        let foreground = Foreground::note();
+        let request = in_its_group(request, foreground.as_ref());
+        let (mounted, waiting) = self.mount_while(|init, pad| pad.prepare(init, &request))?;
+        mounted
+            .go(waiting, &request, foreground)
+            .map_err(|(mounted, error)| LaunchError::Start(Box::new(mounted), error))
+    }
+
+    fn mount_while<T>(
+        mut self,
+        meanwhile: impl Fn(&Init, &Pad) -> T,
+    ) -> Result<(Mounted, T), MountError> {
+        let (init, made) = loop {
+            let init = Init::begin(&self.steps)?;
+            let made = meanwhile(&init, &self.pad);
+            let Err(error) = init.ready(&self.steps) else {
+                break (init, made);
+            };
+            drop(made);
+            drop(init);
+            if !self.go_without(&error) {
+                return Err(error);
             }
         };
         let mut pad = self.pad;
         pad.root = Some(init.root()?);
         pad.init = Some(init);
         pad.phases.set_up = self.begun.elapsed();
-        Ok(Mounted { pad })
+        Ok((Mounted { pad }, made))
     }
 
     /// Plans anew without the mount that failed; whether that is possible. What goes wrong on the
@@ -300,6 +340,21 @@ fn since(
     }
 }
 
+/// Who has no terminal, or is in the background, has none to give.
+fn in_its_group(mut request: Request, foreground: Option<&Foreground>) -> Request {
+    if foreground.is_none() {
+        request.group = Group::Callers;
+    }
+    request
+}
+
+fn no_init() -> StartError {
+    StartError::Stage {
+        operation: "find the scratchpad's first process",
+        source: Errno::ESRCH,
+    }
+}
+
 /// The scratchpad is mounted, and no command runs in it.
 #[derive(Debug)]
 #[must_use = "dropping a mounted scratchpad discards it"]
@@ -344,14 +399,30 @@ impl Mounted {
         reason = "the error gives the whole scratchpad back, once"
     )]
     pub fn start(self, request: Request) -> Result<Running, (Self, StartError)> {
-        let Some(init) = &self.pad.init else {
-            let source = Errno::ESRCH;
-            let operation = "find the scratchpad's first process";
-            return Err((self, StartError::Stage { operation, source }));
-        };
         let foreground = Foreground::note();
-        let signals = self.pad.signals.before();
-        match child::start(init, &request, self.pad.isolation, signals) {
+        let request = in_its_group(request, foreground.as_ref());
+        let waiting = match &self.pad.init {
+            Some(init) => self.pad.prepare(init, &request),
+            None => Err(no_init()),
+        };
+        self.go(waiting, &request, foreground)
+    }
+
+    #[allow(
+        clippy::result_large_err,
+        reason = "the error gives the whole scratchpad back, once"
+    )]
+    fn go(
+        self,
+        waiting: Result<Waiting, StartError>,
+        request: &Request,
+        foreground: Option<Foreground>,
+    ) -> Result<Running, (Self, StartError)> {
+        let started = waiting.and_then(|waiting| {
+            let root = self.pad.root.as_ref().ok_or_else(no_init)?;
+            waiting.go(root.as_fd(), request)
+        });
+        match started {
             Ok(started) => Ok(Running::new(self.pad, started, foreground)),
             Err(error) => Err((self, error)),
         }

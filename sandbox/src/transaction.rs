@@ -21,6 +21,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::change::Timestamp;
+use crate::commit::RECORD_FILES;
 use crate::layout::{HOME_SCRATCH_DIR, Layout, TxId, VOLUME_SCRATCH_DIR};
 use crate::mounts::{RemoveError, remove_scratch, remove_volumes};
 
@@ -33,9 +34,6 @@ const MAX_VOLUMES_BYTES: u64 = 16 * 1024 * 1024;
 const LOCK: &str = "lock";
 const VOLUMES: &str = "volumes";
 const KEEP: &str = "keep";
-
-/// Markers that take a transaction out of sweep's hands.
-const MARKERS: [&str; 6] = [KEEP, "intent", "done", "undo-intent", "undone", "dropped"];
 
 /// The transaction's directory could not be made or written.
 #[derive(Debug, thiserror::Error)]
@@ -279,15 +277,14 @@ pub fn sweep(home: &Path) -> Result<Vec<TxId>, SweepError> {
 /// Whether the commit of the transaction in this directory was begun: it is a kept scratchpad no
 /// more, whatever marker it has.
 pub fn is_committed(directory: &Path) -> bool {
-    let records = MARKERS.iter().filter(|marker| **marker != KEEP);
-    records
-        .into_iter()
+    RECORD_FILES
+        .iter()
         .any(|record| directory.join(record).exists())
 }
 
 /// Whether the transaction is wanted, or was begun to be committed.
 fn is_marked(directory: &Path) -> bool {
-    MARKERS.iter().any(|marker| directory.join(marker).exists())
+    directory.join(KEEP).exists() || is_committed(directory)
 }
 
 /// Removes one transaction if it is abandoned; says whether it was.
@@ -373,6 +370,29 @@ mod tests {
             text.push(0);
         }
         text
+    }
+
+    #[test]
+    fn nothing_that_a_commit_may_need_is_swept() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join(HOME_SCRATCH_DIR).join(tx().as_str());
+        std::fs::create_dir_all(&directory).unwrap();
+        let states = [
+            "intent",
+            "rollback",
+            "done",
+            "undo-intent",
+            "undo-rollback",
+            "undone",
+            "dropped",
+        ];
+        for state in states.iter().chain([&KEEP]) {
+            let record = directory.join(state);
+            std::fs::write(&record, b"").unwrap();
+            assert_eq!(sweep(home.path()).unwrap(), [], "{state}");
+            std::fs::remove_file(&record).unwrap();
+        }
+        assert_eq!(sweep(home.path()).unwrap(), [tx()]);
     }
 
     #[test]

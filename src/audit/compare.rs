@@ -1,16 +1,19 @@
 //! Compares the expected state with the live filesystem, path by path. Reads only. Upholds: what
 //! cannot be read is said, and never taken for clean.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use isconf_sandbox::change::{Content, Kind, Node, RelPath, Timestamp};
+use isconf_sandbox::fs::Stat;
 use nix::errno::Errno;
 
-use super::expected::{Expected, ExpectedState};
+use super::expected::{Expected, ExpectedState, Trace};
 use super::judge::judge;
 use super::known::Known;
 use super::live::{Live, fingerprint};
 use crate::model::drift::{Audit, Drift, Unreadable};
+use crate::model::progress::{Progress, Unit};
 
 /// What is to be audited, and how.
 #[derive(Clone, Copy)]
@@ -56,6 +59,7 @@ pub fn audit(
     expected: &ExpectedState,
     known: &mut Known,
     request: &AuditRequest<'_>,
+    progress: &mut dyn Progress,
 ) -> Result<Audit, AuditError> {
     let live = Live::open(request.root).map_err(|source| AuditError::Root {
         root: request.root.to_owned(),
@@ -65,18 +69,28 @@ pub fn audit(
         live,
         known,
         request,
+        expected,
+        overwritten: None,
+        progress,
+        done: 0,
         result: Audit::default(),
     };
-    for (path, expectation) in expected.iter() {
-        if !is_wanted(path, request.limit) {
-            continue;
-        }
+    let wanted = expected.iter();
+    let wanted = wanted.filter(|(path, _)| is_wanted(path, request.limit));
+    let total = wanted.clone().count() as u64;
+    auditor
+        .progress
+        .begin("comparing", Unit::Paths, Some(total));
+    for (path, expectation) in wanted {
         if (request.is_ignored)(path) {
             auditor.result.ignored += 1;
             continue;
         }
         auditor.audit_path(path, expectation);
+        auditor.done += 1;
+        auditor.progress.done(auditor.done);
     }
+    auditor.progress.end();
     let result = auditor.result;
     known.retain(|path| expected.get(path).is_some());
     Ok(result)
@@ -90,6 +104,12 @@ struct Auditor<'a> {
     live: Live,
     known: &'a mut Known,
     request: &'a AuditRequest<'a>,
+    expected: &'a ExpectedState,
+    /// Made when the first file with several names differs.
+    overwritten: Option<BTreeMap<Trace, Vec<&'a RelPath>>>,
+    progress: &'a mut dyn Progress,
+    /// How many paths were compared.
+    done: u64,
     result: Audit,
 }
 
@@ -119,7 +139,7 @@ impl Auditor<'_> {
         };
         let fingerprint = fingerprint(&stat);
         let Some(node) = expected.node else {
-            let found = self.live.read(path, &stat, None)?;
+            let found = self.live.read(path, &stat, None, &mut |_| {})?;
             return Ok(self.judged(path, expected, Some(found)));
         };
         let same_time = !self.request.times || node.meta.mtime == fingerprint.mtime;
@@ -129,16 +149,64 @@ impl Auditor<'_> {
         {
             return Ok(Finding::Unchanged);
         }
-        let found = self.live.read(path, &stat, size_to_read(node))?;
+        // A file of many GB is one path: the line stays alive, and so does Ctrl-C.
+        let mut tell = |_| self.progress.done(self.done);
+        let found = self.live.read(path, &stat, size_to_read(node), &mut tell)?;
         if is_read(&found) {
             self.result.hashed += 1;
         }
         let finding = self.judged(path, expected, Some(found));
-        if matches!(finding, Finding::Clean) {
-            self.known
-                .remember(path, fingerprint, node, self.request.now);
+        match finding {
+            Finding::Clean => {
+                self.known
+                    .remember(path, fingerprint, node, self.request.now);
+            }
+            Finding::Drifted(_) if self.is_written_by_another_name(path, &stat, node)? => {
+                return Ok(Finding::Clean);
+            }
+            Finding::Drifted(_) | Finding::Unchanged => {}
         }
         Ok(finding)
+    }
+
+    /// Whether the file has another name, by which a later entry overwrote the state that is
+    /// expected at `path`, and is as that entry left it. Change sets name only the path that was
+    /// written by; the others of the inode cannot be found without reading the whole filesystem.
+    fn is_written_by_another_name(
+        &mut self,
+        path: &RelPath,
+        stat: &Stat,
+        node: &Node,
+    ) -> Result<bool, Errno> {
+        let Some(trace) = Trace::of(node).filter(|_| stat.identity.nlink > 1) else {
+            return Ok(false);
+        };
+        let expected = self.expected;
+        let overwritten = self.overwritten.get_or_insert_with(|| {
+            let mut paths: BTreeMap<_, Vec<_>> = BTreeMap::new();
+            for (trace, path) in expected.overwritten() {
+                paths.entry(trace).or_default().push(path);
+            }
+            paths
+        });
+        let others = overwritten.get(&trace).cloned().unwrap_or_default();
+        for other in others.into_iter().filter(|other| *other != path) {
+            let Some(later) = expected.get(other).and_then(|expected| expected.node) else {
+                continue;
+            };
+            let is_same = self.live.look(other)?.is_some_and(|seen| {
+                (seen.device, seen.identity.ino) == (stat.device, stat.identity.ino)
+            });
+            if is_same {
+                let mut tell = |_| self.progress.done(self.done);
+                let wanted = size_to_read(later);
+                let found = self.live.read(path, stat, wanted, &mut tell)?;
+                if judge(Some(later), Some(&found), self.request.times).is_none() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn judged(&self, path: &RelPath, expected: Expected<'_>, found: Option<Node>) -> Finding {

@@ -57,12 +57,14 @@ impl Live {
     }
 
     /// The whole state of the object that [`Self::look`] just found at `path`. The content is read
-    /// only when it has this size, since with another one it differs anyway.
+    /// only when it has this size, since with another one it differs anyway; the length of each
+    /// piece read is told.
     pub(super) fn read(
         &mut self,
         path: &RelPath,
         stat: &Stat,
         content_of_size: Option<u64>,
+        tell: &mut dyn FnMut(u64),
     ) -> Result<Node, Errno> {
         let mut meta = self.metadata(path, stat)?;
         // Properties that btrfs makes up are inode flags in other clothes; no change set has them.
@@ -72,7 +74,7 @@ impl Live {
         if let Kind::File { size, content, .. } = &mut kind
             && content_of_size == Some(*size)
         {
-            *content = Content::Read(hash(place)?);
+            *content = Content::Read(hash(place, tell)?);
         }
         Ok(Node {
             kind,
@@ -184,8 +186,8 @@ fn open_to_read(place: Place<'_>) -> Result<File, Errno> {
     .map(File::from)
 }
 
-fn hash(place: Place<'_>) -> Result<Digest, Errno> {
-    let digested = Digest::of_reader(open_to_read(place)?);
+fn hash(place: Place<'_>, tell: &mut dyn FnMut(u64)) -> Result<Digest, Errno> {
+    let digested = Digest::of_reader_telling(open_to_read(place)?, tell);
     digested
         .map(|(digest, _)| digest)
         .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))

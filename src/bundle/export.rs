@@ -11,6 +11,7 @@ use super::references::{Needs, ReferenceError};
 use crate::identity::{Authenticator, HmacKeys};
 use crate::journal::{Journal, JournalError};
 use crate::model::DomainName;
+use crate::model::progress::{Progress, Unit};
 use crate::store::{Store, StoreError};
 
 /// What a bundle is made of.
@@ -76,6 +77,7 @@ pub fn export(
     source: Source<'_>,
     since: u64,
     out: &mut dyn Write,
+    progress: &mut dyn Progress,
 ) -> Result<Exported, ExportError> {
     let journal = source.journal;
     let last = journal.last();
@@ -99,8 +101,9 @@ pub fn export(
     sealing.write_all(MAGIC)?;
     sealing.write_length(text.len() as u64)?;
     sealing.write_all(text.as_bytes())?;
-    let blobs = write_records(source, since, &mut sealing)?;
-    let blob_bytes = write_blobs(source.store, &blobs, &mut sealing)?;
+    let blobs = write_records(source, since, &mut sealing, progress)?;
+    let blob_bytes = write_blobs(source.store, &blobs, &mut sealing, progress)?;
+    progress.end();
     sealing.write_all(&[END])?;
     sealing.finish()?;
     Ok(Exported {
@@ -116,9 +119,13 @@ fn write_records(
     source: Source<'_>,
     since: u64,
     out: &mut Sealing<'_>,
+    progress: &mut dyn Progress,
 ) -> Result<BTreeSet<Digest>, ExportError> {
     let mut blobs = BTreeSet::new();
+    let total = source.journal.len() - since;
+    progress.begin("reading the journal", Unit::Records, Some(total));
     for seq in source.journal.pending(since) {
+        progress.done(seq - since);
         let entry = source.journal.signed_entry(seq)?;
         let needed = Needs::of(&entry.draft)
             .resolve(source.store)
@@ -141,7 +148,11 @@ fn write_blobs(
     store: &Store,
     blobs: &BTreeSet<Digest>,
     out: &mut Sealing<'_>,
+    progress: &mut dyn Progress,
 ) -> Result<u64, ExportError> {
+    let lengths = blobs.iter().map(|digest| store.length(digest));
+    let all = lengths.sum::<Result<u64, _>>()?;
+    progress.begin("writing the bundle", Unit::Bytes, Some(all));
     let mut total = 0;
     for digest in blobs {
         let length = store.length(digest)?;
@@ -149,7 +160,12 @@ fn write_blobs(
         out.write_all(digest.as_bytes())?;
         out.write_length(length)?;
         // A blob that changed its length in between fails its digest, and so does the export.
-        total += store.copy_to(digest, out)?;
+        let mut told = Told {
+            out,
+            written: total,
+            progress,
+        };
+        total += store.copy_to(digest, &mut told)?;
     }
     Ok(total)
 }
@@ -194,6 +210,26 @@ impl Write for Sealing<'_> {
             code.update(bytes);
         }
         Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Tells how many bytes of blobs were written.
+struct Told<'a, 'b> {
+    out: &'a mut Sealing<'b>,
+    written: u64,
+    progress: &'a mut dyn Progress,
+}
+
+impl Write for Told<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.out.write(bytes)?;
+        self.written += taken as u64;
+        self.progress.done(self.written);
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {

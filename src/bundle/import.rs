@@ -1,7 +1,7 @@
 //! Takes a bundle in. Upholds: nothing is visible before everything was checked; the local journal
 //! is extended, never replaced.
 
-use std::io::{Read, Seek};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use isconf_sandbox::change::Digest;
@@ -13,6 +13,7 @@ use crate::chain::MAX_RECORD_BYTES;
 use crate::identity::{Authentication, HmacKeys};
 use crate::journal::{Import, Journal, JournalError};
 use crate::lock::HostLock;
+use crate::model::progress::{Progress, Unit};
 use crate::model::{DomainName, EntryId, EntryRef, Home};
 use crate::store::{Batch, Store, StoreError};
 
@@ -106,10 +107,19 @@ pub enum ImportError {
 pub fn import(
     target: Target<'_>,
     path: &Path,
-    file: impl Read + Seek,
+    mut file: impl Read + Seek,
+    progress: &mut dyn Progress,
 ) -> Result<Imported, ImportError> {
+    // A file that has no length is told as one by `authenticate`.
+    let length = file.seek(SeekFrom::End(0)).ok();
+    progress.begin("reading the bundle", Unit::Bytes, length);
+    let told = Told {
+        file,
+        read: 0,
+        progress: &mut *progress,
+    };
     let (mut input, digest, authentication) =
-        Input::authenticate(path, file, target.keys, target.allow_unauthenticated)?;
+        Input::authenticate(path, told, target.keys, target.allow_unauthenticated)?;
     let header = input.header()?;
     if header.domain != *target.domain {
         return Err(ImportError::WrongDomain {
@@ -142,6 +152,8 @@ pub fn import(
     let mut batch = store.batch()?;
     let blobs = take_blobs(&mut batch, &mut input)?;
     input.finish(digest)?;
+    // How long the syncs take cannot be told.
+    progress.end();
     // Blobs first: an entry whose blobs are missing must never be seen.
     batch.finish()?;
     let new_entries = needs.len() as u64;
@@ -260,5 +272,28 @@ fn next_item<R: Read + Seek>(input: &mut Input<'_, R>) -> Result<Next, BundleErr
         BLOB => Ok(Next::Blob),
         END => Ok(Next::End),
         tag => Err(input.fault(BundleFault::Tag(tag))),
+    }
+}
+
+/// Tells how much of the file was read.
+struct Told<'a, R> {
+    file: R,
+    read: u64,
+    progress: &'a mut dyn Progress,
+}
+
+impl<R: Read> Read for Told<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.file.read(buffer)?;
+        self.read += got as u64;
+        // The file is read twice: to see who vouches for it, and to take it in.
+        self.progress.done(self.read / 2);
+        Ok(got)
+    }
+}
+
+impl<R: Seek> Seek for Told<'_, R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }

@@ -65,7 +65,7 @@ pub enum BundleFault {
         found: Digest,
     },
     /// The bytes are not those that were written.
-    #[error("damaged: the bundle has digest {found} and says {expected}")]
+    #[error("damaged or cut off: the content has digest {found}, and the end says {expected}")]
     Damaged {
         /// What it says.
         expected: Digest,

@@ -8,10 +8,12 @@ use std::path::Path;
 use isconf_sandbox::change::{Content, Digest, Kind, Metadata, Node, RelPath, encode_nodes};
 use proptest::prelude::*;
 
+use super::format::TRAILER_BYTES;
 use super::*;
 use crate::identity::{Authentication, HmacKeys};
 use crate::journal::Journal;
 use crate::journal::tests::{Host, draft, key};
+use crate::model::progress::{Progress, Silent, Unit};
 use crate::model::*;
 use crate::store::Store;
 
@@ -68,7 +70,7 @@ fn export_from(host: &Host, since: u64, keys: &HmacKeys) -> Result<Vec<u8>, Expo
         keys,
     };
     let mut bytes = Vec::new();
-    export(source, since, &mut bytes).map(|_| bytes)
+    export(source, since, &mut bytes, &mut Silent).map(|_| bytes)
 }
 
 fn import_into(host: &Host, bytes: &[u8], keys: &HmacKeys) -> Result<Imported, ImportError> {
@@ -88,7 +90,12 @@ fn import_anyhow(
         keys,
         allow_unauthenticated,
     };
-    import(target, Path::new("file.bundle"), Cursor::new(bytes))
+    import(
+        target,
+        Path::new("file.bundle"),
+        Cursor::new(bytes),
+        &mut Silent,
+    )
 }
 
 fn fault(result: Result<Imported, ImportError>) -> BundleFault {
@@ -101,6 +108,63 @@ fn fault(result: Result<Imported, ImportError>) -> BundleFault {
 fn has_nothing(host: &Host) -> bool {
     let journal = Journal::open(&host.home, &host.domain, &host.branch).unwrap();
     journal.is_none_or(|journal| journal.is_empty())
+}
+
+/// Notes what it is told.
+#[derive(Default)]
+struct Noted {
+    phases: Vec<(String, Option<u64>, u64)>,
+    ended: bool,
+}
+
+impl Progress for Noted {
+    fn is_watched(&self) -> bool {
+        true
+    }
+
+    fn begin(&mut self, phase: &str, _unit: Unit, total: Option<u64>) {
+        self.phases.push((phase.to_owned(), total, 0));
+    }
+
+    fn done(&mut self, steps: u64) {
+        let (_, total, done) = self.phases.last_mut().unwrap();
+        assert!(*done <= steps && total.is_none_or(|total| steps <= total));
+        *done = steps;
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+    }
+}
+
+#[test]
+fn progress_ends_where_the_total_is() {
+    let (origin, target, keys) = (origin(3), Host::new(), keys("k"));
+    let (journal, store) = (origin.journal(), store(&origin));
+    let source = Source {
+        domain: &origin.domain,
+        journal: &journal,
+        store: &store,
+        keys: &keys,
+    };
+    let (mut out, mut back, mut bytes) = (Noted::default(), Noted::default(), Vec::new());
+    export(source, 0, &mut bytes, &mut out).unwrap();
+    let target = Target {
+        host: &target.lock,
+        home: &target.home,
+        domain: &target.domain,
+        keys: &keys,
+        allow_unauthenticated: false,
+    };
+    let path = Path::new("file.bundle");
+    import(target, path, Cursor::new(&bytes), &mut back).unwrap();
+    assert!(out.ended && back.ended);
+    for (phase, total, done) in &out.phases {
+        assert_eq!(*total, Some(*done), "{phase}");
+    }
+    // The trailer is read once only.
+    let (_, total, done) = &back.phases[0];
+    assert!(total.unwrap() - done < TRAILER_BYTES);
 }
 
 #[test]

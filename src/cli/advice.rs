@@ -30,6 +30,9 @@ const RESTORE_HISTORY: &str = "nothing was run. Restore the file from a backup o
 /// What to do about an incomplete last record.
 const REPAIR_TAIL: &str = "nothing was run. If an interrupted isconf left this, the next verb that changes this host repairs it; if it stays, restore the file from a backup of this host.";
 
+/// What to do about a content that is not at hand.
+pub(super) const TAKE_IN_AGAIN: &str = "take it in again: `isconf bundle export FILE` on a host that has it, `isconf bundle import FILE` here.";
+
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
         Self::of(ExitCode::Trouble, &error)
@@ -117,9 +120,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let failure = Self::of(ExitCode::Trouble, &error);
         match error {
-            StoreError::Missing(_) | StoreError::Corrupt { .. } => failure.hint(
-                "take it in again: `isconf bundle export FILE` on a host that has it, `isconf bundle import FILE` here.",
-            ),
+            StoreError::Missing(_) | StoreError::Corrupt { .. } => failure.hint(TAKE_IN_AGAIN),
             StoreError::File(_)
             | StoreError::TooLong { .. }
             | StoreError::Source(_)

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub use super::nested_verbs::{BundleVerb, KeysVerb};
+
 /// Keeps machines the same by replaying one ordered journal of changes on all of them.
 ///
 /// A change is made once, under a lock, on one host (the origin), and is recorded in the journal of
@@ -52,6 +54,7 @@ Typical use, on the host where the change is made:
   isconf exec apt-get -y install ntp
   isconf snap /etc/ntp.conf
   isconf ci                       check in and unlock
+
 and on the others:
   isconf up --noop                show what would change
   isconf up                       change it
@@ -76,12 +79,19 @@ pub enum Verb {
     /// Give up the lock, or break somebody else's
     ///
     /// Without --discard, changes made under the lock stay on this host and are not checked in; locking again
-    /// goes on with them.
+    /// goes on with them. A lock of somebody else is broken, and you are told whom to tell.
+    #[command(
+        after_help = "Examples:\n  isconf unlock             give the lock up, keep the work\n  isconf unlock --discard   take the work back, too"
+    )]
     Unlock(UnlockArgs),
     /// Record files as they are, for all hosts of the branch
     ///
-    /// Takes files, symbolic links and whole directories with all their attributes. Needs the lock.
-    #[command(after_help = "Example:\n  isconf snap /etc/ntp.conf /usr/local/share/site")]
+    /// Takes files, symbolic links and whole directories with all their attributes. They are not changed
+    /// here; on the other hosts `up` makes them as they are now. Needs the lock.
+    #[command(
+        override_usage = "isconf snap [OPTIONS] PATH...",
+        after_help = "Example:\n  isconf snap /etc/ntp.conf /usr/local/share/site"
+    )]
     Snap(SnapArgs),
     /// Run a command here, and record it for all hosts of the branch
     ///
@@ -90,14 +100,21 @@ pub enum Verb {
     /// unless you name one. Options of isconf come before the command, all after it is the
     /// command's. Needs the lock. Ends with the status of the command.
     #[command(
+        override_usage = "isconf exec [OPTIONS] COMMAND [ARGUMENT]...",
         after_help = "Examples:\n  isconf exec apt-get -y install ntp\n  isconf exec --noop make install\n  isconf exec sh -c 'echo 1 > /etc/one'"
     )]
     Exec(ExecArgs),
     /// Record a reboot for all hosts of the branch, and reboot this one
     ///
-    /// Needs the lock. After the boot, go on with `exec`, `snap` or `ci`.
+    /// Needs the lock. Runs IS_REBOOT_CMD. After the boot, go on with `exec`, `snap` or `ci`. On the
+    /// other hosts `up` stops at this entry, and `up -r` reboots there.
+    #[command(after_help = "Example:\n  isconf reboot")]
     Reboot,
     /// Check in what was done under the lock, and unlock
+    ///
+    /// Moves the entries of the wip to the journal, all or none, signed with this host's key. From then
+    /// on the other hosts get them.
+    #[command(after_help = "Example:\n  isconf ci")]
     Ci,
     /// Apply the entries of the branch that this host does not have yet
     ///
@@ -109,16 +126,28 @@ pub enum Verb {
     )]
     Up(UpArgs),
     /// Make a new branch that begins as this one, and move this host to it
+    ///
+    /// Nothing may wait to be checked in. Other hosts follow with `migrate`.
+    #[command(after_help = "Example:\n  isconf fork web-test")]
     Fork(BranchArg),
     /// Move this host to a branch that contains all that was done here
+    ///
+    /// The branch's journal must begin with every entry that this host has applied; `up` then applies
+    /// the others. Nothing may wait to be checked in.
+    #[command(after_help = "Example:\n  isconf migrate web-test")]
     Migrate(BranchArg),
     /// Start the daemon
     ///
     /// Returns when it is ready. One that runs already is left alone.
+    #[command(after_help = "Example:\n  isconf start --foreground   as a service manager wants it")]
     Start(StartArgs),
     /// Stop the daemon
+    ///
+    /// Returns when it is gone.
+    #[command(after_help = "Example:\n  isconf stop")]
     Stop,
     /// Stop the daemon and start it again
+    #[command(after_help = "Example:\n  isconf restart")]
     Restart,
     /// Make this host a member of a domain
     ///
@@ -127,42 +156,78 @@ pub enum Verb {
     #[command(after_help = "Example:\n  isconf init example.com web")]
     Init(InitArgs),
     /// Show the branch, the lock, what is pending and whether the daemon runs
+    ///
+    /// Waits for nobody: it answers while another isconf is at work.
+    #[command(after_help = "Example:\n  isconf status --json")]
     Status(JsonArg),
     /// List the entries of the branch's journal
+    ///
+    /// Says of each who made it, when and why, and whether it is applied here, pending, or wip (made
+    /// here and not checked in).
+    #[command(after_help = "Example:\n  isconf log")]
     Log(JsonArg),
     /// Show one entry with all that it did where it was made
+    ///
+    /// Names are those that `log` shows.
+    #[command(after_help = "Examples:\n  isconf show 12\n  isconf show 923fe53966c6 --all")]
     Show(ShowArgs),
-    /// List what was applied on this host
+    /// List what was done on this host: applied, made, checked in, discarded, undone
+    ///
+    /// One receipt each, the first one first, with who made the change, why, and what it is.
+    #[command(after_help = "Example:\n  isconf history")]
     History(JsonArg),
     /// Take back the last entry that was applied here
     ///
-    /// Restores every path to the bit. Refuses when one of them was changed since.
+    /// Restores every path to the bit. Refuses when one of them was changed since. An entry of the journal
+    /// is pending again then; one of the wip is dropped.
+    #[command(after_help = "Examples:\n  isconf undo --noop\n  isconf undo")]
     Undo(UndoArgs),
     /// Run a command in a scratchpad, show what it would change, and drop it
     ///
     /// Needs no configuration and leaves no trace in the journal. Ends with the status of the
     /// command. With --keep the scratchpad stays, to be shown, committed or dropped later.
     #[command(
+        override_usage = "isconf try [OPTIONS] COMMAND [ARGUMENT]...\n       isconf try [OPTIONS] --shell\n       isconf try --list | --show NAME | --drop NAME | --commit NAME",
         after_help = "Examples:\n  isconf try make install\n  isconf try --keep new-gcc sh build.sh\n  isconf try --commit new-gcc\n  isconf try --shell"
     )]
     Try(TryArgs),
     /// Show where the live files differ from what the history says
     ///
     /// Looks at every path that an entry wrote, or at those below the paths given. Exit status 0: no
-    /// difference; 1: differences.
-    #[command(after_help = "Example:\n  isconf diff /etc")]
+    /// difference; 1: differences; 5: something could not be read.
+    #[command(after_help = "Examples:\n  isconf diff\n  isconf diff --thorough /etc")]
     Diff(DiffArgs),
     /// Carry a branch to a host without a network, as one file
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs",
+        after_help = "Examples:\n  isconf bundle export web.bundle   on one host\n  isconf bundle import web.bundle   on the other"
+    )]
     Bundle(BundleVerb),
     /// Show isconf at work on two throwaway hosts; this machine is not touched
+    ///
+    /// Needs root, no configuration and no network, and some seconds.
+    #[command(after_help = "Example:\n  isconf tour")]
     Tour,
     /// Show all settings of this host, and where each comes from
+    #[command(after_help = "Examples:\n  isconf env\n  eval \"$(isconf env --export)\"")]
     Env(EnvArgs),
     /// Show what this machine can do, what is missing, and the remedy
+    ///
+    /// Without root only a part can be found out. Exit status 0: isconf can work here; 1: something that
+    /// it needs is missing; 5: only root can tell.
+    #[command(after_help = "Example:\n  isconf probe")]
     Probe(JsonArg),
     /// Make or list the keys of the domain
-    #[command(subcommand)]
+    ///
+    /// Hosts of a domain know each other's bundles by these keys. All have the same file.
+    #[command(
+        subcommand,
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs",
+        after_help = "Example:\n  isconf keys generate"
+    )]
     Keys(KeysVerb),
     /// Print the completions for a shell
     #[command(after_help = "Example:\n  isconf completions bash > /etc/bash_completion.d/isconf")]
@@ -171,6 +236,9 @@ pub enum Verb {
         shell: Shell,
     },
     /// Write the man pages into a directory
+    ///
+    /// One of isconf, and one of each verb.
+    #[command(after_help = "Example:\n  isconf man /usr/local/share/man/man1")]
     Man {
         /// The directory, which must exist
         #[arg(value_name = "DIR")]
@@ -254,7 +322,7 @@ pub struct ExecArgs {
     /// Give the command this file as standard input, here and on every host
     #[arg(long, value_name = "FILE")]
     pub stdin: Option<PathBuf>,
-    /// Also pass and record this environment variable; may be repeated
+    /// Also pass and record this environment variable, which must be set; may be repeated
     #[arg(long, value_name = "NAME")]
     pub env: Vec<OsString>,
     /// The command and its arguments
@@ -389,28 +457,6 @@ pub struct DiffArgs {
     pub paths: Vec<PathBuf>,
 }
 
-/// The verbs of `bundle`.
-#[derive(Debug, Subcommand)]
-pub enum BundleVerb {
-    /// Write the journal of the branch with all that it needs into a file
-    #[command(after_help = "Example:\n  isconf bundle export web.bundle --since 120")]
-    Export {
-        /// The file; replaced if it exists
-        file: PathBuf,
-        /// Only entries after this sequence number
-        #[arg(long, value_name = "SEQ", default_value_t = 0)]
-        since: u64,
-    },
-    /// Take in a file made by `bundle export`, after checking it
-    Import {
-        /// The file
-        file: PathBuf,
-        /// Take it in although no key of the domain vouches for it
-        #[arg(long)]
-        allow_unauthenticated: bool,
-    },
-}
-
 /// Arguments of `env`.
 #[derive(Debug, Args)]
 pub struct EnvArgs {
@@ -420,13 +466,4 @@ pub struct EnvArgs {
     /// As JSON, for programs; the schemas are in docs/
     #[arg(long)]
     pub json: bool,
-}
-
-/// The verbs of `keys`.
-#[derive(Debug, Subcommand)]
-pub enum KeysVerb {
-    /// Make a new key and put it first in the file of keys
-    Generate,
-    /// List the keys by their fingerprints; never the keys themselves
-    List,
 }

@@ -1,13 +1,15 @@
 //! Failures of the conductors, as a person reads them. A part of `failure`, by where the errors come
 //! from. Upholds: one conversion an error enum; the kind chooses hints and code.
 
+use super::advice::TAKE_IN_AGAIN;
 use super::failure::Failure;
 use crate::check_in::CheckInError;
 use crate::model::BranchName;
 use crate::replay::{
     InspectError, MakeRealError, MoveError, RecordingError, RecoveryError, ScratchpadError,
-    SettleError, SnapshotError, TakeBackError, TrialError, UpdateError, UpkeepError,
+    SettleError, SnapshotError, TakeBackError, TrialError, UpdateError, UpkeepError, WorkError,
 };
+use crate::store::StoreError;
 use crate::ui::exit::ExitCode;
 use isconf_sandbox::commit::{RecordError, RecoverError, UndoError};
 use isconf_sandbox::session::PrepareError;
@@ -43,7 +45,9 @@ impl Failure {
             | SnapshotError::WholeRoot
             | SnapshotError::OwnFiles { .. } => ExitCode::Usage,
             SnapshotError::Changing(_) => ExitCode::Retry,
-            SnapshotError::System { .. } | SnapshotError::Store { .. } => ExitCode::Failure,
+            SnapshotError::System { .. }
+            | SnapshotError::Durable(_)
+            | SnapshotError::Store { .. } => ExitCode::Failure,
         };
         Self::of(code, &error)
     }
@@ -71,7 +75,7 @@ impl From<TrialError> for Failure {
         let failure = Self::of(ExitCode::Failure, &error);
         match &error {
             TrialError::Prepare(PrepareError::Plan(_) | PrepareError::Scratch(_))
-            | TrialError::Mount(_) => failure.hint(PROBE),
+            | TrialError::Work(WorkError::Mount(_)) => failure.hint(PROBE),
             TrialError::Prepare(_)
             | TrialError::Work(_)
             | TrialError::Wait(_)
@@ -100,6 +104,7 @@ impl From<RecoveryError> for Failure {
             RecoveryError::CheckIn(CheckInError::Journal(error)) => error.into(),
             RecoveryError::CheckIn(CheckInError::History(error)) => error.into(),
             RecoveryError::Commit(_) => Self::of(ExitCode::Recovery, &error).hint(LOOK_AT_RECOVERY),
+            RecoveryError::Store(error) => error.into(),
             RecoveryError::Sweep(_) | RecoveryError::Settle(_) | RecoveryError::CheckIn(_) => {
                 Self::of(ExitCode::Recovery, &error)
             }
@@ -220,10 +225,13 @@ impl From<InspectError> for Failure {
         match error {
             InspectError::History(error) => error.into(),
             InspectError::Journal(error) => error.into(),
-            InspectError::Store { .. }
-            | InspectError::Damaged { .. }
-            | InspectError::Audit(_)
-            | InspectError::Known(_) => Self::of(ExitCode::Trouble, &error),
+            InspectError::Store {
+                source: StoreError::Missing(_) | StoreError::Corrupt { .. },
+                ..
+            } => Self::of(ExitCode::Trouble, &error).hint(TAKE_IN_AGAIN),
+            InspectError::Store { .. } | InspectError::Damaged { .. } | InspectError::Audit(_) => {
+                Self::of(ExitCode::Trouble, &error)
+            }
         }
     }
 }

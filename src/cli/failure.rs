@@ -7,6 +7,7 @@ use std::io;
 
 use crate::lock::LockError;
 use crate::model::BranchName;
+use crate::replay::chain;
 use crate::ui::exit::ExitCode;
 use crate::ui::human_time;
 use crate::ui::output::Output;
@@ -36,7 +37,7 @@ impl Failure {
     pub fn of(code: ExitCode, error: &(dyn Error + 'static)) -> Self {
         Self {
             code,
-            message: with_causes(error),
+            message: chain(error),
             hints: hints_of_system(error),
         }
     }
@@ -68,7 +69,7 @@ impl Failure {
             )),
             LockError::Fenced { .. } => Self::new(
                 ExitCode::Locked,
-                format!("the lock on {branch} was broken: {}", with_causes(&error)),
+                format!("the lock on {branch} was broken: {}", chain(&error)),
             )
             .hint("`isconf status` shows who holds it now."),
             LockError::Malformed { .. } => Self::of(ExitCode::Trouble, &error).hint(
@@ -106,35 +107,6 @@ impl Failure {
     }
 }
 
-/// The error and its causes, from the outside in, joined by ": ". A cause that is told already (some
-/// errors end with the text of theirs) is not told twice.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = one_line(&error.to_string());
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = one_line(&cause.to_string());
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
-}
-
-/// Joins the lines of a list of faults, and drops the number that the standard library adds to the
-/// words of an errno.
-fn one_line(text: &str) -> String {
-    let lines = text.lines().map(|line| line.trim().trim_end_matches('.'));
-    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    let text = lines.join("; ");
-    match text.rsplit_once(" (os error ") {
-        Some((words, number)) if number.trim_end_matches(')').parse::<u32>().is_ok() => {
-            words.to_owned()
-        }
-        Some(_) | None => text,
-    }
-}
-
 /// What to do about the system's refusal that an error comes from, if it does.
 fn hints_of_system(error: &(dyn Error + 'static)) -> Vec<String> {
     let mut next = Some(error);
@@ -158,6 +130,9 @@ const fn hint_of_kind(kind: io::ErrorKind) -> Option<&'static str> {
         io::ErrorKind::ReadOnlyFilesystem => Some(
             "inside a scratchpad isconf's own files cannot be changed: run isconf outside of it; anywhere else the filesystem is mounted read-only.",
         ),
+        io::ErrorKind::NotADirectory => {
+            Some("something on that path is a file where a directory is needed.")
+        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Some("make room on the filesystem, then run the same command again.")
         }

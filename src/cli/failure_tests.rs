@@ -315,5 +315,5 @@ fn a_cause_that_is_told_already_is_not_told_twice() {
         path: "/x".into(),
         source: io::Error::from_raw_os_error(libc_errno::EIO),
     };
-    assert_eq!(with_causes(&error), "/x: Input/output error");
+    assert_eq!(chain(&error), "/x: Input/output error");
 }

@@ -39,6 +39,9 @@ fn collect(command: Command, pages: &mut Vec<ManPage>) -> Result<(), io::Error> 
     let man = Man::new(command).date("").manual("ISconf");
     let mut text = Vec::new();
     man.render(&mut text)?;
+    // What the definition has at the end of the help is examples, where man-pages(7) wants them.
+    let text = String::from_utf8_lossy(&text).replace(".SH EXTRA\n", ".SH EXAMPLES\n");
+    let text = text.into_bytes();
     pages.push(ManPage {
         file_name: man.get_filename(),
         text,
@@ -79,7 +82,7 @@ mod tests {
         assert!(!names.iter().any(|n| n.contains("daemon")));
         let up = std::fs::read_to_string(directory.path().join("isconf-up.1")).unwrap();
         assert!(
-            up.contains("isconf up") && up.contains("scratchpad"),
+            up.contains("isconf up") && up.contains("scratchpad") && up.contains("SH EXAMPLES"),
             "{up}"
         );
     }

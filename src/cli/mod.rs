@@ -7,6 +7,7 @@
 //!    └─────────────────────────────> ParseFailure (help, version, wrong usage)
 //! ```
 
+mod nested_verbs;
 pub mod args;
 mod resolve;
 pub mod invocation;

@@ -48,6 +48,11 @@ fn refused(error: &clap::Error) -> ParseFailure {
             exit: ExitCode::Ok,
         },
         ErrorKind::InvalidSubcommand => unknown_verb(error),
+        // `bundle` or `keys` alone: the parser gives its help.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => wrong_usage(format!(
+            "isconf: error: one of these is missing after the verb\n\n{}",
+            rendered(error)
+        )),
         _ => wrong_usage(format!("isconf: {}", rendered(error))),
     }
 }

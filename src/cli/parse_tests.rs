@@ -349,6 +349,30 @@ fn an_entry_is_named_by_number_or_id() {
 }
 
 #[test]
+fn help_of_every_verb_has_an_example_that_can_be_typed() {
+    fn examine(verbs: &clap::Command) {
+        for verb in verbs.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+            let name = verb.get_name();
+            let help = verb.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_else(|| panic!("{name} has no example"));
+            let mut lines = help.lines();
+            assert!(lines.next().unwrap().starts_with("Example"), "{name}");
+            for line in lines {
+                // What follows two blanks is said about it, what follows `>` is the shell's.
+                let typed = line.trim().split("  ").next().unwrap();
+                let typed = typed.split(" > ").next().unwrap();
+                let typed = typed
+                    .trim_start_matches("eval \"$(")
+                    .trim_end_matches(")\"");
+                command(typed.strip_prefix("isconf ").unwrap());
+            }
+            examine(verb);
+        }
+    }
+    examine(&definition());
+}
+
+#[test]
 fn the_other_verbs_resolve() {
     assert_eq!(
         command("unlock --discard"),

@@ -67,7 +67,9 @@ pub enum UsageError {
     #[error(transparent)]
     ScratchName(#[from] InvalidScratchName),
     /// The name of an environment variable.
-    #[error("not the name of an environment variable: {0:?}")]
+    #[error(
+        "--env takes the name of an exported variable (FOO=1 isconf exec --env FOO ...), not {0:?}"
+    )]
     VariableName(String),
     /// Neither a sequence number nor the start of an id.
     #[error(

@@ -3,6 +3,7 @@
 //! branch first says on which; no verb but `init` makes `IS_HOME` on a host without a domain.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -12,15 +13,22 @@ use crate::durable::{self, FileError};
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError, Wip, WipDraft};
 use crate::lock::{BranchLock, Holder, HostLock, Wait};
+use crate::model::progress::{Progress, Silent};
 use crate::model::{Author, BranchName, DomainName, Home, Moment};
 use crate::ui::exit::ExitCode;
 use crate::ui::output::{Output, Volume};
 
 use super::failure::Failure;
+use super::invocation::ReportForm;
 
 /// How long a verb waits for another isconf before it gives up: long enough for one that is about
 /// to end, short enough that nobody wonders what happens.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(2);
+
+/// The caller's directory cannot be told.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot tell the working directory")]
+struct WorkingDirectory(#[source] io::Error);
 
 /// One call of isconf.
 pub struct Session {
@@ -82,6 +90,30 @@ impl Session {
         self.out
             .info(&format!("{host} is on {} branch", member.branch()));
         Ok(member)
+    }
+
+    /// Where a stage tells how far it is; nowhere when the result is for programs.
+    pub fn progress(&self, form: ReportForm) -> Box<dyn Progress> {
+        // A dumb terminal cannot erase a line.
+        let is_dumb = self.around.var("TERM").is_some_and(|term| term == "dumb");
+        if form == ReportForm::Json || is_dumb {
+            Box::new(Silent)
+        } else {
+            self.out.progress()
+        }
+    }
+
+    /// The caller's directory, in which the paths on the command line begin.
+    pub fn working_directory(&self) -> Result<PathBuf, Failure> {
+        std::env::current_dir().map_err(|error| match error.kind() {
+            // getcwd(3): the directory has been unlinked.
+            io::ErrorKind::NotFound => {
+                let message = "the working directory was removed after you went there";
+                Failure::new(ExitCode::Trouble, message)
+                    .hint("go to one that exists (`cd /`), then run the same command again.")
+            }
+            _ => Failure::of(ExitCode::Trouble, &WorkingDirectory(error)),
+        })
     }
 
     /// The flags with which another isconf reads the same settings.

@@ -1,15 +1,20 @@
 //! From an approved trial to a settled transaction. Not for judging. Upholds: nothing becomes live
 //! before its intent is durable, nothing is forgotten before its receipt is.
 
+use std::error::Error;
+use std::io;
+use std::time::Instant;
+
 use isconf_sandbox::capture::Capture;
 use isconf_sandbox::commit::CommitError;
 use isconf_sandbox::session::{DiscardError, EndError, Exited};
-use std::time::Instant;
+use nix::errno::Errno;
 
 use super::payload::Payload;
 use super::settle::{SettleError, settle};
 use super::this_host::ThisHost;
 use crate::history::History;
+use crate::model::progress::{Progress, Unit};
 use crate::model::report::{Conflict, Fate, Refusal, Report, Verdict};
 
 /// Why an approved entry is not settled.
@@ -29,18 +34,41 @@ pub enum MakeRealError {
     Settle(#[from] SettleError),
 }
 
+/// What is to become real.
+pub struct Candidate<'a> {
+    /// The scratchpad.
+    pub exited: Exited,
+    /// What it holds.
+    pub capture: &'a Capture,
+    /// What is recorded with it.
+    pub payload: &'a Payload,
+}
+
 /// Commits what the trial captured and records it, or drops it and says in the report why.
 pub fn make_real(
     host: &ThisHost,
     history: &mut History,
-    exited: Exited,
-    capture: &Capture,
-    payload: &Payload,
+    candidate: Candidate<'_>,
     report: &mut Report,
+    progress: &mut dyn Progress,
 ) -> Result<(), MakeRealError> {
     let begun = Instant::now();
-    let ended = exited.end()?;
-    match ended.into_approved().commit(capture, &payload.to_bytes()) {
+    let ended = candidate.exited.end()?;
+    let paths = candidate.capture.set.changes().len() as u64;
+    progress.begin("committing", Unit::Paths, Some(paths));
+    let mut tell = |done: u64, total: u64| {
+        // A path has some steps or none; people count paths.
+        progress.done(paths.saturating_mul(done) / total.max(1));
+        if done == total {
+            // What follows is a sync, and the end of the scratchpad.
+            progress.end();
+        }
+    };
+    let payload = candidate.payload.to_bytes();
+    let approved = ended.into_approved();
+    let committed = approved.commit(candidate.capture, &payload, &mut tell);
+    progress.end();
+    match committed {
         Ok(landed) => {
             settle(host, history, landed)?;
             report.fate = Fate::Committed;
@@ -83,13 +111,13 @@ pub fn refuse(report: &mut Report, error: CommitError) {
     }
 }
 
-/// An error with all its causes, as one line without a full stop.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+/// An error with all its causes, from the outside in, as one line without a full stop. A cause that
+/// is told already (some errors end with the words of theirs) is not told twice.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = words(error);
     let mut cause = error.source();
     while let Some(source) = cause {
-        let words = source.to_string();
-        // A transparent error has its source's words already.
+        let words = words(source);
         if !text.ends_with(&words) {
             text.push_str(": ");
             text.push_str(&words);
@@ -97,4 +125,30 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = source.source();
     }
     text
+}
+
+/// A sentence without its end; `.` and `..` at the end are paths.
+fn without_full_stop(line: &str) -> &str {
+    let sentence = line.strip_suffix('.');
+    let sentence = sentence.filter(|sentence| !sentence.ends_with([' ', '/', '.']));
+    sentence.unwrap_or(line)
+}
+
+/// One error's own words on one line. An errno has the words of strerror(3), without its name or
+/// number.
+fn words(error: &(dyn Error + 'static)) -> String {
+    let text = match error.downcast_ref::<Errno>() {
+        Some(errno) => io::Error::from(*errno).to_string(),
+        None => error.to_string(),
+    };
+    let lines = text.lines().map(|line| without_full_stop(line.trim()));
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let text = lines.join("; ");
+    // So an `io::Error` ends, and errors that end with the words of one.
+    match text.rsplit_once(" (os error ") {
+        Some((words, number)) if number.trim_end_matches(')').parse::<u32>().is_ok() => {
+            words.to_owned()
+        }
+        Some(_) | None => text,
+    }
 }

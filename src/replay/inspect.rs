@@ -17,6 +17,7 @@ use crate::history::{Effective, History, HistoryError};
 use crate::journal::{Journal, JournalError};
 use crate::model::contents::ContentSource;
 use crate::model::drift::{Audit, Writer, WriterDeed};
+use crate::model::progress::{Progress, Unit};
 use crate::model::{ChangeDigests, Deed, Draft, DraftId, EntryKind, Snap};
 use crate::store::{Store, StoreError};
 
@@ -53,9 +54,6 @@ pub enum InspectError {
     /// The audit could not begin.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// The record of earlier audits could not be kept.
-    #[error(transparent)]
-    Known(#[from] KnownError),
 }
 
 /// What is asked.
@@ -75,6 +73,8 @@ pub struct Answer {
     pub audit: Audit,
     /// The contents that entries brought, and the live ones.
     pub contents: DriftContents,
+    /// Why what was found could not be remembered: the next audit reads everything again.
+    pub forgotten: Option<KnownError>,
 }
 
 /// Compares the live filesystem with the history.
@@ -82,11 +82,12 @@ pub fn inspect(
     host: &ThisHost,
     history: &History,
     question: &Question,
+    progress: &mut dyn Progress,
 ) -> Result<Answer, InspectError> {
     let begun = Instant::now();
     let mut expected = ExpectedState::new();
     let mut digests = BTreeMap::new();
-    for past in past(host, history)? {
+    for past in past(host, history, progress)? {
         for node in past
             .set
             .changes()
@@ -118,15 +119,20 @@ pub fn inspect(
             is_ignored: &|path| ignore.iter().any(|pattern| pattern.matches(path)),
             now: host.now().to_timestamp(),
         },
+        progress,
     )?;
-    known.save(&cache)?;
+    let forgotten = known.save(&cache).err();
     audit.duration = begun.elapsed();
     let contents = DriftContents {
         digests,
         store: host.store.clone(),
         root: host.root().to_path_buf(),
     };
-    Ok(Answer { audit, contents })
+    Ok(Answer {
+        audit,
+        contents,
+        forgotten,
+    })
 }
 
 fn cache_file(host: &ThisHost) -> PathBuf {
@@ -140,7 +146,11 @@ struct Past {
 }
 
 /// All changes in effect, in the order in which they were made.
-fn past(host: &ThisHost, history: &History) -> Result<Vec<Past>, InspectError> {
+fn past(
+    host: &ThisHost,
+    history: &History,
+    progress: &mut dyn Progress,
+) -> Result<Vec<Past>, InspectError> {
     let journal = host.journal()?;
     let drafts: Vec<Draft> = match host.wip()? {
         Some(wip) => wip.drafts()?.into_iter().map(|wip| wip.draft).collect(),
@@ -150,10 +160,13 @@ fn past(host: &ThisHost, history: &History) -> Result<Vec<Past>, InspectError> {
         .effective_backwards()
         .collect::<Result<Vec<_>, _>>()?;
     effective.reverse();
-    effective
-        .iter()
-        .map(|one| past_of(one, &journal, &drafts, &host.store))
-        .collect()
+    let total = effective.len() as u64;
+    progress.begin("reading the history", Unit::Records, Some(total));
+    let told = effective.iter().zip(1..).map(|(one, number)| {
+        progress.done(number);
+        past_of(one, &journal, &drafts, &host.store)
+    });
+    told.collect()
 }
 
 fn past_of(

@@ -7,17 +7,18 @@ use isconf_sandbox::change::{ChangeSet, encode_nodes};
 use isconf_sandbox::child::Exit;
 use isconf_sandbox::commit::crash_point;
 
-use super::commit::{MakeRealError, make_real};
+use super::commit::{Candidate, MakeRealError, make_real};
 use super::contents::Contents;
 use super::payload::Payload;
 use super::settle::record_draft;
 use super::snapshot::{Snapshot, SnapshotError};
 use super::this_host::ThisHost;
-use super::trial::{Trial, TrialError, attempt, blank, mount};
+use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::work::{Streams, Work};
 use crate::history::{History, HistoryError};
 use crate::journal::{JournalError, WipDraft};
 use crate::lock::{BranchLock, LockError};
+use crate::model::progress::Progress;
 use crate::model::report::{Description, Ending, Fate, Place, Report};
 use crate::model::{
     ChangeDigests, Deed, Draft, DraftId, EffectSummary, EntryKind, Exec, Moment, Outcome,
@@ -105,6 +106,7 @@ pub fn exec(
     history: &mut History,
     exec: Exec,
     manner: Manner,
+    progress: &mut dyn Progress,
 ) -> Result<Recorded, RecordingError> {
     let message = check_lock(host, history)?;
     let started = host.now();
@@ -112,8 +114,8 @@ pub fn exec(
     let ignore = host.ignore();
     let bench = host.bench(&ignore, manner.streams, manner.keeps_contents);
     let mut contents = Contents::new();
-    let mounted = mount(&host.scratch_settings(), host.last_commit())?;
-    let mut trial = attempt(bench, mounted, &work, &mut contents)?;
+    let pad = prepare(&host.scratch_settings(), host.last_commit())?;
+    let mut trial = attempt(bench, pad, Afterwards::End, &work, &mut contents)?;
     name(host, &mut trial.report, &message)?;
     let mut recorded = Recorded {
         report: trial.report.clone(),
@@ -133,26 +135,26 @@ pub fn exec(
             .map_err(MakeRealError::Discard)?;
         return Ok(recorded);
     }
-    record(
-        host,
-        history,
-        trial,
-        EntryKind::Exec(exec),
-        started,
-        &mut recorded.report,
-    )?;
+    let kind = EntryKind::Exec(exec);
+    let report = &mut recorded.report;
+    let payload = payload(host, &trial, kind, started, report)?;
+    let candidate = Candidate {
+        exited: trial.exited,
+        capture: &trial.capture,
+        payload: &payload,
+    };
+    make_real(host, history, candidate, report, progress)?;
     Ok(recorded)
 }
 
-/// Commits an approved trial with its draft.
-fn record(
+/// What is recorded with an approved trial; gives the report its draft.
+fn payload(
     host: &ThisHost,
-    history: &mut History,
-    trial: Trial,
+    trial: &Trial,
     kind: EntryKind,
     started: Moment,
     report: &mut Report,
-) -> Result<(), RecordingError> {
+) -> Result<Payload, RecordingError> {
     // A target shows with this set where it differs, and an audit knows with it what to expect.
     let full = host.store.put_bytes(&trial.capture.set.encode())?;
     let digests = report
@@ -179,22 +181,13 @@ fn record(
         },
         ref other => other.clone(),
     };
-    let payload = Payload {
+    Ok(Payload {
         receipt,
         draft: Some(WipDraft {
             draft,
             tx: Some(tx),
         }),
-    };
-    make_real(
-        host,
-        history,
-        trial.exited,
-        &trial.capture,
-        &payload,
-        report,
-    )?;
-    Ok(())
+    })
 }
 
 /// Takes a snapshot of files that are live on this origin, and records it.

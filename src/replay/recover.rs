@@ -11,12 +11,15 @@ use super::this_host::ThisHost;
 use crate::check_in::{self, CheckInError};
 use crate::history::{History, HistoryError};
 use crate::model::{Deed, ReceiptBody};
+use crate::store::StoreError;
 
 /// Something that was found and put right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repaired {
     /// The scratch directories of a process that is gone were removed.
     Swept(TxId),
+    /// Contents that were being stored were removed: so many bytes.
+    HalfStored(u64),
     /// A commit or undo that had been decided was finished.
     Finished(ReceiptBody),
     /// An incomplete receipt was cut off; its transaction's intent has it.
@@ -35,6 +38,9 @@ pub enum RecoveryError {
     /// Leftovers could not be removed.
     #[error("cannot remove what an interrupted isconf left behind")]
     Sweep(#[from] SweepError),
+    /// Half-stored contents could not be removed.
+    #[error("cannot remove what an interrupted isconf was storing")]
+    Store(#[from] StoreError),
     /// A commit could not be finished.
     #[error("an interrupted commit cannot be finished")]
     Commit(#[from] RecoverError),
@@ -53,6 +59,10 @@ pub enum RecoveryError {
 pub fn recover(host: &ThisHost) -> Result<(Vec<Repaired>, History), RecoveryError> {
     let swept = sweep(host.home.as_path())?;
     let mut repaired: Vec<_> = swept.into_iter().map(Repaired::Swept).collect();
+    let half = host.store.remove_leftovers(&host.lock)?;
+    if half.bytes > 0 {
+        repaired.push(Repaired::HalfStored(half.bytes));
+    }
     let pending = commit::recover(host.home.as_path(), host.root())?;
     // Only a transaction that was not finished explains an incomplete receipt; without one the
     // history is damaged, and opening it says so.
@@ -118,6 +128,9 @@ impl Repaired {
         match self {
             Self::Swept(tx) => {
                 format!("removed the scratchpad that an interrupted isconf left behind: {tx}")
+            }
+            Self::HalfStored(bytes) => {
+                format!("removed {bytes} bytes that an interrupted isconf was storing.")
             }
             Self::TornReceipt => {
                 "cut off an incomplete receipt; its commit is recorded anew.".to_owned()

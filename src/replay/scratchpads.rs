@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::commit::refuse;
 use super::contents::Contents;
-use super::trial::{Bench, TrialError, attempt, blank, mount};
+use super::trial::{Afterwards, Bench, TrialError, attempt, blank, prepare};
 use super::work::{Streams, Work};
 use crate::config::Settings;
 use crate::durable::{self, FileError};
@@ -139,7 +139,13 @@ pub fn try_out(attempted: Attempt<'_>, exec: Exec) -> Result<Attempted, Scratchp
     };
     let mut contents = Contents::new();
     let settings = isconf_sandbox::session::Settings::new(attempted.home.as_path());
-    let mut trial = attempt(bench, mount(&settings, None)?, &work, &mut contents)?;
+    let mut trial = attempt(
+        bench,
+        prepare(&settings, None)?,
+        Afterwards::End,
+        &work,
+        &mut contents,
+    )?;
     trial.report.place = Place::Try {
         name: attempted.keep.map(ToString::to_string),
     };

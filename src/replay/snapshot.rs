@@ -12,7 +12,8 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use crate::model::Snap;
-use crate::store::{Store, StoreError};
+use crate::model::progress::{Progress, Unit};
+use crate::store::{Batch, Store, StoreError};
 
 /// Why a snapshot could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,9 @@ pub enum SnapshotError {
     /// The file grew or shrank while it was read.
     #[error("{} changed while it was read", .0.display())]
     Changing(PathBuf),
+    /// The contents could not be made durable.
+    #[error("cannot store what was read")]
+    Durable(#[source] StoreError),
     /// The content could not be stored.
     #[error("cannot store the content of {}", path.display())]
     Store {
@@ -153,22 +157,36 @@ pub fn check(cwd: &Path, argument: &Path, home: &Path) -> Result<RelPath, Snapsh
 }
 
 /// Reads everything at and below `paths` (as [`check`] gave them) of the live root and stores every
-/// file's content; without a store it only looks. Memory does not grow with the size of files.
-pub fn take(paths: Vec<RelPath>, store: Option<&Store>) -> Result<Snapshot, SnapshotError> {
+/// file's content, durably; without a store it only looks. Memory does not grow with the size of
+/// files.
+pub fn take(
+    paths: Vec<RelPath>,
+    store: Option<&Store>,
+    progress: &mut dyn Progress,
+) -> Result<Snapshot, SnapshotError> {
     let root = Dir::open(Path::new("/")).map_err(|errno| SnapshotError::System {
         path: PathBuf::from("/"),
         errno,
     })?;
+    let batch = store.map(Store::batch).transpose();
     let mut taker = Taker {
-        store,
+        batch: batch.map_err(SnapshotError::Durable)?,
+        progress,
+        read: 0,
         root,
         nodes: BTreeMap::new(),
         names: BTreeMap::new(),
         left_out: Vec::new(),
     };
+    taker.begin(&paths);
     for path in &paths {
         taker.parents(path)?;
         taker.tree(path)?;
+    }
+    // How long a sync takes cannot be told.
+    taker.progress.end();
+    if let Some(batch) = taker.batch.take() {
+        batch.finish().map_err(SnapshotError::Durable)?;
     }
     taker.link_names();
     Ok(Snapshot {
@@ -179,7 +197,11 @@ pub fn take(paths: Vec<RelPath>, store: Option<&Store>) -> Result<Snapshot, Snap
 }
 
 struct Taker<'a> {
-    store: Option<&'a Store>,
+    /// What is stored; the contents share their syncs.
+    batch: Option<Batch<'a>>,
+    progress: &'a mut dyn Progress,
+    /// Bytes copied and hashed, or hashed only.
+    read: u64,
     root: Dir,
     nodes: BTreeMap<RelPath, Node>,
     /// The names of each file that has several, by device and inode.
@@ -188,6 +210,35 @@ struct Taker<'a> {
 }
 
 impl Taker<'_> {
+    /// Tells what is to be done, with the number of bytes if that is worth finding out.
+    fn begin(&mut self, paths: &[RelPath]) {
+        if self.progress.is_watched() {
+            let total = paths.iter().map(|path| self.bytes_below(path)).sum();
+            self.progress
+                .begin("reading files", Unit::Bytes, Some(total));
+        }
+    }
+
+    /// The sum of the files' lengths; what cannot be looked at is an error later.
+    fn bytes_below(&self, top: &RelPath) -> u64 {
+        let (mut total, mut pending) = (0, vec![top.clone()]);
+        while let Some(path) = pending.pop() {
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+                continue;
+            };
+            match self.root.enter(&parent).and_then(|dir| dir.at(name).stat()) {
+                Ok(Some(stat)) if stat.is_directory() => {
+                    let names = self.root.enter(&path).and_then(|dir| dir.names());
+                    let children = names.unwrap_or_default().into_iter();
+                    pending.extend(children.filter_map(|name| path.child(&name).ok()));
+                }
+                Ok(Some(stat)) if stat.is_file() => total += stat.identity.size,
+                Ok(_) | Err(_) => {}
+            }
+        }
+        total
+    }
+
     fn parents(&mut self, path: &RelPath) -> Result<(), SnapshotError> {
         let mut above = path.parent();
         while let Some(parent) = above.filter(|p| !p.is_root()) {
@@ -284,7 +335,7 @@ impl Taker<'_> {
     }
 
     fn content(
-        &self,
+        &mut self,
         path: &RelPath,
         place: Place<'_>,
         stat: &Stat,
@@ -295,12 +346,20 @@ impl Taker<'_> {
             path: path.to_absolute(),
             source,
         };
-        let (digest, size) = match self.store {
-            Some(target) => target.put_file(&mut file).map_err(store)?,
-            None => Digest::of_reader(&file).map_err(|e| SnapshotError::System {
-                path: path.to_absolute(),
-                errno: errno_of(&e),
-            })?,
+        // What is stored is read twice: copied, and then hashed.
+        let times = if self.batch.is_some() { 2 } else { 1 };
+        let mut tell = |bytes| {
+            self.read += bytes;
+            self.progress.done(self.read / times);
+        };
+        let (digest, size) = match &mut self.batch {
+            Some(batch) => batch.add_file(&mut file, &mut tell).map_err(store)?,
+            None => {
+                Digest::of_reader_telling(&file, &mut tell).map_err(|e| SnapshotError::System {
+                    path: path.to_absolute(),
+                    errno: errno_of(&e),
+                })?
+            }
         };
         let again = place.stat().map_err(failed(path))?;
         if size != stat.identity.size

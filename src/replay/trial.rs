@@ -7,14 +7,14 @@ use isconf_sandbox::child::Phases;
 use isconf_sandbox::collect::CollectError;
 use isconf_sandbox::mounts::Uncovered;
 use isconf_sandbox::session::{
-    Exited, MountError, Mounted, PrepareError, Prepared, Settings as ScratchSettings, WaitError,
+    Exited, PrepareError, Prepared, Settings as ScratchSettings, WaitError,
 };
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
 use super::contents::Contents;
 use super::judge::{Evidence, judge};
-use super::work::{Streams, Work, WorkError};
+use super::work::{Scratchpad, Streams, Work, WorkError};
 use crate::config::Settings;
 use crate::model::ChangeDigests;
 use crate::model::report::{
@@ -28,9 +28,6 @@ pub enum TrialError {
     /// No scratchpad can be made.
     #[error("no scratchpad can be made")]
     Prepare(#[from] PrepareError),
-    /// It cannot be mounted.
-    #[error("the scratchpad cannot be mounted")]
-    Mount(#[from] MountError),
     /// The entry cannot be done in it.
     #[error(transparent)]
     Work(#[from] WorkError),
@@ -75,28 +72,42 @@ pub struct Trial {
     pub not_started: Option<String>,
 }
 
-/// Makes a scratchpad. `not_before` is the time of this process's last commit, if it made one.
-pub fn mount(
+/// Prepares a scratchpad. `not_before` is the time of this process's last commit, if it made one.
+pub fn prepare(
     settings: &ScratchSettings,
     not_before: Option<Timestamp>,
-) -> Result<Mounted, TrialError> {
-    Ok(Prepared::new(settings, not_before)?.mount()?)
+) -> Result<Scratchpad, TrialError> {
+    let prepared = Prepared::new(settings, not_before)?;
+    Ok(Scratchpad::Fresh(Box::new(prepared)))
+}
+
+/// Whether the scratchpad is needed after an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It ends; what the entry wrote stays until it is committed or dropped.
+    End,
+    /// The next entry comes on top.
+    Again,
 }
 
 /// Does the work in the scratchpad, reads what changed, and judges it.
 pub fn attempt(
     bench: Bench<'_>,
-    mounted: Mounted,
+    pad: Scratchpad,
+    afterwards: Afterwards,
     work: &Work,
     contents: &mut Contents,
 ) -> Result<Trial, TrialError> {
     let from = now(ClockId::CLOCK_REALTIME_COARSE)?;
-    let done = work.perform(mounted, bench)?;
+    let done = work.perform(pad, bench)?;
     let rules = NormalRules {
         run: (from, now(ClockId::CLOCK_REALTIME)?),
         ignore: bench.ignore.to_vec(),
     };
     let mut exited = done.exited;
+    if afterwards == Afterwards::End {
+        exited.let_go();
+    }
     let capture = exited.capture()?;
     if bench.keeps_contents {
         contents.remember(exited.layout(), &capture);

@@ -13,15 +13,16 @@ use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern, Timestamp};
 use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::session::Mounted;
 
-use super::commit::{MakeRealError, chain, make_real};
+use super::commit::{Candidate, MakeRealError, chain, make_real};
 use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
 use super::this_host::ThisHost;
-use super::trial::{Trial, TrialError, attempt, blank, mount};
-use super::work::{Input, Output, Streams, Work, WorkError};
+use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
+use super::work::{Input, Output, Scratchpad, Streams, Work, WorkError};
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
+use crate::model::progress::Progress;
 use crate::model::report::{Congruence, Description, Fate, Place, Refusal, Report, Verdict};
 use crate::model::run::{Run, RunMode, RunOutcome};
 use crate::model::{ChangeDigests, Deed, Entry, EntryKind, Moment, ReceiptBody};
@@ -84,6 +85,7 @@ pub fn update(
     host: &ThisHost,
     history: &mut History,
     request: UpdateRequest,
+    progress: &mut dyn Progress,
     each: &mut dyn FnMut(&Report, &Contents),
 ) -> Result<Run, UpdateError> {
     let begun = Instant::now();
@@ -108,6 +110,7 @@ pub fn update(
             journal: &journal,
             ignore: host.ignore(),
             request,
+            progress,
             pad: None,
             contents: Contents::new(),
             settled_at: host.last_commit(),
@@ -125,6 +128,7 @@ struct Replay<'a> {
     journal: &'a Journal,
     ignore: Vec<PathPattern>,
     request: UpdateRequest,
+    progress: &'a mut dyn Progress,
     /// The one scratchpad of a preview, between entries.
     pad: Option<Mounted>,
     contents: Contents,
@@ -197,7 +201,8 @@ impl Replay<'_> {
             WorkError::Content { .. } | WorkError::Manifest { .. } | WorkError::Install(_) => {
                 chain(&error)
             }
-            WorkError::Start(_)
+            WorkError::Mount(_)
+            | WorkError::Start(_)
             | WorkError::Wait(_)
             | WorkError::Streams(_)
             | WorkError::Root(_) => return Err(error.into()),
@@ -213,8 +218,8 @@ impl Replay<'_> {
 
     fn preview(&mut self, entry: &Entry, work: &Work) -> Result<Report, TrialError> {
         let pad = match self.pad.take() {
-            Some(pad) => pad,
-            None => mount(&self.host.scratch_settings(), self.host.last_commit())?,
+            Some(pad) => Scratchpad::Used(Box::new(pad)),
+            None => prepare(&self.host.scratch_settings(), self.host.last_commit())?,
         };
         let streams = Streams {
             input: Input::Nothing,
@@ -223,7 +228,7 @@ impl Replay<'_> {
         let bench = self
             .host
             .bench(&self.ignore, streams, self.request.keeps_contents);
-        let trial = attempt(bench, pad, work, &mut self.contents)?;
+        let trial = attempt(bench, pad, Afterwards::Again, work, &mut self.contents)?;
         let mut report = self.named(entry, trial.report);
         report.congruence = self.congruence(entry, &report.changes, &trial.rules);
         report.fate = Fate::Previewed;
@@ -261,8 +266,9 @@ impl Replay<'_> {
         let bench = self
             .host
             .bench(&self.ignore, streams, self.request.keeps_contents);
-        let pad = mount(&self.host.scratch_settings(), self.settled_at).map_err(failed)?;
-        let trial = attempt(bench, pad, work, &mut self.contents).map_err(failed)?;
+        let pad = prepare(&self.host.scratch_settings(), self.settled_at).map_err(failed)?;
+        let trial =
+            attempt(bench, pad, Afterwards::End, work, &mut self.contents).map_err(failed)?;
         let mut report = self.named(entry, trial.report.clone());
         report.congruence = self.congruence(entry, &report.changes, &trial.rules);
         if !report.is_approved() {
@@ -278,13 +284,17 @@ impl Replay<'_> {
             return Ok(report);
         }
         let payload = self.payload(entry, &trial, &report, started)?;
+        let candidate = Candidate {
+            exited: trial.exited,
+            capture: &trial.capture,
+            payload: &payload,
+        };
         make_real(
             self.host,
             self.history,
-            trial.exited,
-            &trial.capture,
-            &payload,
+            candidate,
             &mut report,
+            self.progress,
         )
         .map_err(unreal)?;
         self.settled_at = Some(self.host.now().to_timestamp());

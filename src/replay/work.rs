@@ -6,11 +6,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use isconf_sandbox::change::{Digest, Node, RelPath, decode_nodes};
-use isconf_sandbox::child::{Request, Stream};
+use isconf_sandbox::child::{Group, Request, Stream};
 use isconf_sandbox::fs::Dir;
-use isconf_sandbox::session::{Exited, Mounted, StartError, WaitError};
+use isconf_sandbox::session::{
+    Exited, LaunchError, MountError, Mounted, Prepared, Running, StartError, WaitError,
+};
 use nix::errno::Errno;
 
+use super::commit::chain;
 use super::install::{InstallError, install};
 use super::trial::Bench;
 use crate::model::report::{Description, Ending};
@@ -45,6 +48,33 @@ pub struct Done {
     pub ending: Ending,
     /// Why it could not be started, for people.
     pub not_started: Option<String>,
+}
+
+/// Where work is done.
+#[derive(Debug)]
+pub enum Scratchpad {
+    /// Nothing is mounted yet; a command's process can be made while that is done.
+    Fresh(Box<Prepared>),
+    /// Entries before this one ran in it.
+    Used(Box<Mounted>),
+}
+
+impl Scratchpad {
+    fn mounted(self) -> Result<Mounted, MountError> {
+        match self {
+            Self::Fresh(prepared) => prepared.mount(),
+            Self::Used(mounted) => Ok(*mounted),
+        }
+    }
+
+    fn start(self, request: Request) -> Result<Running, LaunchError> {
+        match self {
+            Self::Fresh(prepared) => prepared.launch(request),
+            Self::Used(mounted) => mounted
+                .start(request)
+                .map_err(|(mounted, error)| LaunchError::Start(Box::new(mounted), error)),
+        }
+    }
 }
 
 /// Where the command's streams lead.
@@ -98,6 +128,9 @@ pub enum WorkError {
     /// The snapshot cannot be installed.
     #[error(transparent)]
     Install(#[from] InstallError),
+    /// The scratchpad cannot be mounted.
+    #[error("the scratchpad cannot be mounted")]
+    Mount(#[from] MountError),
     /// The command's process cannot be made, for a reason that is not the command's.
     #[error("the command's process cannot be made")]
     Start(#[source] StartError),
@@ -152,10 +185,12 @@ impl Work {
     }
 
     /// Does it in the scratchpad. A command that cannot be started is an ending, not an error.
-    pub fn perform(&self, mounted: Mounted, bench: Bench<'_>) -> Result<Done, WorkError> {
+    pub fn perform(&self, pad: Scratchpad, bench: Bench<'_>) -> Result<Done, WorkError> {
         match self {
-            Self::Command(exec) | Self::Shell(exec) => run(mounted, exec, bench),
+            Self::Command(exec) => run(pad, exec, Group::Callers, bench),
+            Self::Shell(exec) => run(pad, exec, Group::Own, bench),
             Self::Install { paths, nodes } => {
+                let mounted = pad.mounted()?;
                 let root = mounted.root_fd().ok_or(WorkError::Root(Errno::EBADF))?;
                 let root = Dir::open_at(root).map_err(WorkError::Root)?;
                 install(&root, nodes, paths, bench.store)?;
@@ -170,7 +205,7 @@ impl Work {
     }
 }
 
-fn run(mounted: Mounted, exec: &Exec, bench: Bench<'_>) -> Result<Done, WorkError> {
+fn run(pad: Scratchpad, exec: &Exec, group: Group, bench: Bench<'_>) -> Result<Done, WorkError> {
     let recorded = exec
         .env
         .iter()
@@ -183,8 +218,9 @@ fn run(mounted: Mounted, exec: &Exec, bench: Bench<'_>) -> Result<Done, WorkErro
         stdin: stdin(exec, bench)?,
         stdout: stdout(bench.streams.output)?,
         stderr: Stream::Inherit,
+        group,
     };
-    match mounted.start(request) {
+    match pad.start(request) {
         Ok(running) => {
             let exited = running.wait()?;
             let ending = exited.exit().map_or(Ending::NoCommand, Ending::Exited);
@@ -194,7 +230,8 @@ fn run(mounted: Mounted, exec: &Exec, bench: Bench<'_>) -> Result<Done, WorkErro
                 not_started: None,
             })
         }
-        Err((mounted, error)) => {
+        Err(LaunchError::Mount(error)) => Err(error.into()),
+        Err(LaunchError::Start(mounted, error)) => {
             let Some(errno) = start_errno(&error) else {
                 return Err(WorkError::Start(error));
             };
@@ -202,7 +239,7 @@ fn run(mounted: Mounted, exec: &Exec, bench: Bench<'_>) -> Result<Done, WorkErro
             Ok(Done {
                 exited: mounted.written(),
                 ending,
-                not_started: Some(sentence(&error)),
+                not_started: Some(chain(&error)),
             })
         }
     }
@@ -215,14 +252,6 @@ fn start_errno(error: &StartError) -> Option<Errno> {
         StartError::Execute { source, .. } | StartError::Cwd { source, .. } => Some(*source),
         StartError::Nul(_) => Some(Errno::EINVAL),
         StartError::Stage { .. } => None,
-    }
-}
-
-/// An error with its cause.
-fn sentence(error: &StartError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

@@ -19,6 +19,10 @@ use crate::durable::{self, FileError, PRIVATE_DIRECTORY_MODE, PRIVATE_FILE_MODE}
 /// what others wrote to the filesystem too.
 const SYNCFS_FROM: usize = 64;
 
+/// How much is copied at once, in bytes: well below a second on slow disks, and a multiple of every
+/// block size, so that blocks can be shared.
+const COPY_BYTES: u64 = 8 << 20;
+
 /// Blobs being put; they are there when it is finished. Dropped unfinished, nothing was put.
 #[derive(Debug)]
 #[must_use = "blobs are stored only when the batch is finished"]
@@ -86,13 +90,19 @@ impl<'a> Batch<'a> {
 
     /// Adds a file's content from its current position on. The kernel copies (and shares the storage
     /// where the filesystem can); the copy is what is hashed, so that a file that changes meanwhile
-    /// cannot make a blob of the wrong name.
-    pub fn add_file(&mut self, source: &mut File) -> Result<(Digest, u64), StoreError> {
+    /// cannot make a blob of the wrong name. Tells the length of each piece that was copied, and
+    /// again when it is hashed.
+    pub fn add_file(
+        &mut self,
+        source: &mut File,
+        tell: &mut dyn FnMut(u64),
+    ) -> Result<(Digest, u64), StoreError> {
         let (aside, mut file) = self.create_aside()?;
-        let hashed = io::copy(source, &mut file)
+        let hashed = copy_telling(source, &mut file, tell)
             .map_err(StoreError::Source)
-            .and_then(|_| {
-                let digest = file.rewind().and_then(|()| Digest::of_reader(&file));
+            .and_then(|()| {
+                let digest = file.rewind();
+                let digest = digest.and_then(|()| Digest::of_reader_telling(&file, tell));
                 Ok(digest.map_err(FileError::of("read", &aside))?)
             });
         match hashed {
@@ -171,6 +181,16 @@ impl Drop for Batch<'_> {
         self.waiting
             .drain(..)
             .for_each(|blob| drop_aside(blob.aside));
+    }
+}
+
+/// Copies by the kernel, in pieces between which it can be told how far it is.
+fn copy_telling(from: &mut File, to: &mut File, tell: &mut dyn FnMut(u64)) -> io::Result<()> {
+    loop {
+        match io::copy(&mut from.take(COPY_BYTES), to)? {
+            0 => return Ok(()),
+            copied => tell(copied),
+        }
     }
 }
 

@@ -118,7 +118,7 @@ impl Store {
     /// filesystem can. Durable on return.
     pub fn put_file(&self, file: &mut File) -> Result<(Digest, u64), StoreError> {
         let mut batch = self.batch()?;
-        let put = batch.add_file(file)?;
+        let put = batch.add_file(file, &mut |_| {})?;
         batch.finish()?;
         Ok(put)
     }

@@ -60,16 +60,22 @@ impl Store {
     /// Needs no sync: a blob that is back after a power cut is removed the next time.
     pub fn remove_unreferenced(
         &self,
-        _host: &HostLock,
+        host: &HostLock,
         keep: &HashSet<Digest>,
     ) -> Result<Removed, StoreError> {
-        let mut removed = Removed::default();
+        let mut removed = self.remove_leftovers(host)?;
         for stored in self.walk() {
             let Stored { digest, length } = stored?;
             if !keep.contains(&digest) {
                 removed.take(&self.path_of(&digest), length)?;
             }
         }
+        Ok(removed)
+    }
+
+    /// Removes what processes that are gone left half-written. Needs no sync, as above.
+    pub fn remove_leftovers(&self, _host: &HostLock) -> Result<Removed, StoreError> {
+        let mut removed = Removed::default();
         let leftovers = WalkDir::new(self.root().join(TMP))
             .min_depth(1)
             .max_depth(1);
@@ -241,6 +247,8 @@ mod tests {
             .join(TMP)
             .join(format!("{}.7", std::process::id()));
         fs::write(&own, b"being written").unwrap();
+        assert_eq!(store.remove_leftovers(&host.lock).unwrap().bytes, 4);
+        fs::write(store.root().join(TMP).join("99999999.0"), b"half").unwrap();
         let keep = HashSet::from([kept]);
         let removed = store.remove_unreferenced(&host.lock, &keep).unwrap();
         assert_eq!(removed, Removed { count: 2, bytes: 9 });

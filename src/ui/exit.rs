@@ -220,6 +220,7 @@ pub fn exit_code_page() -> String {
     }
     page.push_str(
         "\n`diff` answers as diff(1) does: 0 no drift, 1 drift, anything else trouble.\n\
+         `probe` gives 1 when something is missing that isconf needs, 5 when only root can find out.\n\
          `up` gives 1 when an entry failed, 3 when the live system changed too often while it ran.\n",
     );
     page

@@ -1,18 +1,55 @@
-//! Receipts of this host's history, for `history`. Not for the entries behind them (`log_text`).
+//! Receipts of this host's history, for `history`. Not for all that an entry says (`log_text`).
 //! Upholds: text and JSON are made from the same receipt.
 
 use serde::Serialize;
 
 use super::attributes::Detail;
+use super::log_text::KindJson;
 use super::page::Page;
 use super::quantity::{human_duration, human_time};
 use super::report_json::{JSON_VERSION, line};
+use super::report_text::{description_words, made_by_words};
 use super::style::{Role, Style};
-use crate::model::{Deed, EntryRef, Receipt};
+use crate::model::report::Description;
+use crate::model::{Deed, Draft, EntryRef, Receipt};
 
-/// A receipt for people: one line, in full with digests and the undo's transaction.
-pub fn history_text(receipt: &Receipt, detail: Detail, style: Style) -> String {
+/// A receipt, and what the change was that it tells of.
+#[derive(Debug, Clone, Copy)]
+pub struct HistoryLine<'a> {
+    /// The receipt.
+    pub receipt: &'a Receipt,
+    /// What was applied or made.
+    pub behind: Behind<'a>,
+}
+
+/// What a receipt tells of.
+#[derive(Debug, Clone, Copy)]
+pub enum Behind<'a> {
+    /// Nothing, or nobody could look.
+    Unknown,
+    /// A draft that is neither in the wip nor in the journal: it was discarded.
+    Gone,
+    /// A draft that is not checked in.
+    Wip(&'a Draft),
+    /// An entry, and its place in the journal.
+    Entry(EntryRef, &'a Draft),
+}
+
+impl<'a> Behind<'a> {
+    /// What it is, where that is known.
+    const fn draft(self) -> Option<&'a Draft> {
+        match self {
+            Self::Unknown | Self::Gone => None,
+            Self::Wip(draft) | Self::Entry(_, draft) => Some(draft),
+        }
+    }
+}
+
+/// A receipt for people: a line with the deed, and below it who made the change, why, and what it
+/// is; in full with digests and the undo's transaction.
+pub fn history_text(history: &HistoryLine<'_>, detail: Detail, style: Style) -> String {
     let mut page = Page::new(style);
+    let receipt = history.receipt;
     let body = &receipt.body;
     let time = human_time(body.finished.to_timestamp());
     let took = human_duration(body.finished.since(body.started));
@@ -28,11 +65,18 @@ pub fn history_text(receipt: &Receipt, detail: Detail, style: Style) -> String {
     page.line(
         0,
         &format!(
-            "{number}  {time}  {} on {}, {took}{congruent}",
+            "{number}  {time}  {} on {}{}, {took}{congruent}",
             deed_words(&body.deed, detail),
-            body.branch
+            body.branch,
+            became_words(history)
         ),
     );
+    if let Some(draft) = history.behind.draft() {
+        if let Some(words) = made_by_words(Some(&draft.author), &draft.message) {
+            page.line(2, &words);
+        }
+        page.line(2, &description_words(&Description::from(&draft.kind)));
+    }
     if detail == Detail::Full {
         if let Some(changes) = &body.changes {
             page.line(2, &format!("change set {}", changes.full));
@@ -65,8 +109,21 @@ fn deed_words(deed: &Deed, detail: Detail) -> String {
     }
 }
 
+/// What has become of a draft that was made.
+fn became_words(history: &HistoryLine<'_>) -> String {
+    match (&history.receipt.body.deed, history.behind) {
+        (Deed::Made(_), Behind::Entry(at, _)) => {
+            format!(", now entry {} {}", at.seq, at.id.0.short())
+        }
+        (Deed::Made(_), Behind::Gone) => ", not in the journal".to_owned(),
+        _ => String::new(),
+    }
+}
+
 /// A receipt for programs, with everything, as one line of JSON.
-pub fn history_json(receipt: &Receipt) -> Result<String, serde_json::Error> {
+pub fn history_json(history: &HistoryLine<'_>) -> Result<String, serde_json::Error> {
+    let receipt = history.receipt;
+    let behind = history.behind.draft();
     let body = &receipt.body;
     let entry = match &body.deed {
         Deed::Applied(at) | Deed::Rebooted(at) | Deed::CheckedIn(at) => Some(*at),
@@ -97,6 +154,9 @@ pub fn history_json(receipt: &Receipt) -> Result<String, serde_json::Error> {
         started: body.started.to_string(),
         finished: body.finished.to_string(),
         congruent: body.congruent,
+        author: behind.map(|draft| draft.author.as_str()),
+        message: behind.map(|draft| draft.message.as_str()),
+        entry: behind.map(|draft| KindJson::of(&draft.kind)),
     })
 }
 
@@ -117,4 +177,10 @@ struct ReceiptJson<'a> {
     started: String,
     finished: String,
     congruent: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<KindJson>,
 }

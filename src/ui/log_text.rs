@@ -213,7 +213,7 @@ impl<'a> LogJson<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum KindJson {
+pub(super) enum KindJson {
     Exec {
         argv: Vec<BytesJson>,
         cwd: BytesJson,
@@ -254,7 +254,7 @@ struct EffectSummaryJson<'a> {
 }
 
 impl KindJson {
-    fn of(kind: &EntryKind) -> Self {
+    pub(super) fn of(kind: &EntryKind) -> Self {
         match kind {
             EntryKind::Exec(exec) => Self::exec(exec),
             EntryKind::Snap(snap) => Self::Snap {

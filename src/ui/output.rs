@@ -2,9 +2,12 @@
 //! Not for making text. Upholds: a closed pipe is not an error; colour only on a terminal.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::Instant;
 
 use super::exit::ExitCode;
+use super::progress::Line;
 use super::style::{Role, Style};
+use crate::model::progress::{Progress, Silent};
 
 /// How much a user wants to hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -76,6 +79,16 @@ impl Output {
     /// Whether results go to a terminal.
     pub const fn is_terminal(&self) -> bool {
         self.out.terminal
+    }
+
+    /// Where a stage tells how far it is: a line below the messages, on a terminal and not with
+    /// `-q`. It must be gone before the next message.
+    pub fn progress(&self) -> Box<dyn Progress> {
+        if self.err.terminal && self.volume >= Volume::Normal {
+            Box::new(Line::new(io::stderr(), Instant::now))
+        } else {
+            Box::new(Silent)
+        }
     }
 
     /// How much the user wants to hear.

@@ -15,34 +15,48 @@ pub fn probe_text(answers: &[Answer], style: Style) -> String {
     for answer in answers {
         let (role, word) = match (answer.state, answer.ability.is_needed()) {
             (State::Present, _) => (Role::Added, "yes"),
+            (State::NeedsRoot, _) => (Role::Noted, "needs root"),
             (State::Refused(_) | State::Absent, true) => (Role::Deleted, "MISSING"),
             (State::Refused(_) | State::Absent, false) => (Role::Modified, "no"),
         };
         let errno = match answer.state {
             State::Refused(errno) => format!(" ({})", errno_name(errno as i32)),
-            State::Present | State::Absent => String::new(),
+            State::Present | State::Absent | State::NeedsRoot => String::new(),
         };
-        let word = page.paint(role, &format!("{word:<8}"));
+        let word = page.paint(role, &format!("{word:<10}"));
         page.line(0, &format!("{word} {}{errno}", what(answer.ability)));
-        if answer.state != State::Present {
-            page.line(9, &format!("{}.", remedy(answer.ability)));
+        if let Some(remedy) = remedy_of(answer).filter(|_| answer.state != State::NeedsRoot) {
+            page.line(11, &format!("{remedy}."));
         }
     }
-    let missing = answers.iter().any(is_missing);
-    page.line(
-        0,
-        if missing {
-            "isconf cannot work on this machine before that is mended."
-        } else {
-            "isconf can work on this machine."
-        },
-    );
+    let conclusion = if answers.iter().any(is_missing) {
+        "isconf cannot work on this machine before that is mended."
+    } else if answers.iter().any(needs_root) {
+        "Only root can find out the rest: `isconf probe` as root tells it."
+    } else {
+        "isconf can work on this machine."
+    };
+    page.line(0, conclusion);
     page.into_text()
 }
 
 /// Whether something is missing without which nothing works.
 pub fn is_missing(answer: &Answer) -> bool {
-    answer.ability.is_needed() && answer.state != State::Present
+    answer.ability.is_needed() && matches!(answer.state, State::Refused(_) | State::Absent)
+}
+
+/// Whether only root can find it out.
+pub fn needs_root(answer: &Answer) -> bool {
+    answer.state == State::NeedsRoot
+}
+
+/// What to do about it, if it is not there.
+fn remedy_of(answer: &Answer) -> Option<&'static str> {
+    match answer.state {
+        State::Present => None,
+        State::NeedsRoot => Some("run `isconf probe` as root"),
+        State::Refused(_) | State::Absent => Some(remedy(answer.ability)),
+    }
 }
 
 /// The answers for programs.
@@ -50,12 +64,12 @@ pub fn probe_json(answers: &[Answer]) -> Result<String, serde_json::Error> {
     let answers = answers.iter().map(|answer| AnswerJson {
         ability: answer.ability.key(),
         needed: answer.ability.is_needed(),
-        present: answer.state == State::Present,
+        present: (!needs_root(answer)).then_some(answer.state == State::Present),
         errno: match answer.state {
             State::Refused(errno) => Some(errno_name(errno as i32)),
-            State::Present | State::Absent => None,
+            State::Present | State::Absent | State::NeedsRoot => None,
         },
-        remedy: (answer.state != State::Present).then(|| remedy(answer.ability)),
+        remedy: remedy_of(answer),
     });
     line(&ProbeJson {
         version: JSON_VERSION,
@@ -75,7 +89,8 @@ struct ProbeJson {
 struct AnswerJson {
     ability: &'static str,
     needed: bool,
-    present: bool,
+    /// Null when only root can find it out.
+    present: Option<bool>,
     errno: Option<String>,
     remedy: Option<&'static str>,
 }
@@ -117,5 +132,33 @@ const fn remedy(ability: Ability) -> &'static str {
         Ability::HomeHoldsUpper => "put IS_HOME on ext4, xfs, btrfs or tmpfs",
         Ability::Exchange => "put IS_HOME on ext4, xfs, btrfs or tmpfs",
         Ability::Reflink => "nothing to do: bytes are copied where blocks could be shared",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(states: &[(Ability, State)]) -> (String, serde_json::Value) {
+        let answer = |&(ability, state): &(Ability, State)| Answer { ability, state };
+        let answers: Vec<_> = states.iter().map(answer).collect();
+        let json = serde_json::from_str(&probe_json(&answers).unwrap()).unwrap();
+        (probe_text(&answers, Style::Plain), json)
+    }
+
+    #[test]
+    fn what_only_root_can_find_out_is_neither_there_nor_missing() {
+        let rights = (Ability::Rights, State::NeedsRoot);
+        let (text, json) = shown(&[(Ability::Overlay, State::Present), rights]);
+        assert_eq!(
+            text,
+            "yes        overlayfs is in the kernel\n\
+             needs root this process has the rights of root\n\
+             Only root can find out the rest: `isconf probe` as root tells it.\n"
+        );
+        assert_eq!(json["answers"][0]["present"], true);
+        assert!(json["answers"][1]["present"].is_null());
+        let (text, _) = shown(&[(Ability::Exchange, State::Absent), rights]);
+        assert!(text.ends_with("before that is mended.\n"));
     }
 }

@@ -203,22 +203,25 @@ fn what_a_commit_by_copy_keeps_is_dropped_with_the_entry() {
     host.join_domain();
     host.isconf(["lock", "for the test"]).code(0);
     host.setenv("IS_UNDO_KEEP", "1");
-    let before = host.sh("stat -c %.Y /; ls -A /").code(0).out();
+    let traces = "stat -c %.Y /; ls -A /";
+    let before = host.sh(traces).code(0).out();
     for n in 0..3 {
         let script = format!("echo {n} >>/etc/motd; mkdir /srv/{n}; rm -f /etc/nsswitch.conf");
         host.isconf(["exec", "sh", "-c", &script]).code(0);
     }
+    // Drafts keep theirs, so that they can be discarded.
     let kept = "ls /.isconf | wc -l; ls /var/is/scratch | wc -l";
+    assert_eq!(host.sh(kept).code(0).out(), "3\n3\n");
+    host.isconf(["ci"]).code(0);
+    host.isconf(["lock", "again"]).code(0);
+    host.isconf(["exec", "mkdir", "/srv/last"]).code(0);
     assert_eq!(host.sh(kept).code(0).out(), "1\n1\n");
     host.isconf(["undo"]).code(0);
     host.isconf(["undo"]).fails();
-    host.isconf(["exec", "true"]).code(0);
-    host.sh("tail -n 1 /etc/motd | grep -qx 1 && test -d /srv/1 && test ! -e /srv/2")
+    host.sh("tail -n 1 /etc/motd | grep -qx 2 && test -d /srv/2 && test ! -e /srv/last")
         .code(0);
-    host.isconf(["undo"]).code(0);
-    host.isconf(["status"]).code(0);
     // Nothing is left beside the live tree.
-    assert_eq!(host.sh("stat -c %.Y /; ls -A /").code(0).out(), before);
+    assert_eq!(host.sh(traces).code(0).out(), before);
 }
 
 #[test]
@@ -284,4 +287,43 @@ fn kept_scratchpads_span_volumes() {
     host.isconf(["try", "--keep", "two", "sh", "-c", "echo >>/srv/new"])
         .code(0);
     host.isconf(["try", "--drop", "two"]).code(0);
+}
+
+/// Fills `$r` as the root of a chroot with the machine's own programs.
+const FILL_CHROOT: &str = "cd $r; mkdir -p usr proc sys dev tmp var root etc srv; \
+     mount --bind /usr usr; for l in bin sbin lib lib64; do ln -s usr/$l $l; done; \
+     mount -t proc proc proc; touch dev/null isconf; mount --bind /dev/null dev/null; \
+     mount --bind $(command -v isconf) isconf";
+
+#[test]
+fn in_a_chroot_nothing_reaches_the_machine_around_it() {
+    let Some(host) = Machine::with(spec("chroot").disk(RootKind::Ext4, "/srv")) else {
+        return;
+    };
+    host.sh(&format!("set -e; r=/srv; {FILL_CHROOT}")).code(0);
+    host.write("/etc/around", "");
+    let (around, inside) = ("ls -A /etc /; cat /proc/self/mountinfo", "ls -A /srv/etc");
+    let before = (host.sh(around).out(), host.sh(inside).out());
+    let script = "ls /etc; touch /etc/tried; echo x >/tried; cd /; cd ../../..; ls etc";
+    let tried = host.sh(&format!("chroot /srv /isconf try sh -c '{script}'"));
+    let tried = tried.code(0).prints("+ /etc/tried").prints("+ /tried");
+    tried.does_not_print("around");
+    assert_eq!(before, (host.sh(around).out(), host.sh(inside).out()));
+    let real = "set -e; i='chroot /srv /isconf'; $i init example; $i lock test; \
+                $i exec touch /etc/made; $i ci";
+    host.sh(real).code(0);
+    assert!(host.exists("/srv/etc/made") && !host.exists("/etc/made"));
+}
+
+#[test]
+fn a_chroot_that_is_no_mount_is_refused_with_the_way_out() {
+    let Some(host) = Machine::bare("chroot-dir") else {
+        return;
+    };
+    host.sh(&format!("set -e; r=/srv/dir; mkdir $r; {FILL_CHROOT}"))
+        .code(0);
+    let tried = host.sh("chroot /srv/dir /isconf try true");
+    tried.fails().says("mount --bind DIR DIR");
+    host.sh("mount --rbind /srv/dir /srv/dir && chroot /srv/dir /isconf try true")
+        .code(0);
 }

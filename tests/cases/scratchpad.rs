@@ -82,8 +82,12 @@ fn the_live_machine_cannot_be_reached() {
     let Some(host) = Machine::bare("contained") else {
         return;
     };
-    let cases: [(&str, &str); 7] = [
+    let cases: [(&str, &str); 8] = [
         ("echo 1 >/proc/sys/vm/swappiness", "sysctl"),
+        (
+            "ln -s /proc/sys /srv/link && echo 1 >/srv/link/vm/swappiness",
+            "sysctl: openat vm.swappiness",
+        ),
         ("mount -t tmpfs none /mnt", "mount"),
         ("mknod /srv/disk b 7 0 && head -c 1 /srv/disk", "mknod"),
         ("date -s 2001-01-01", "clock"),
@@ -382,6 +386,21 @@ fn a_command_that_stops_itself_stops_isconf_and_goes_on_with_it() {
     .code(7)
     .prints("Stopped")
     .prints("resumed");
+}
+
+#[test]
+fn a_shell_has_a_process_group_that_it_can_give_the_terminal_back_to() {
+    let Some(host) = Machine::bare("group") else {
+        return;
+    };
+    // dash does so at its end, and fails when its first group has no number inside.
+    host.sh(
+        "printf 'set -m\\nsleep 0.01\\nexit 3\\n' | \
+         SHELL=/bin/dash script -qec 'isconf try --shell; echo status $?; stty sane; echo in foreground' /dev/null",
+    )
+    .code(0)
+    .prints("status 3")
+    .prints("in foreground");
 }
 
 #[test]

@@ -331,6 +331,103 @@ fn work_that_is_not_checked_in_is_listed_and_survives_unlock() {
 }
 
 #[test]
+fn arguments_that_cannot_be_meant_are_named_with_the_remedy() {
+    let site = Site::member();
+    fs::write(site.directory.path().join("file"), "x".repeat(100)).unwrap();
+    let table: [(&[&str], i32, &str); 9] = [
+        (&["man", "file"], 22, "file is not a directory"),
+        (&["man", "none"], 2, "none: No such file or directory"),
+        (&["bundle"], 22, "missing after the verb"),
+        (&["keys"], 22, "missing after the verb"),
+        (&["bundle", "import", "."], 22, ". is a directory"),
+        (&["bundle", "import", "file"], 5, "not a bundle"),
+        (&["exec"], 22, "missing exec command"),
+        (&["show", "12345678z"], 22, "not an entry"),
+        (&["-c", ".", "status"], 5, "cannot read .: Is a directory"),
+    ];
+    for (words, code, text) in table {
+        let output = site.command().args(words).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+        assert!(said.contains(text), "{words:?}: {said}");
+        assert!(!said.contains("os error"), "{said}");
+    }
+    site.with_pending();
+    for (file, code, text) in [(".", 22, "is a directory"), ("none/b", 2, "none: No such")] {
+        site.isconf(["bundle", "export", file])
+            .code(code)
+            .says(text);
+    }
+}
+
+#[test]
+fn history_says_what_was_made_and_is_shown_without_a_journal_that_can_be_read() {
+    let site = Site::member();
+    site.isconf(["lock", "because", "of", "x"]).code(0);
+    fs::write(site.directory.path().join("file"), "x").unwrap();
+    site.isconf(["snap", "file"]).code(0);
+    let words = "by root@h1: because of x\n  snap ";
+    site.isconf(["history"]).code(0).prints(words);
+    site.isconf(["ci"]).code(0);
+    site.isconf(["history"])
+        .code(0)
+        .prints("made wip on generic, now entry 1 ")
+        .prints(words);
+    let journal = site.home().journal(&domain(), &BranchName::generic());
+    fs::write(journal, "damaged").unwrap();
+    site.isconf(["history"])
+        .code(0)
+        .says("cannot be shown: ")
+        .prints("made wip on generic, ");
+}
+
+#[test]
+fn what_an_interrupted_snap_was_storing_is_removed() {
+    let site = Site::member();
+    let store = site.home().blobs(&domain()).join("tmp");
+    fs::create_dir_all(&store).unwrap();
+    // No process has a number this large (PID_MAX_LIMIT is 2^22).
+    fs::write(store.join("99999999.0"), b"half").unwrap();
+    site.isconf(["lock", "x"]).code(0).says("removed 4 bytes");
+    assert_eq!(fs::read_dir(store).unwrap().count(), 0);
+}
+
+#[test]
+fn status_names_the_branch_once() {
+    let done = Site::member().isconf(["status"]).code(0);
+    let said = format!("{}{}", done.out, done.err);
+    assert_eq!(said.matches("on generic branch").count(), 1, "{said}");
+}
+
+#[test]
+fn variable_asked_for_by_name_must_be_set() {
+    let site = Site::member();
+    site.isconf(["exec", "--env", "MISSING", "true"])
+        .code(22)
+        .says("--env MISSING: the variable is not set");
+    site.isconf(["exec", "--env", "A=1", "true"])
+        .code(22)
+        .says("not \"A=1\"");
+}
+
+#[test]
+fn working_directory_that_was_removed_is_named_as_such() {
+    let site = Site::member();
+    for verb in [["snap", "x"], ["diff", "x"]] {
+        let gone = site.directory.path().join("gone");
+        fs::create_dir(&gone).unwrap();
+        let mut words = vec!["cd gone && rmdir ../gone && exec \"$0\" \"$@\"", PROGRAM];
+        words.extend(verb);
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").args(words).env("IS_HOME", site.path());
+        let output = shell.current_dir(site.directory.path()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("the working directory was removed"), "{said}");
+        assert!(!said.contains("os error"), "{said}");
+    }
+}
+
+#[test]
 fn readers_work_while_another_isconf_does_and_changers_are_told_who() {
     let site = Site::member();
     let _up = site.host_lock();

@@ -27,25 +27,21 @@ impl Digest {
 
     /// The digest of all that `reader` gives, in constant memory, with the number of bytes read.
     pub fn of_reader(reader: impl Read) -> io::Result<(Self, u64)> {
-        Self::of_reader_by(reader, &mut vec![0; CHUNK_BYTES])
+        Self::of_reader_telling(reader, &mut |_| {})
+    }
+
+    /// Like [`Digest::of_reader`]; tells the length of each piece once it is hashed.
+    pub fn of_reader_telling(
+        reader: impl Read,
+        tell: &mut dyn FnMut(u64),
+    ) -> io::Result<(Self, u64)> {
+        hash_all(reader, &mut vec![0; CHUNK_BYTES], tell)
     }
 
     /// Like [`Digest::of_reader`] with the caller's buffer, which must not be empty: for many
     /// small files.
-    pub fn of_reader_by(mut reader: impl Read, buffer: &mut [u8]) -> io::Result<(Self, u64)> {
-        let mut hash = Sha256::new();
-        let mut total = 0;
-        loop {
-            match reader.read(buffer) {
-                Ok(0) => return Ok((Self(hash.finalize().into()), total)),
-                Ok(n) => {
-                    hash.update(&buffer[..n]);
-                    total += n as u64;
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
+    pub fn of_reader_by(reader: impl Read, buffer: &mut [u8]) -> io::Result<(Self, u64)> {
+        hash_all(reader, buffer, &mut |_| {})
     }
 
     /// Makes a digest from its 32 bytes.
@@ -61,6 +57,27 @@ impl Digest {
     /// The first 12 hexadecimal digits, for people.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
+    }
+}
+
+fn hash_all(
+    mut reader: impl Read,
+    buffer: &mut [u8],
+    tell: &mut dyn FnMut(u64),
+) -> io::Result<(Digest, u64)> {
+    let mut hash = Sha256::new();
+    let mut total = 0;
+    loop {
+        match reader.read(buffer) {
+            Ok(0) => return Ok((Digest(hash.finalize().into()), total)),
+            Ok(n) => {
+                hash.update(&buffer[..n]);
+                total += n as u64;
+                tell(n as u64);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
     }
 }
 

@@ -13,15 +13,14 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::SigSet;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::stat::{Mode, fstat, stat, umask};
 use nix::sys::wait::waitpid;
-use nix::unistd::chdir;
+use nix::unistd::{chdir, close};
 
 use super::filter::filter;
 use super::init::Init;
-use super::message::Report;
-use super::request::{Request, Stream};
+use super::message::{Report, RootIdentity};
+use super::request::{Group, Request, Stream};
 use crate::sys::channel;
 use crate::sys::clone::{Cloned, clone_process, send_signal};
 use crate::sys::process::{self, Program};
@@ -154,7 +153,9 @@ pub(crate) struct Started {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 enum Stage {
+    Wait,
     Join,
+    Root,
     Streams,
     Scopes,
     Watch,
@@ -165,8 +166,10 @@ enum Stage {
 }
 
 impl Stage {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 10] = [
+        (Self::Wait, "wait for the mounts"),
         (Self::Join, "join the scratchpad's namespaces"),
+        (Self::Root, "make sure of the scratchpad's root directory"),
         (Self::Streams, "set up the standard streams"),
         (Self::Scopes, "restrict signals and sockets"),
         (Self::Watch, "install the system call filter"),
@@ -181,9 +184,13 @@ impl Stage {
 struct Prepared<'a> {
     init: BorrowedFd<'a>,
     channel: BorrowedFd<'a>,
+    /// The supervisor's descriptors. What a process has open here it could not see the end of, and
+    /// would live on when the supervisor is killed.
+    supervisors: [Option<RawFd>; 2],
     rules: Option<BorrowedFd<'a>>,
     filter: Option<&'a [Instruction]>,
     streams: [Option<&'a Stream>; 3],
+    takes_terminal: bool,
     cwd: CString,
     umask: Mode,
     signals: SigSet,
@@ -191,20 +198,23 @@ struct Prepared<'a> {
     program: Program,
 }
 
-/// Starts the command. `signals` is the mask it starts with.
-pub(crate) fn start(
+/// A process that will be the command, and waits for the mounts. Making it is a good part of a
+/// short command's time, in which the mounts are made. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// `None` when it is not ours to end any more.
+    process: Option<Cloned>,
+    channel: OwnedFd,
+}
+
+/// Makes the command's process. `signals` is the mask it starts with.
+pub(crate) fn prepare(
     init: &Init,
     request: &Request,
     isolation: Isolation,
     signals: SigSet,
-) -> Result<Started, StartError> {
-    let (ours, theirs) = socketpair(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )
-    .map_err(failed("make a socket pair"))?;
+) -> Result<Waiting, StartError> {
+    let (ours, theirs) = channel::pair().map_err(failed("make a socket pair"))?;
     let rules = isolation
         .scopes
         .then(process::landlock_scopes)
@@ -214,9 +224,14 @@ pub(crate) fn start(
     let mut prepared = Prepared {
         init: init.pidfd(),
         channel: theirs.as_fd(),
+        supervisors: [
+            Some(ours.as_raw_fd()),
+            init.channel().map(|fd| fd.as_raw_fd()),
+        ],
         rules: rules.as_ref().map(AsFd::as_fd),
         filter: filter.as_deref(),
         streams: [&request.stdin, &request.stdout, &request.stderr].map(Some),
+        takes_terminal: request.group == Group::Own,
         cwd: c_string(request.cwd.as_os_str())?,
         umask: Mode::from_bits_truncate(request.umask),
         signals,
@@ -226,22 +241,45 @@ pub(crate) fn start(
         program: program(request)?,
     };
     let process = clone_into(init, &mut || run(&mut prepared))?;
-    drop(prepared);
-    drop(theirs);
-    let said = listen(&ours).inspect_err(|_| {
-        // It says what we do not understand; ESRCH and ECHILD mean that it is gone already.
-        let _ = kill(&process);
-        let _ = waitpid(process.pid, None);
-    })?;
-    match said.failure {
-        None => Ok(Started {
-            process,
-            listener: said.listener,
-        }),
-        Some((stage, errno)) => {
-            // It is about to end by itself; a failed wait means that it is gone already.
+    Ok(Waiting {
+        process: Some(process),
+        channel: ours,
+    })
+}
+
+impl Waiting {
+    /// Lets it become the command. `root` is the scratchpad's root directory, whose mounts are made.
+    pub(crate) fn go(
+        mut self,
+        root: BorrowedFd<'_>,
+        request: &Request,
+    ) -> Result<Started, StartError> {
+        let root = RootIdentity::of(fstat(root).map_err(failed("look at the root directory"))?);
+        // It may have failed and gone already; then it has said why.
+        let _ = channel::send(self.channel.as_fd(), &root.to_bytes(), None);
+        let said = listen(&self.channel)?;
+        let gone = || failed("find the new process")(Errno::ESRCH);
+        let process = self.process.take().ok_or_else(gone)?;
+        match said.failure {
+            None => Ok(Started {
+                process,
+                listener: said.listener,
+            }),
+            Some((stage, errno)) => {
+                // It is about to end by itself; a failed wait means that it is gone already.
+                let _ = waitpid(process.pid, None);
+                Err(describe(stage, errno, request))
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(process) = &self.process {
+            // ESRCH and ECHILD mean that it is gone already.
+            let _ = kill(process);
             let _ = waitpid(process.pid, None);
-            Err(describe(stage, errno, request))
         }
     }
 }
@@ -386,9 +424,21 @@ fn run(prepared: &mut Prepared<'_>) -> i32 {
 
 fn become_ready(prepared: &mut Prepared<'_>) -> Result<(), (Stage, Errno)> {
     let at = |stage| move |errno| (stage, errno);
+    for descriptor in prepared.supervisors.into_iter().flatten() {
+        close(descriptor).map_err(at(Stage::Wait))?;
+    }
+    let root = wait_for_mounts(prepared.channel).map_err(at(Stage::Wait))?;
     let namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
     setns(prepared.init, namespaces).map_err(at(Stage::Join))?;
+    // It always is; but nothing is worse than a command that runs on the live root in the belief
+    // that it is a copy.
+    if RootIdentity::of(stat(c"/").map_err(at(Stage::Root))?) != root {
+        return Err((Stage::Root, Errno::EXDEV));
+    }
     set_streams(&prepared.streams).map_err(at(Stage::Streams))?;
+    if prepared.takes_terminal {
+        process::take_terminal().map_err(at(Stage::Streams))?;
+    }
     if let Some(rules) = prepared.rules {
         process::landlock_restrict(rules).map_err(at(Stage::Scopes))?;
     }
@@ -407,6 +457,21 @@ fn become_ready(prepared: &mut Prepared<'_>) -> Result<(), (Stage, Errno)> {
         .signals
         .thread_set_mask()
         .map_err(at(Stage::Signals))
+}
+
+/// Waits for the word that the mounts are made; it says which root directory they have. An error
+/// when the supervisor ends instead.
+fn wait_for_mounts(channel: BorrowedFd<'_>) -> Result<RootIdentity, Errno> {
+    loop {
+        match channel::receive(channel) {
+            Ok(message) if message.length == message.bytes.len() => {
+                return Ok(RootIdentity::from_bytes(message.bytes));
+            }
+            Ok(_) => return Err(Errno::EPIPE),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 /// Puts the three streams in place. All sources are first copied out of the way, because one may

@@ -13,7 +13,6 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, setsid};
@@ -73,33 +72,32 @@ const INIT_CAPABILITY: Capability = Capability::CAP_KILL;
 #[derive(Debug)]
 pub(crate) struct Init {
     process: Cloned,
-    /// `None` only while it is being ended.
+    /// `None` from when it was told to end.
     channel: Option<OwnedFd>,
+    is_reaped: bool,
 }
 
 impl Init {
-    /// Makes the process and waits until it has performed the steps.
-    pub(crate) fn start(steps: &[Step]) -> Result<Self, MountError> {
-        let (ours, theirs) = socketpair(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            None,
-            SockFlag::SOCK_CLOEXEC,
-        )
-        .map_err(InitError::Channel)?;
+    /// Makes the process, which begins to perform the steps.
+    pub(crate) fn begin(steps: &[Step]) -> Result<Self, InitError> {
+        let (ours, theirs) = channel::pair().map_err(InitError::Channel)?;
         let flags = CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWPID
             | CloneFlags::CLONE_NEWIPC
             | CloneFlags::CLONE_NEWUTS;
         let process =
             clone_process(flags, &mut || run(steps, theirs.as_fd())).map_err(InitError::Clone)?;
-        drop(theirs);
-        let init = Self {
+        Ok(Self {
             process,
             channel: Some(ours),
-        };
-        match init.listen()? {
-            Report::Ready => Ok(init),
+            is_reaped: false,
+        })
+    }
+
+    /// Waits until the steps are performed, which are those it began with.
+    pub(crate) fn ready(&self, steps: &[Step]) -> Result<(), MountError> {
+        match self.listen()? {
+            Report::Ready => Ok(()),
             Report::Failed { at, errno } => {
                 let step = at as usize;
                 Err(MountError::Step {
@@ -111,6 +109,11 @@ impl Init {
             }
             Report::Busy | Report::Watched => Err(InitError::Gone.into()),
         }
+    }
+
+    /// The supervisor's end of the channel: as long as anybody has it open, the process lives.
+    pub(crate) fn channel(&self) -> Option<BorrowedFd<'_>> {
+        self.channel.as_ref().map(AsFd::as_fd)
     }
 
     /// The descriptor that names the process, for joining its namespaces.
@@ -151,6 +154,12 @@ impl Init {
         }
     }
 
+    /// Tells the process to end, and does not wait for that. Taking the mounts down is a good part of
+    /// a short entry's time, in which the caller can do something else.
+    pub(crate) fn let_go(&mut self) {
+        self.channel = None;
+    }
+
     /// Ends the process; when this returns all processes and mounts of the scratchpad are gone,
     /// provided that the caller has reaped the command and closed what it opened inside.
     pub(crate) fn end(mut self) -> Result<(), InitError> {
@@ -158,17 +167,16 @@ impl Init {
     }
 
     fn finish(&mut self) -> Result<(), InitError> {
-        if self.channel.take().is_none() {
-            return Ok(());
-        }
-        loop {
+        self.let_go();
+        while !self.is_reaped {
             match waitpid(self.process.pid, None) {
                 Err(Errno::EINTR) => {}
                 // A caller that ignores SIGCHLD has the kernel reap for it; gone is gone.
-                Ok(_) | Err(Errno::ECHILD) => return Ok(()),
+                Ok(_) | Err(Errno::ECHILD) => self.is_reaped = true,
                 Err(errno) => return Err(InitError::Talk(errno)),
             }
         }
+        Ok(())
     }
 
     fn order(&self, order: Order) -> Result<(), InitError> {

@@ -1,8 +1,10 @@
 //! What the processes of a scratchpad say to the supervisor, and it to them, as bytes. The
 //! permitted order: init says `Ready` or `Failed` once, then answers each order it is given; the
-//! command says `Watched` at most once, then `Failed` at most once, and closes its end by exec.
+//! command is told the `RootIdentity` once, says `Watched` at most once, then `Failed` at most once
+//! (or that at any time before), and closes its end by exec.
 
 use nix::errno::Errno;
+use nix::sys::stat::FileStat;
 
 use crate::sys::channel::MESSAGE_BYTES;
 
@@ -33,6 +35,41 @@ pub(super) enum Order {
     Terminate,
     /// Send every other process `SIGKILL`, and answer when none is left.
     Kill,
+}
+
+/// From the supervisor to the command: the mounts are made, and this tells the scratchpad's root directory from any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RootIdentity {
+    device: u64,
+    ino: u64,
+}
+
+impl RootIdentity {
+    pub(super) fn of(status: FileStat) -> Self {
+        Self {
+            device: status.st_dev,
+            ino: status.st_ino,
+        }
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; MESSAGE_BYTES] {
+        let mut bytes = [0; MESSAGE_BYTES];
+        bytes[..8].copy_from_slice(&self.device.to_ne_bytes());
+        bytes[8..].copy_from_slice(&self.ino.to_ne_bytes());
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; MESSAGE_BYTES]) -> Self {
+        let word = |at: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_ne_bytes(word)
+        };
+        Self {
+            device: word(0),
+            ino: word(8),
+        }
+    }
 }
 
 impl Report {

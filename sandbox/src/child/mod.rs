@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! supervisor ──clone──> init (pid 1 inside: mounts, then waits for orders)
-//!     │  └────clone──> command (joins init's namespaces, gives up rights, executes)
+//!     │  └────clone──> command (waits for the mounts, joins init's namespaces, gives up rights,
+//!     │                executes)
 //!     └── waits: command's end · notifications (watcher) · signals
 //! ```
 
@@ -23,9 +24,9 @@ mod terminal;
 
 pub use command::StartError;
 pub use init::{InitError, MountError};
-pub use request::{Effect, EffectKind, EffectOutcome, Exit, Phases, Request, Stream};
+pub use request::{Effect, EffectKind, EffectOutcome, Exit, Group, Phases, Request, Stream};
 
-pub(crate) use command::{Isolation, Started, kill, start};
+pub(crate) use command::{Isolation, Started, Waiting, kill, prepare};
 pub(crate) use init::Init;
 pub(crate) use leftover::leftover_processes;
 pub(crate) use signals::{Arrived, HeldSignals};

@@ -2,11 +2,14 @@
 //! answering it. Upholds: reads a bounded amount, and what it reads may be anything.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{IoSliceMut, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
@@ -87,7 +90,7 @@ pub(super) fn is_harmless(rule: &Rule, call: &Notification) -> bool {
 /// The caller's command line, shortened, escaped.
 pub(super) fn process(pid: i32) -> String {
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(format!("/proc/{pid}/cmdline"));
+    let file = File::open(format!("/proc/{pid}/cmdline"));
     // A caller that died meanwhile has no name; the effect is still worth its line.
     let _ = file.and_then(|file| file.take(PROCESS_BYTES).read_to_end(&mut bytes));
     while bytes.last() == Some(&0) {
@@ -223,12 +226,31 @@ fn open_how(call: &Notification) -> Option<Named> {
     open_target(call.pid, call.arguments[0] as i32, call.arguments[1])
 }
 
-/// An opened path is an effect when it is a setting of the kernel or a raw device.
+/// An opened path is an effect when it, or what it leads to, is a setting of the kernel or a raw
+/// device.
 fn open_target(pid: i32, directory: i32, address: u64) -> Option<Named> {
     let path = absolute(pid, directory, read_string(pid, address))?;
+    opened(pid, &path).or_else(|| opened(pid, &behind_links(pid, &path)?))
+}
+
+/// Where a path leads inside, when it is through links; they may change before the kernel follows
+/// them, which changes the name in the report only.
+fn behind_links(pid: i32, path: &Path) -> Option<PathBuf> {
+    let root = File::open(format!("/proc/{pid}/root")).ok()?;
+    // Links lead from the caller's root; those of /proc that lead anywhere are not followed.
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT);
+    let found = openat2(&root, path.strip_prefix("/").ok()?, how).ok()?;
+    let real = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()?;
+    (real != path).then_some(real)
+}
+
+/// The effect of opening what has this path, whose links are not looked at.
+fn opened(pid: i32, path: &Path) -> Option<Named> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.starts_with(b"/proc/sys/") || bytes.starts_with(b"/sys/") {
-        return Some(setting(&path));
+        return Some(setting(path));
     }
     if bytes == b"/proc/sysrq-trigger" && path.exists() {
         let target = path.display().to_string();
@@ -246,7 +268,7 @@ fn open_target(pid: i32, directory: i32, address: u64) -> Option<Named> {
         {
             return None;
         }
-        let live = std::fs::metadata(&path).ok()?.file_type();
+        let live = std::fs::metadata(path).ok()?.file_type();
         let is_device = live.is_block_device() || live.is_char_device();
         let outcome = EffectOutcome::Refused(libc::EROFS);
         return is_device.then(|| (EffectKind::RawDevice, escaped(bytes), outcome));

@@ -23,6 +23,18 @@ pub struct Request {
     pub stdout: Stream,
     /// Standard error.
     pub stderr: Stream,
+    /// Its process group.
+    pub group: Group,
+}
+
+/// The process group of a command: who else gets what its terminal sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// The caller's. Inside the scratchpad it has no number, as it lies outside.
+    Callers,
+    /// One of its own, which has the terminal: for an interactive shell. Some (dash) give the
+    /// terminal back at their end to the group that they were started in, and need its number.
+    Own,
 }
 
 /// A standard stream of the command.

@@ -102,14 +102,14 @@ const fn rule(
     }
 }
 
-/// Opening files: by far the most frequent, so first in the filter.
+/// Opening files.
 #[cfg(target_arch = "x86_64")]
 pub(super) const OPENS: &[Rule] = &[
     open_rule(libc::SYS_openat, "openat", Some(0), 1),
     open_rule(libc::SYS_open, "open", None, 0),
     open_rule(libc::SYS_creat, "creat", None, 0),
 ];
-/// Opening files: by far the most frequent, so first in the filter.
+/// Opening files.
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const OPENS: &[Rule] = &[open_rule(libc::SYS_openat, "openat", Some(0), 1)];
 

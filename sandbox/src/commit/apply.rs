@@ -80,13 +80,21 @@ enum Progress {
     ToDo,
 }
 
-/// Does all steps in order; gives how many moves there were to do. After an error some steps are
+/// Does all steps in order, and tells how many of how many are done; gives how many moves there were to
+/// do. After an error some steps are
 /// done and the rest is not.
 pub(super) fn apply<G: Ground>(
     ground: &mut G,
     steps: &Steps,
     pass: Pass,
+    tell: &mut dyn FnMut(u64, u64),
 ) -> Result<usize, StepError> {
+    let total = (steps.moves.len() + steps.rewrites.len() + steps.settings.len()) as u64;
+    let mut done = 0;
+    let mut tell_one = || {
+        done += 1;
+        tell(done, total);
+    };
     let mut work = Work {
         later: continuations(&steps.moves),
         ground,
@@ -99,16 +107,19 @@ pub(super) fn apply<G: Ground>(
         crash_point("commit.apply.before_move");
         moved += usize::from(work.do_move(&steps.moves, index, step)?);
         crash_point("commit.apply.after_move");
+        tell_one();
     }
     for rewrite in &steps.rewrites {
         crash_point("commit.apply.before_rewrite");
         work.rewrite(rewrite)?;
         crash_point("commit.apply.after_rewrite");
+        tell_one();
     }
     for setting in &steps.settings {
         crash_point("commit.apply.before_setting");
         work.set(setting)?;
         crash_point("commit.apply.after_setting");
+        tell_one();
     }
     crash_point("commit.apply.done");
     Ok(moved)

@@ -51,6 +51,7 @@ pub use kept::{ForgetError, Kept, forget, kept};
 pub use landed::Landed;
 pub use package_locks::{PackageLockError, PackageLocks, package_locks};
 pub use prepare::PrepareError;
+pub(crate) use record::RECORD_FILES;
 pub use record::RecordError;
 pub use recover::{Outcome, RecoverError, Recovered, recover};
 pub use sites::OpenError;
@@ -106,11 +107,21 @@ pub enum CommitError {
 /// Makes a change set real. `payload` is kept with the intent for whoever recovers it. The caller
 /// holds the host's lock, and the scratchpad's mounts are gone.
 pub fn commit(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Landed, CommitError> {
+    commit_telling(layout, capture, payload, &mut |_, _| {})
+}
+
+/// Like [`commit`]; while the steps are done it tells how many of how many are.
+pub fn commit_telling(
+    layout: &Layout,
+    capture: &Capture,
+    payload: &[u8],
+    tell: &mut dyn FnMut(u64, u64),
+) -> Result<Landed, CommitError> {
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(Refusal::Payload(payload.len()).into());
     }
     let _locks = package_locks(&layout.root, &capture.set)?;
-    let landed = attempt(layout, capture, payload);
+    let landed = attempt(layout, capture, payload, tell);
     match &landed {
         // Undo data, or what recovery needs.
         Ok(_) | Err(CommitError::Record(_)) => {}
@@ -120,7 +131,12 @@ pub fn commit(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Land
     landed
 }
 
-fn attempt(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Landed, CommitError> {
+fn attempt(
+    layout: &Layout,
+    capture: &Capture,
+    payload: &[u8],
+    tell: &mut dyn FnMut(u64, u64),
+) -> Result<Landed, CommitError> {
     let mut volumes = item::items(layout, capture)?;
     for (volume, items) in volumes.iter().enumerate() {
         orphans::adopt(&layout.volumes[volume], items)?;
@@ -153,7 +169,7 @@ fn attempt(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Landed,
     }
     let records = Records::open(&layout.directory)?;
     records.write(&intent)?;
-    transaction::carry_out(&mut sites, &records, &intent)?;
+    transaction::carry_out(&mut sites, &records, &intent, tell)?;
     Ok(Landed::new(intent, layout.directory.clone()))
 }
 

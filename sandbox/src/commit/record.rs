@@ -32,6 +32,18 @@ pub(super) enum State {
     Dropped,
 }
 
+/// The files of all states. While one of them is there the transaction belongs to commit, which
+/// may need what it set aside.
+pub(crate) const RECORD_FILES: [&str; 7] = [
+    State::Intent.file(),
+    State::Rollback.file(),
+    State::Done.file(),
+    State::UndoIntent.file(),
+    State::UndoRollback.file(),
+    State::Undone.file(),
+    State::Dropped.file(),
+];
+
 /// A record could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {

@@ -45,8 +45,9 @@ pub(super) fn carry_out(
     sites: &mut Sites,
     records: &Records,
     intent: &Intent,
+    tell: &mut dyn FnMut(u64, u64),
 ) -> Result<(), TransactionError> {
-    let Err(failure) = forward(sites, intent, Pass::First) else {
+    let Err(failure) = forward(sites, intent, Pass::First, tell) else {
         crash_point("commit.postsync.done");
         return Ok(());
     };
@@ -60,9 +61,14 @@ pub(super) fn carry_out(
 }
 
 /// Does the steps and makes them durable; gives how many moves there were to do.
-pub(super) fn forward(sites: &mut Sites, intent: &Intent, pass: Pass) -> Result<usize, Failure> {
+pub(super) fn forward(
+    sites: &mut Sites,
+    intent: &Intent,
+    pass: Pass,
+    tell: &mut dyn FnMut(u64, u64),
+) -> Result<usize, Failure> {
     sites.forget_directories();
-    let moved = apply::apply(sites, &intent.steps, pass)?;
+    let moved = apply::apply(sites, &intent.steps, pass, tell)?;
     // Without it the receipt could be durable while the change is not.
     sync::after(sites, &intent.steps)?;
     Ok(moved)
@@ -76,7 +82,7 @@ pub(super) fn redo(
     records: &Records,
     intent: &Intent,
 ) -> Result<Option<usize>, Failure> {
-    match forward(sites, intent, Pass::Again) {
+    match forward(sites, intent, Pass::Again, &mut |_, _| {}) {
         Ok(moves) => Ok(Some(moves)),
         Err(Failure::Step(
             StepError::Failed { .. }
@@ -111,7 +117,7 @@ pub(super) fn take_back(
 ) -> Result<(), Failure> {
     let back = intent.steps.clone().reversed();
     sites.forget_directories();
-    apply::apply(sites, &back, Pass::Again)?;
+    apply::apply(sites, &back, Pass::Again, &mut |_, _| {})?;
     crash_point("commit.rollback.applied");
     // Without it a power cut could leave some of the steps with no record that they are to go.
     sync::after(sites, &back)?;

@@ -8,10 +8,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{chdir, fchdir, pivot_root, symlinkat};
+use nix::unistd::{chdir, chroot, fchdir, pivot_root, symlinkat};
 
 use super::step::{NEW_ROOT, Step, Target};
+use crate::sys::clone::own_process;
 use crate::sys::mount as api;
 
 /// The step that failed, and why.
@@ -41,12 +43,7 @@ pub(crate) fn apply(steps: &[Step]) -> Result<(), Failure> {
     // Layers are named to overlayfs as numbers in this directory: no path to escape, no limit of
     // length, and the same text on every kernel. The directory outlives the cover of /proc.
     let failed = |step: usize| move |errno| Failure { step, errno };
-    let names = open(
-        c"/proc/self/fd",
-        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(failed(0))?;
+    let names = open_directory(c"/proc/self/fd").map_err(failed(0))?;
     steps
         .iter()
         .enumerate()
@@ -55,13 +52,7 @@ pub(crate) fn apply(steps: &[Step]) -> Result<(), Failure> {
 
 fn perform(step: &Step, names: BorrowedFd<'_>) -> Result<(), Errno> {
     match step {
-        Step::MakePrivate => mount_with(
-            None,
-            c"/",
-            None,
-            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-            None,
-        ),
+        Step::MakePrivate => make_private(),
         Step::Overlay {
             lower,
             upper,
@@ -134,12 +125,37 @@ fn remount(target: &Target, flags: MsFlags) -> Result<(), Errno> {
     mount_with(None, target.as_c_str(), None, flags, None)
 }
 
-/// Enters the new root and drops the old one: pivot_root(2), "pivot_root(".", ".")".
+/// Cuts the namespace off from the live one: no mount and no unmount here may show there. That
+/// concerns all mounts, also those out of sight when the live root is a chroot(2).
+fn make_private() -> Result<(), Errno> {
+    let live = open_directory(c"/")?;
+    enter_topmost_root()?;
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount_with(None, c"/", None, flags, None)?;
+    fchdir(live)?;
+    chroot(c".")
+}
+
+/// Goes to the root of the mount namespace, which is above the live root when that is a chroot(2):
+/// who joins the namespace lands there (setns(2)).
+fn enter_topmost_root() -> Result<(), Errno> {
+    setns(own_process()?, CloneFlags::CLONE_NEWNS)
+}
+
+/// Enters the new root and drops the old one: pivot_root(2), "pivot_root(".", ".")". Also when the
+/// live root was a chroot(2), nothing of the live tree is left to reach.
 fn enter_root() -> Result<(), Errno> {
-    chdir(NEW_ROOT)?;
+    let new_root = open_directory(NEW_ROOT)?;
+    enter_topmost_root()?;
+    fchdir(new_root)?;
     pivot_root(c".", c".")?;
     umount2(c".", MntFlags::MNT_DETACH)?;
     chdir(c"/")
+}
+
+fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    open(path, flags, Mode::empty())
 }
 
 /// The three directories of an overlay, open.
@@ -151,12 +167,10 @@ struct Layers {
 
 impl Layers {
     fn open(lower: &CStr, upper: &CStr, work: &CStr) -> Result<Self, Errno> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = |path: &CStr| open(path, flags, Mode::empty());
         Ok(Self {
-            lower: directory(lower)?,
-            upper: directory(upper)?,
-            work: directory(work)?,
+            lower: open_directory(lower)?,
+            upper: open_directory(upper)?,
+            work: open_directory(work)?,
         })
     }
 }

@@ -88,7 +88,10 @@ impl fmt::Display for Uncovered {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// No mount is seen at `/`.
-    #[error("no mount is seen at /")]
+    #[error(
+        "no mount is seen at /; if this is a chroot, mount its directory onto itself first \
+         (mount --bind DIR DIR)"
+    )]
     NoRoot,
     /// The live root is writable and cannot be covered.
     #[error("the live root is {fs_type}, which cannot be covered by an overlay")]

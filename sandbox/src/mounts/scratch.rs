@@ -228,10 +228,10 @@ pub(crate) fn remove_scratch(directory: &Path, scratches: &[PathBuf]) -> Result<
 /// Removes these scratch directories, and the hidden directories that hold nothing more.
 pub(crate) fn remove_volumes(directory: &Path, scratches: &[PathBuf]) -> Result<(), RemoveError> {
     for scratch in scratches.iter().filter(|s| s.starts_with(directory)) {
-        remove_tree(scratch)?;
+        remove_volume(scratch)?;
     }
     for scratch in scratches.iter().filter(|s| !s.starts_with(directory)) {
-        remove_tree(scratch)?;
+        remove_volume(scratch)?;
         let fail = |path: &Path, source| RemoveError {
             path: path.to_path_buf(),
             source,
@@ -242,6 +242,38 @@ pub(crate) fn remove_volumes(directory: &Path, scratches: &[PathBuf]) -> Result<
         remove_hidden_if_empty(hidden).map_err(|e| fail(hidden, e))?;
     }
     Ok(())
+}
+
+/// What lies in a scratch directory in which nothing was written, from the inside out: our own
+/// directories and whiteout, and what overlayfs makes (fs/overlayfs/super.c, Linux 5.10 and later).
+const BARE: [(&CStr, UnlinkatFlags); 8] = [
+    (
+        c"work/work/incompat/volatile/dirty",
+        UnlinkatFlags::NoRemoveDir,
+    ),
+    (c"work/work/incompat/volatile", UnlinkatFlags::RemoveDir),
+    (c"work/work/incompat", UnlinkatFlags::RemoveDir),
+    (c"work/work", UnlinkatFlags::RemoveDir),
+    (c"work/index", UnlinkatFlags::RemoveDir),
+    (c"work", UnlinkatFlags::RemoveDir),
+    (c"upper/.isconf", UnlinkatFlags::NoRemoveDir),
+    (c"upper", UnlinkatFlags::RemoveDir),
+];
+
+/// Removes a scratch directory. One in which nothing was written needs not be read for that, which
+/// is most of the cost of a short entry's removal. No path can lead elsewhere: their directories are
+/// ours and the kernel's.
+fn remove_volume(scratch: &Path) -> Result<(), RemoveError> {
+    if let Ok(top) = open(scratch, directory_flags(), Mode::empty()) {
+        for (path, kind) in BARE {
+            // Whatever is not as expected, `remove_tree` deals with.
+            let _ = unlinkat(&top, path, kind);
+        }
+    }
+    match std::fs::remove_dir(scratch) {
+        Ok(()) => Ok(()),
+        Err(_) => remove_tree(scratch),
+    }
 }
 
 /// Removes `<mount>/.isconf` if it is empty; the mount's root keeps its time of modification.

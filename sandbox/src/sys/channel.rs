@@ -5,6 +5,7 @@ use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use super::checked;
 
@@ -20,6 +21,12 @@ pub struct Received {
     pub length: usize,
     /// The descriptor that came with it.
     pub descriptor: Option<OwnedFd>,
+}
+
+/// Makes the two ends: socketpair(2), which keeps messages apart.
+pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
 }
 
 /// Room for one control message with one descriptor, aligned as cmsg(3) asks.

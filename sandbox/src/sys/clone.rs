@@ -1,4 +1,5 @@
-//! Making processes in namespaces: clone(2) with a pidfd, and pidfd_send_signal(2). Not for what such a process does (see `child`).
+//! Making processes in namespaces: clone(2) with a pidfd, pidfd_open(2) and pidfd_send_signal(2).
+//! Not for what such a process does (see `child`).
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -66,4 +67,13 @@ pub fn send_signal(pidfd: BorrowedFd<'_>, signal: libc::c_int) -> Result<(), Err
         )
     })
     .map(drop)
+}
+
+/// Opens a descriptor that names the calling process. pidfd_open(2), Linux 5.3.
+pub fn own_process() -> Result<OwnedFd, Errno> {
+    let pid = nix::unistd::getpid().as_raw();
+    // SAFETY: takes two numbers.
+    let fd = checked(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: the kernel just gave this descriptor to us, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

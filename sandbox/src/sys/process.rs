@@ -114,6 +114,22 @@ pub fn duplicate_to(source: RawFd, number: RawFd) -> Result<(), Errno> {
     checked(libc::c_long::from(unsafe { libc::dup2(source, number) })).map(drop)
 }
 
+/// Makes this process the leader of a new process group, and that the foreground one of its standard
+/// input, if that is its terminal. setpgid(2), tcsetpgrp(3); the caller blocks `SIGTTOU`.
+pub fn take_terminal() -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    checked(libc::c_long::from(unsafe { libc::setpgid(0, 0) }))?;
+    // SAFETY: takes numbers only; refuses one that is no descriptor.
+    let taken = checked(libc::c_long::from(unsafe {
+        libc::tcsetpgrp(libc::STDIN_FILENO, libc::getpgrp())
+    }));
+    match taken {
+        // Not a terminal, or not the one of this session.
+        Ok(_) | Err(Errno::ENOTTY) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Closes every descriptor from 3 on when the process executes a program. close_range(2) with
 /// `CLOSE_RANGE_CLOEXEC`, Linux 5.11.
 pub fn close_on_exec_from_3() -> Result<(), Errno> {

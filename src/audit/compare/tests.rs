@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::drift::{DriftKind, Field, Writer, WriterDeed};
+use crate::model::progress::Silent;
 
 fn path(text: &str) -> RelPath {
     RelPath::new(text).unwrap()
@@ -107,7 +108,7 @@ impl Host {
             now: in_an_hour(),
         };
         change(&mut request);
-        audit(&self.expected, &mut self.known, &request).unwrap()
+        audit(&self.expected, &mut self.known, &request, &mut Silent).unwrap()
     }
 
     fn drifts(&mut self) -> Vec<(String, DriftKind)> {
@@ -237,7 +238,7 @@ fn audit_can_be_limited_and_paths_ignored() {
         is_ignored: &|at| at.file_name() == Some(b"file"),
         now: in_an_hour(),
     };
-    let audit = audit(&host.expected, &mut host.known, &request).unwrap();
+    let audit = audit(&host.expected, &mut host.known, &request, &mut Silent).unwrap();
     assert_eq!((audit.checked, audit.ignored), (1, 1));
 }
 
@@ -264,7 +265,7 @@ fn missing_root_is_an_error() {
         is_ignored: &|_| false,
         now: in_an_hour(),
     };
-    let failed = audit(&host.expected, &mut host.known, &request);
+    let failed = audit(&host.expected, &mut host.known, &request, &mut Silent);
     assert!(matches!(failed, Err(AuditError::Root { .. })));
 }
 

@@ -136,6 +136,16 @@ fn two_directories_that_change_places_do_not_meet() {
 }
 
 #[test]
+fn new_directory_in_place_of_one_that_moved_into_it_is_expected() {
+    let state = fold(vec![vec![
+        change("d", Some(directory()), Some(directory())),
+        moved("d", "d/old", directory()),
+    ]]);
+    assert_eq!(node_at(&state, "d"), Some(Some(&directory())));
+    assert_eq!(node_at(&state, "d/old"), Some(Some(&directory())));
+}
+
+#[test]
 fn object_moved_out_of_a_moved_directory_goes_its_own_way() {
     let state = fold(vec![
         vec![

@@ -7,7 +7,7 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::bundle::{Exported, Imported, Source, Target, export, import};
-use crate::cli::invocation::Trust;
+use crate::cli::invocation::{ReportForm, Trust};
 use crate::cli::{Failure, Member, Session};
 use crate::durable::{self, FileError};
 use crate::identity::{Authentication, HmacKeys};
@@ -24,6 +24,7 @@ pub fn bundle_export(session: &mut Session, file: &Path, since: u64) -> Result<E
         return Err(Failure::new(ExitCode::Failure, message)
             .hint("the first `isconf ci` or `isconf bundle import` makes it."));
     };
+    check_target(file)?;
     let keys = HmacKeys::load(&member.settings.hmac_keys.value)?;
     let source = Source {
         domain: &member.domain,
@@ -31,9 +32,27 @@ pub fn bundle_export(session: &mut Session, file: &Path, since: u64) -> Result<E
         store: &Store::new(member.home().blobs(&member.domain)),
         keys: &keys,
     };
-    let exported = write_file(file, |out| Ok(export(source, since, out)?))?;
+    let mut progress = session.progress(ReportForm::Paths);
+    let exported = write_file(file, |out| Ok(export(source, since, out, &mut *progress)?))?;
+    drop(progress);
     tell_exported(session, file, &exported);
     Ok(ExitCode::Ok)
+}
+
+/// Refuses a name under which no file can be written, before any work is done.
+fn check_target(file: &Path) -> Result<(), Failure> {
+    if file.is_dir() {
+        let message = format!("{} is a directory", file.display());
+        return Err(Failure::new(ExitCode::Usage, message).hint("name the file to be written."));
+    }
+    // `FILE` alone has the empty path above it, which is the working directory.
+    let above = file.parent().filter(|above| !above.as_os_str().is_empty());
+    let directory = above.unwrap_or(Path::new("."));
+    if directory.exists() {
+        return Ok(());
+    }
+    let message = format!("{}: No such file or directory", directory.display());
+    Err(Failure::new(ExitCode::NotFound, message).hint("make the directory first."))
 }
 
 /// Fills a file, root-only, that has its name only when it is whole and durable.
@@ -99,6 +118,11 @@ pub fn bundle_import(
     trust: Trust,
 ) -> Result<ExitCode, Failure> {
     let member = session.on_branch()?;
+    if path.is_dir() {
+        let message = format!("{} is a directory", path.display());
+        return Err(Failure::new(ExitCode::Usage, message)
+            .hint("name the file that `isconf bundle export` wrote."));
+    }
     let file = match File::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let message = format!("{}: No such file or directory", path.display());
@@ -115,7 +139,9 @@ pub fn bundle_import(
         keys: &keys,
         allow_unauthenticated: trust == Trust::Anything,
     };
-    let imported = import(target, path, BufReader::new(file))?;
+    let mut progress = session.progress(ReportForm::Paths);
+    let imported = import(target, path, BufReader::new(file), &mut *progress)?;
+    drop(progress);
     tell_imported(session, &member, &imported);
     Ok(ExitCode::Ok)
 }

@@ -8,7 +8,7 @@ use isconf_sandbox::change::RelPath;
 use crate::cli::invocation::{Presentation, Reading, ReportForm, Times};
 use crate::cli::worksite::secrets;
 use crate::cli::{Failure, Session};
-use crate::replay::{Question, inspect};
+use crate::replay::{Question, chain, inspect};
 use crate::ui::Detail;
 use crate::ui::drift_json::audit_json;
 use crate::ui::drift_text::audit_text;
@@ -23,8 +23,7 @@ pub fn diff(
     show: Presentation,
 ) -> Result<ExitCode, Failure> {
     let (host, history) = session.this_host("diff")?;
-    let cwd = std::env::current_dir()
-        .map_err(|e| Failure::new(ExitCode::Trouble, format!("the working directory: {e}")))?;
+    let cwd = session.working_directory()?;
     let limit = paths
         .iter()
         .map(|path| named(&cwd.join(path)))
@@ -34,7 +33,12 @@ pub fn diff(
         times: times == Times::Compared,
         thorough: reading == Reading::Everything,
     };
-    let answer = inspect(&host, &history, &question)?;
+    let answer = inspect(
+        &host,
+        &history,
+        &question,
+        &mut *session.progress(show.form),
+    )?;
     let is_secret = secrets(&host.settings);
     let mut view = View::new(session.out.style(), Detail::Normal, &is_secret);
     let contents = session.wants_diffs(show).then_some(&answer.contents as _);
@@ -52,6 +56,12 @@ pub fn diff(
         }
     };
     session.out.result(&text)?;
+    if let Some(error) = &answer.forgotten {
+        let reason = chain(error);
+        session.out.warning(&format!(
+            "the next audit will read everything again: {reason}"
+        ));
+    }
     Ok(if !answer.audit.unreadable.is_empty() {
         ExitCode::Trouble
     } else if answer.audit.drifts.is_empty() {

@@ -3,7 +3,11 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use isconf_sandbox::change::Digest;
 
 use crate::cli::invocation::{ExecCommand, RunMode};
 use crate::cli::worksite::{ending, streams};
@@ -11,11 +15,13 @@ use crate::cli::{Failure, Session};
 use crate::model::report::Fate;
 use crate::model::{Bytes, Exec};
 use crate::replay::{self, Input, Intention, Manner, ThisHost, chain};
-use crate::ui::command_line;
+use crate::store::StoreError;
 use crate::ui::exit::ExitCode;
+use crate::ui::{command_line, escaped};
 
 /// Runs and records the command.
 pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Failure> {
+    check_variables(session, &command.env)?;
     let (host, mut history) = session.this_host("exec")?;
     let branch = host.branch.clone();
     replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
@@ -30,7 +36,8 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
         streams: streams(Input::Callers, command.show),
         keeps_contents: session.wants_diffs(command.show),
     };
-    let recorded = replay::exec(&host, &mut history, exec, manner)
+    let mut progress = session.progress(command.show.form);
+    let recorded = replay::exec(&host, &mut history, exec, manner, &mut *progress)
         .map_err(|e| Failure::of_recording(e, &branch))?;
     let contents = manner.keeps_contents.then_some(&recorded.contents as _);
     session.show_report(&recorded.report, &host.settings, command.show, contents)?;
@@ -39,6 +46,22 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
         session.out.info(&format!("exec done: {words}"));
     }
     Ok(code)
+}
+
+/// Refuses a variable that was asked for by name and has no value: other hosts would run without it,
+/// and nobody would know.
+fn check_variables(session: &Session, asked: &[OsString]) -> Result<(), Failure> {
+    // `PATH` always has a value; see `Settings::passed_environment`.
+    let is_set = |name: &OsString| name == "PATH" || session.around.vars.contains_key(name);
+    let Some(name) = asked.iter().find(|name| !is_set(name)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "--env {}: the variable is not set",
+        escaped(name.as_bytes())
+    );
+    Err(Failure::new(ExitCode::Usage, message)
+        .hint("set and export it, or leave --env out; nothing was run."))
 }
 
 /// The command with everything that makes it the same on every host.
@@ -61,16 +84,11 @@ fn resolve(session: &Session, host: &ThisHost, command: &ExecCommand) -> Result<
 
 /// A command in the caller's directory and with the caller's umask.
 pub fn plain(
-    _session: &Session,
+    session: &Session,
     env: Vec<(OsString, OsString)>,
     argv: &[OsString],
 ) -> Result<Exec, Failure> {
-    let cwd = std::env::current_dir().map_err(|e| {
-        Failure::new(
-            ExitCode::Failure,
-            format!("the working directory is gone: {}", chain(&e)),
-        )
-    })?;
+    let cwd = session.working_directory()?;
     let exec = Exec {
         argv: argv
             .iter()
@@ -97,15 +115,20 @@ fn umask() -> u32 {
     mask.bits()
 }
 
-fn store_input(host: &ThisHost, path: &Path) -> Result<isconf_sandbox::change::Digest, Failure> {
-    let mut file = File::open(path).map_err(|e| {
-        let (code, why) = match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                (ExitCode::NotFound, "No such file or directory".to_owned())
-            }
-            _ => (ExitCode::Failure, chain(&e)),
+fn store_input(host: &ThisHost, path: &Path) -> Result<Digest, Failure> {
+    let named = |error: &io::Error| {
+        let code = match error.kind() {
+            io::ErrorKind::NotFound => ExitCode::NotFound,
+            _ => ExitCode::Failure,
         };
-        Failure::new(code, format!("{}: {why}", path.display()))
-    })?;
-    Ok(host.store.put_file(&mut file)?.0)
+        Failure::new(
+            code,
+            format!("--stdin {}: {}", path.display(), chain(error)),
+        )
+    };
+    let mut file = File::open(path).map_err(|e| named(&e))?;
+    match host.store.put_file(&mut file) {
+        Err(StoreError::Source(error)) => Err(named(&error)),
+        other => Ok(other?.0),
+    }
 }

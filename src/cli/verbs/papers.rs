@@ -18,9 +18,15 @@ pub fn print_completions(session: &mut Session, shell: Shell) -> Result<ExitCode
 
 /// Writes the man pages.
 pub fn write_man(session: &mut Session, directory: &Path) -> Result<ExitCode, Failure> {
-    if !directory.is_dir() {
-        let message = format!("{}: No such file or directory", directory.display());
+    let shown = directory.display();
+    if !directory.exists() {
+        let message = format!("{shown}: No such file or directory");
         return Err(Failure::new(ExitCode::NotFound, message).hint("make the directory first."));
+    }
+    if !directory.is_dir() {
+        let message = format!("{shown} is not a directory");
+        return Err(Failure::new(ExitCode::Usage, message)
+            .hint("name the directory in which the man pages are to be."));
     }
     let pages = write_man_pages(directory)?;
     let directory = directory.display();

@@ -8,7 +8,7 @@ use isconf_sandbox::probe::{ProbeError, probe as ask};
 use crate::cli::invocation::Format;
 use crate::cli::{Failure, Session};
 use crate::ui::exit::ExitCode;
-use crate::ui::probe_text::{is_missing, probe_json, probe_text};
+use crate::ui::probe_text::{is_missing, needs_root, probe_json, probe_text};
 
 /// Shows what this machine can do.
 pub fn probe(session: &mut Session, format: Format) -> Result<ExitCode, Failure> {
@@ -19,9 +19,10 @@ pub fn probe(session: &mut Session, format: Format) -> Result<ExitCode, Failure>
         Format::Json => probe_json(&answers)?,
     };
     session.out.result(&text)?;
-    let missing = answers.iter().any(is_missing);
-    Ok(if missing {
+    Ok(if answers.iter().any(is_missing) {
         ExitCode::Failure
+    } else if answers.iter().any(needs_root) {
+        ExitCode::Trouble
     } else {
         ExitCode::Ok
     })

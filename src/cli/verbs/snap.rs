@@ -17,8 +17,7 @@ pub fn snap(
 ) -> Result<ExitCode, Failure> {
     let member = session.on_branch()?;
     let branch = member.branch().clone();
-    let cwd = std::env::current_dir()
-        .map_err(|e| Failure::new(ExitCode::Failure, format!("the working directory: {e}")))?;
+    let cwd = session.working_directory()?;
     let checked = paths
         .iter()
         .map(|path| replay::check(&cwd, path, member.home().as_path()))
@@ -27,7 +26,8 @@ pub fn snap(
     let (host, mut history) = session.open(member, "snap")?;
     replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
     let store = (run == RunMode::Commit).then_some(&host.store);
-    let snapshot = replay::take(checked, store).map_err(Failure::of_snapshot)?;
+    let snapshot = replay::take(checked, store, &mut *session.progress(show.form))
+        .map_err(Failure::of_snapshot)?;
     for path in &snapshot.left_out {
         session.out.warning(&format!(
             "left out, because a socket is of no use elsewhere: {path}"

@@ -15,7 +15,8 @@ use crate::ui::status_text::{LockView, StatusView, status_json, status_text};
 
 /// Shows where this host stands.
 pub fn status(session: &mut Session, format: Format) -> Result<ExitCode, Failure> {
-    let member = session.on_branch()?;
+    // Not told before: it is the first thing the answer says.
+    let member = session.member()?;
     let recovery = session.put_right(&member);
     let mut view = view(&member)?;
     view.recovery = view.recovery.or(recovery);
@@ -36,7 +37,10 @@ fn view(member: &Member) -> Result<StatusView, Failure> {
             let applied = history.position(journal.chain())?;
             (journal.at(applied).filter(is_an_entry), applied)
         }
-        (Some(history), None) => (history.standing()?.map(|(_, at)| at), 0),
+        (Some(history), None) => {
+            let standing = history.standing()?.map(|(_, at)| at);
+            (standing.filter(is_an_entry), 0)
+        }
         (None, _) => (None, 0),
     };
     let head = journal.as_ref().map(|journal| journal.last());

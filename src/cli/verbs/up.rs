@@ -35,12 +35,19 @@ pub fn up(
         keeps_contents: session.wants_diffs(show),
     };
     let mut shown = Ok(());
-    let run = update(&host, &mut history, request, &mut |report, contents| {
-        let contents = request.keeps_contents.then_some(contents as _);
-        if shown.is_ok() {
-            shown = session.show_report(report, &host.settings, show, contents);
-        }
-    })?;
+    let mut progress = session.progress(show.form);
+    let run = update(
+        &host,
+        &mut history,
+        request,
+        &mut *progress,
+        &mut |report, contents| {
+            let contents = request.keeps_contents.then_some(contents as _);
+            if shown.is_ok() {
+                shown = session.show_report(report, &host.settings, show, contents);
+            }
+        },
+    )?;
     shown?;
     if mode == RunMode::Commit && !run.reports.is_empty() {
         keep_undo(&host)?;

@@ -4,7 +4,7 @@ use isconf_sandbox::change::Digest;
 use isconf_sandbox::layout::TxId;
 
 use super::super::diff::NoSecrets;
-use super::super::history_text::{history_json, history_text};
+use super::super::history_text::{Behind, HistoryLine, history_json, history_text};
 use super::super::sample::{changes, entry, path};
 use super::super::schema::assert_valid;
 use super::super::status_text::{LockView, StatusView, status_json, status_text};
@@ -173,16 +173,55 @@ fn receipts_are_a_line_each() {
         (Deed::OutOfBand, "committed out of band"),
     ];
     for (deed, words) in table {
+        let became = match deed {
+            Deed::Made(_) => ", not in the journal",
+            _ => "",
+        };
         let receipt = receipt(deed);
+        let line = HistoryLine {
+            receipt: &receipt,
+            behind: Behind::Gone,
+        };
         assert_eq!(
-            history_text(&receipt, Detail::Normal, Style::Plain),
+            history_text(&line, Detail::Normal, Style::Plain),
             format!(
-                "receipt 7  2026-11-20 17:44:32 UTC  {words} on generic, 1.50 s, \
+                "receipt 7  2026-11-20 17:44:32 UTC  {words} on generic{became}, 1.50 s, \
                  same changes as on the origin\n"
             )
         );
-        assert_valid("log.schema.json", &history_json(&receipt).unwrap());
+        assert_valid("log.schema.json", &history_json(&line).unwrap());
     }
+}
+
+#[test]
+fn receipts_say_what_was_made_by_whom_and_why() {
+    let draft = exec();
+    let receipt = receipt(Deed::Made(draft.id));
+    let show = |behind| {
+        let line = HistoryLine {
+            receipt: &receipt,
+            behind,
+        };
+        let json = history_json(&line).unwrap();
+        assert_valid("log.schema.json", &json);
+        assert!(
+            json.contains(r#""author":"root@alpha","message":"install it","entry":{"kind":"exec""#)
+        );
+        history_text(&line, Detail::Normal, Style::Plain)
+    };
+    let text = |words| {
+        format!(
+            "receipt 7  2026-11-20 17:44:32 UTC  made wip on generic{words}, 1.50 s, \
+             same changes as on the origin\n\
+             \x20 by root@alpha: install it\n\
+             \x20 exec echo '\\xff'\n"
+        )
+    };
+    assert_eq!(show(Behind::Wip(&draft)), text(""));
+    assert_eq!(
+        show(Behind::Entry(entry(), &draft)),
+        text(", now entry 12 923fe53966c6")
+    );
 }
 
 #[test]

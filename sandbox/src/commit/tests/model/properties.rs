@@ -60,13 +60,13 @@ fn crash_and(
         disks: disks.to_vec(),
         left: after,
     };
-    match apply(&mut ground, first, Pass::First) {
+    match apply(&mut ground, first, Pass::First, &mut |_, _| {}) {
         Ok(_) => return Ok(None),
         Err(error) if is_crash(&error) => {}
         Err(error) => prop_assert!(false, "{error}\n{:?}", rig.listing()),
     }
     ground.left = usize::MAX;
-    let done = apply(&mut ground, next, Pass::Again);
+    let done = apply(&mut ground, next, Pass::Again, &mut |_, _| {});
     prop_assert!(
         done.is_ok(),
         "crash after {after}: {done:?}\n{}\n{first:?}\n{next:?}",
@@ -89,7 +89,7 @@ fn holds(rig: &Rig) -> Result<(), TestCaseError> {
     let numbers: Vec<_> = ready.disks.iter().map(Disk::numbers).collect();
     let (forward, back) = (&ready.steps, &ready.steps.clone().reversed());
     let mut all = ready.fragile(usize::MAX);
-    let done = apply(&mut all, forward, Pass::First);
+    let done = apply(&mut all, forward, Pass::First, &mut |_, _| {});
     prop_assert!(done.is_ok(), "{done:?}\n{}\n{forward:?}", rig.listing());
     let end = trees(&all.disks);
     let wrong = difference(&end, &rig.wanted);
@@ -111,7 +111,7 @@ fn holds(rig: &Rig) -> Result<(), TestCaseError> {
             }
         }
     }
-    let undone = apply(&mut all, back, Pass::First);
+    let undone = apply(&mut all, back, Pass::First, &mut |_, _| {});
     prop_assert!(
         undone.is_ok(),
         "undo: {undone:?}\n{}\n{forward:?}",
