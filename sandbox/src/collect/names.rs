@@ -99,7 +99,9 @@ impl Walk<'_> {
                 changed.extend(shared.get(&item.upper.ino));
             }
         }
-        groups.retain(|ino, group| group.links > 1 && changed.contains(ino));
+        // What an earlier entry changed counts too: this one may have made it as it was.
+        let earlier = |ino: u64| self.names.contains_key(&(self.volume, ino));
+        groups.retain(|ino, group| group.links > 1 && (changed.contains(ino) || earlier(*ino)));
         for item in self.found.items.values().filter(own) {
             if let Some(live) = item.live
                 && let Some(group) = groups.get_mut(&live.ino)
