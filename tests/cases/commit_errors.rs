@@ -96,6 +96,49 @@ fn a_directory_made_immutable_meanwhile_is_left_as_it_is() {
     host.is_still(&before);
 }
 
+/// Runs `/root/inside`, and `outside` when its change set is planned and nothing of it is live.
+fn when_planned(host: &Machine, outside: &str) -> Done {
+    host.sh(&format!(
+        "ISCONF_CRASH_AT=commit.intent.durable:1:pause isconf -q exec sh /root/inside & pid=$!; \
+         until grep -q '^State:.T' /proc/$pid/status; do :; done; \
+         {outside}; kill -CONT $pid; wait $pid"
+    ))
+}
+
+#[test]
+fn what_is_locked_after_planning_is_named_and_all_is_taken_back() {
+    let Some(host) = Machine::locked("flagged") else {
+        return;
+    };
+    host.sh(
+        "mkdir /srv/a /srv/z; echo one >/srv/a/one; echo one >/srv/z/one; echo two >/srv/z/two",
+    )
+    .code(0);
+    // What comes before it in order is live already when the flag refuses.
+    let inside =
+        "echo x >/srv/a/new; echo more >>/srv/a/one; rm /srv/z/two; echo more >>/srv/z/one";
+    host.write("/root/inside", inside);
+    let before = host.manifest_of_others();
+    for (letter, path, flag) in [
+        ("i", "/srv/z", "immutable"),
+        ("a", "/srv/z", "append-only"),
+        ("i", "/srv/z/one", "immutable"),
+        ("a", "/srv/z/two", "append-only"),
+    ] {
+        when_planned(&host, &format!("chattr +{letter} {path}"))
+            .fails()
+            .says(path)
+            .says(flag)
+            .says("taken back");
+        host.sh(&format!(
+            "lsattr -d {path} | cut -c1-20 | grep -q {letter} && chattr -{letter} {path}"
+        ))
+        .code(0);
+        host.is_still(&before);
+    }
+    host.isconf(["-q", "exec", "sh", "/root/inside"]).code(0);
+}
+
 #[test]
 fn a_mount_point_that_is_busy_is_left_as_it_is() {
     let Some(host) = Machine::locked("busy") else {

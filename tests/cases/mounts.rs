@@ -180,17 +180,49 @@ fn a_live_root_that_is_an_overlay_is_committed_by_copy() {
     host.isconf(["probe"]).code(0).prints("itself an overlay");
     host.isconf(["lock", "for the test"]).code(0);
     let script = "echo new >/srv/new; echo more >>/etc/motd; rm /etc/nsswitch.conf; mkdir /srv/d";
+    let time = || host.sh("stat -c %.Y / /etc /srv").code(0).out();
+    let before = time();
     host.isconf(["exec", "sh", "-c", script]).code(0);
     host.sh("grep -qx new /srv/new && grep -qx more /etc/motd && test $(wc -l </etc/motd) = 2")
         .code(0);
     host.sh("test -d /srv/d && test ! -e /etc/nsswitch.conf")
         .code(0);
     host.isconf(["undo"]).code(0);
-    // An overlay counts one link for a directory that it copied up, and the copies beside the root
-    // leave it a new time; everything else is as it was.
+    // An overlay counts one link for a directory that it copied up; all else is as it was.
+    assert_eq!(time(), before);
     host.sh("test ! -e /srv/new && test ! -e /srv/d && test -e /etc/nsswitch.conf")
         .code(0);
     host.sh("! grep -qx more /etc/motd").code(0);
+}
+
+#[test]
+fn what_a_commit_by_copy_keeps_is_dropped_with_the_entry() {
+    let Some(mut host) = Machine::with(spec("dropcopy").overlay_root()) else {
+        return;
+    };
+    host.join_domain();
+    host.isconf(["lock", "for the test"]).code(0);
+    host.setenv("IS_UNDO_KEEP", "1");
+    let before = host.sh("stat -c %.Y /").code(0).out();
+    for n in 0..3 {
+        let script = format!("echo {n} >>/etc/motd; mkdir /srv/{n}; rm -f /etc/nsswitch.conf");
+        host.isconf(["exec", "sh", "-c", &script]).code(0);
+    }
+    // Drafts keep theirs, so that they can be discarded.
+    let kept = "ls /.isconf | wc -l; ls /var/is/scratch | wc -l";
+    assert_eq!(host.sh(kept).code(0).out(), "3\n3\n");
+    host.isconf(["ci"]).code(0);
+    host.isconf(["lock", "again"]).code(0);
+    host.isconf(["exec", "mkdir", "/srv/last"]).code(0);
+    // Those before it were dropped but the last.
+    assert_eq!(host.sh(kept).code(0).out(), "2\n2\n");
+    host.isconf(["undo"]).code(0);
+    host.sh("tail -n 1 /etc/motd | grep -qx 2 && test -d /srv/2 && test ! -e /srv/last")
+        .code(0);
+    // What was taken back goes at the next start, beside the live tree too.
+    host.isconf(["status"]).code(0);
+    assert_eq!(host.sh(kept).code(0).out(), "1\n1\n");
+    assert_eq!(host.sh("stat -c %.Y /").code(0).out(), before);
 }
 
 #[test]

@@ -13,9 +13,7 @@ fn with_pending(link: &str) -> Option<(Machine, Machine)> {
             "exec",
             "sh",
             "-c",
-            // The first name in path order: a preview of several entries cannot tell by which name
-            // a file was written that an earlier entry made.
-            "echo more >>/srv/src/a; mv /srv/src /srv/moved",
+            "echo more >>/srv/src/link; mv /srv/src /srv/moved",
         ])
         .code(0);
     origin
@@ -51,7 +49,16 @@ fn noop_shows_each_entry_on_top_of_the_ones_before_and_touches_nothing() {
 
 #[test]
 fn noop_predicts_the_digests_of_up() {
-    let Some((_origin, target)) = with_pending("cp") else {
+    predicts_the_digests("cp");
+}
+
+#[test]
+fn noop_predicts_the_digests_of_up_by_whatever_name_a_file_was_written() {
+    predicts_the_digests("ln");
+}
+
+fn predicts_the_digests(link: &str) {
+    let Some((_origin, target)) = with_pending(link) else {
         return;
     };
     let digests = |json: String| -> Vec<String> {

@@ -1,7 +1,11 @@
 //! The whole of collect: every volume, then the decisions over all of them.
 
+use std::collections::HashSet;
+
 use super::CollectError;
+use super::item::Item;
 use super::leaf::HASHED_BEFORE_BYTES;
+use super::names::Names;
 use super::object::Reader;
 use super::settle::{self, Items, Row};
 use super::step;
@@ -17,6 +21,7 @@ pub struct Collector {
     since: Timestamp,
     reader: Reader,
     digests: Digests,
+    names: Names,
     previous: Option<Items>,
 }
 
@@ -42,6 +47,7 @@ impl Collector {
             since,
             reader: Reader::new(),
             digests: Digests::new(),
+            names: Names::new(),
             previous: None,
         }
     }
@@ -57,14 +63,12 @@ impl Collector {
             ..
         } = self.walk()?;
         settle::settle(&mut items);
-        let rows = match self.previous.take() {
-            None => {
-                let mut rows = settle::rows(&items, &self.layout);
-                self.read_linked(&mut rows)?;
-                rows
-            }
-            Some(previous) => self.step(&previous, (&items, &covered))?,
+        let previous = self.previous.take();
+        let mut rows = match &previous {
+            None => settle::rows(&items, &self.layout),
+            Some(previous) => self.step(previous, (&items, &covered))?,
         };
+        self.read_linked(&mut rows, &items, previous.as_ref())?;
         self.previous = Some(items);
         settle::finish(rows, &self.layout, self.since, gone)
     }
@@ -90,7 +94,15 @@ impl Collector {
 
     /// Reads the content of live files that got one more name, where nothing else says what it is:
     /// at a name that has no other to refer to, or that was another file before.
-    fn read_linked(&mut self, rows: &mut [Row]) -> Result<(), CollectError> {
+    fn read_linked(
+        &mut self,
+        rows: &mut [Row],
+        items: &Items,
+        previous: Option<&Items>,
+    ) -> Result<(), CollectError> {
+        let inode = |item: &Item| (item.volume, item.upper.ino);
+        let seen = previous.into_iter().flatten().map(|(_, item)| inode(item));
+        let seen: HashSet<(usize, u64)> = seen.collect();
         let mut open: Option<(usize, Tree)> = None;
         for (change, provenance) in rows {
             let Source::LiveData { data, ino, .. } = &provenance.source else {
@@ -98,7 +110,10 @@ impl Collector {
             };
             let new_name = change.moved_from.is_none() && !has_inode(provenance, *ino);
             let linked = change.after.as_ref().is_some_and(|n| n.link_of.is_some());
-            if !new_name || (linked && change.before.is_none()) {
+            let item = items.get(&change.path);
+            let was_here = item.is_some_and(|item| seen.contains(&inode(item)))
+                && change.before.as_ref().map(size) == change.after.as_ref().map(size);
+            if !new_name || was_here || (linked && change.before.is_none()) {
                 continue;
             }
             let Some(volume) = self.layout.volumes.get(provenance.volume) else {
@@ -115,7 +130,7 @@ impl Collector {
             let old_path = below(&provenance.live_path);
             let (reader, data) = (&mut self.reader, below(data));
             read_content(reader, tree, data, change.after.as_mut(), u64::MAX)?;
-            let old = change.before.as_mut();
+            let old = change.before.as_mut().filter(|_| previous.is_none());
             read_content(reader, tree, old_path, old, HASHED_BEFORE_BYTES)?;
         }
         Ok(())
@@ -133,6 +148,7 @@ impl Collector {
                 live: Tree::open_beneath_mounts(&volume.live(&self.layout.root))?,
                 reader: &mut self.reader,
                 digests: &mut self.digests,
+                names: &mut self.names,
                 found: &mut found,
                 hidden: Vec::new(),
                 pending: Vec::new(),
@@ -142,8 +158,17 @@ impl Collector {
             walk.list_hidden()?;
             walk.name_strays()?;
             walk.list_orphans(&volume.work().join("index"))?;
+            walk.list_names()?;
         }
         Ok(found)
+    }
+}
+
+/// The length of a file.
+fn size(node: &Node) -> Option<u64> {
+    match node.kind {
+        Kind::File { size, .. } => Some(size),
+        _ => None,
     }
 }
 

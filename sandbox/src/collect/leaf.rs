@@ -36,6 +36,11 @@ impl Walk<'_> {
             Some(redirect) => self.lower_of(here, redirect)?,
             None => None,
         };
+        // All names of an inode share the redirect that one of them got when it was renamed.
+        let shows = here.live.as_ref().is_some_and(|place| place.shows);
+        let own = leaf.live.as_ref().filter(|_| shows);
+        let own = own.map(|live| live.stat.st_ino);
+        let elsewhere = elsewhere.filter(|(_, live)| own != Some(live.stat.st_ino));
         if let Some((data, live)) = elsewhere {
             let data = self.absolute(&data)?;
             let node = live.live_node();
@@ -85,6 +90,7 @@ impl Walk<'_> {
         let origin = self.origin(here, leaf)?;
         let before = leaf.live.as_ref().map(Object::live_node);
         let copy_of = origin.and(before.clone());
+        let before_kind = before.as_ref().map(|node| node.kind.clone());
         let role = Role::Whole { origin };
         let mut item = self.item(here, leaf, (before, copy_of.as_ref()), role)?;
         let Some(Node {
@@ -92,6 +98,14 @@ impl Walk<'_> {
             ..
         }) = &mut item.after
         else {
+            self.note_stray(here, &leaf.attributes.origin, origin, None);
+            let same = before_kind.as_ref() == item.after.as_ref().map(|node| &node.kind);
+            if let (true, Some(ino), Some(place)) = (same, origin, &here.live) {
+                item.role = Role::LiveData {
+                    data: self.absolute(&place.path)?,
+                    ino,
+                };
+            }
             return Ok(item);
         };
         let digest = self.digest(Side::Upper, &here.upper, &leaf.object)?;
@@ -103,13 +117,7 @@ impl Walk<'_> {
             item.role = Role::Elsewhere(Box::new(other));
             return Ok(item);
         }
-        if let (None, Some(Origin::Handle(handle))) = (origin, &leaf.attributes.origin) {
-            self.strays.push(Stray {
-                path: here.path.clone(),
-                origin: handle.clone(),
-                digest,
-            });
-        }
+        self.note_stray(here, &leaf.attributes.origin, origin, Some(digest));
         let Some(Node {
             kind: Kind::File { size, content, .. },
             ..
@@ -131,6 +139,23 @@ impl Walk<'_> {
             }
         }
         Ok(item)
+    }
+
+    /// Remembers a copy of a live object that is not at the same place.
+    fn note_stray(
+        &mut self,
+        here: &Here<'_>,
+        attribute: &Option<Origin>,
+        found: Option<u64>,
+        digest: Option<Digest>,
+    ) {
+        if let (None, Some(Origin::Handle(handle))) = (found, attribute) {
+            self.strays.push(Stray {
+                path: here.path.clone(),
+                origin: handle.clone(),
+                digest,
+            });
+        }
     }
 
     /// The live file that a file with all its data was renamed from, or is one more name of, when

@@ -16,13 +16,14 @@ mod walk;
 mod leaf;
 mod hidden;
 mod orphan;
+mod names;
 mod settle;
 mod view;
 mod step;
 mod collector;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use collector::{Collector, collect};
 pub use error::CollectError;

@@ -29,7 +29,8 @@ pub(super) struct Stray {
     pub(super) path: RelPath,
     /// The live inode.
     pub(super) origin: FileHandle,
-    pub(super) digest: Digest,
+    /// The digest of a file's content; the others are told by what they are.
+    pub(super) digest: Option<Digest>,
 }
 
 /// What a file handle leads to.
@@ -70,15 +71,17 @@ impl Walk<'_> {
             let Some(lost) = self.lost(ino).into_iter().next() else {
                 continue;
             };
-            let size = match self.found.items.get(&stray.path).map(|item| &item.after) {
-                Some(Some(Node {
-                    kind: Kind::File { size, .. },
-                    ..
-                })) => *size,
-                _ => continue,
+            let after = self.found.items.get(&stray.path);
+            let same = match after.and_then(|item| item.after.as_ref().map(|node| &node.kind)) {
+                Some(Kind::File { size, .. }) => {
+                    *size == lost.live.size && self.live_digest(&lost.path)? == stray.digest
+                }
+                Some(kind) => *kind == lost.node.kind,
+                None => continue,
             };
-            let same =
-                size == lost.live.size && self.live_digest(&lost.path)? == Some(stray.digest);
+            if !same && stray.digest.is_none() {
+                continue;
+            }
             if (same || lost.live.nlink > 1)
                 && let Some(item) = self.found.items.get_mut(&stray.path)
             {

@@ -6,7 +6,7 @@ use super::CollectError;
 use super::item::{Elsewhere, Item, Role};
 use super::view::View;
 use crate::capture::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source};
-use crate::change::{Change, ChangeSet, Kind, Node, RelPath, Timestamp};
+use crate::change::{Change, ChangeSet, Content, Kind, Node, RelPath, Timestamp};
 use crate::layout::{CommitPolicy, Layout};
 
 /// All items by path.
@@ -18,10 +18,13 @@ pub(super) type Row = (Change, Provenance);
 /// Upper inodes with several names: the names in path order.
 type Names = HashMap<(usize, u64), Vec<RelPath>>;
 
-/// Decides for every file with the data of another name whether it was renamed or got one more.
+/// Decides for every file with the data of another name whether it was renamed or got one more. Of a
+/// file with several names nobody can tell which new name was which: they are taken in path order,
+/// so that it is the same by whatever name it was reached.
 pub(super) fn settle(items: &mut Items) {
     let names = names_of(items);
     let view = View::new(items);
+    let mut lost = view.lost_names();
     let elsewhere: Vec<(RelPath, Elsewhere, bool)> = items
         .iter()
         .filter_map(|(path, item)| match &item.role {
@@ -32,33 +35,36 @@ pub(super) fn settle(items: &mut Items) {
             _ => None,
         })
         .collect();
-    // Names come in path order, so the first name of a renamed file is the one it was renamed to.
-    let mut renamed = HashMap::new();
+    let mut renamed = HashSet::new();
     for (path, other, still_there) in elsewhere {
-        let first = !still_there && !renamed.contains_key(&other.data);
-        if first {
-            renamed.insert(other.data.clone(), path.clone());
-            if let Some(old) = items.get_mut(&other.data) {
-                old.displaced = true;
+        let Some(item) = items.get_mut(&path) else {
+            continue;
+        };
+        let old = if other.live.nlink > 1 {
+            let lost = lost.get_mut(&(item.volume, other.live.ino));
+            lost.and_then(|(_, names)| names.pop_first())
+        } else {
+            let first = !still_there && renamed.insert(other.data.clone());
+            first.then(|| other.data.clone())
+        };
+        item.role = if other.rewritten {
+            Role::Whole {
+                origin: Some(other.live.ino),
             }
-        }
-        if let Some(item) = items.get_mut(&path) {
-            item.role = if other.rewritten {
-                Role::Whole {
-                    origin: Some(other.live.ino),
-                }
-            } else {
-                Role::LiveData {
-                    data: other.data.clone(),
-                    ino: other.live.ino,
-                }
-            };
-            if first {
-                item.replaced = item.live.take();
-                item.live = Some(other.live);
-                item.live_path = other.data.clone();
-                item.moved_from = Some(other.data);
-                item.before = Some(other.node);
+        } else {
+            Role::LiveData {
+                data: old.as_ref().unwrap_or(&other.data).clone(),
+                ino: other.live.ino,
+            }
+        };
+        if let Some(old) = old {
+            item.replaced = item.live.take();
+            item.live = Some(other.live);
+            item.live_path = old.clone();
+            item.moved_from = Some(old.clone());
+            item.before = Some(other.node);
+            if let Some(old) = items.get_mut(&old) {
+                old.displaced = true;
             }
         }
     }
@@ -150,7 +156,7 @@ pub(super) fn rows(items: &Items, layout: &Layout) -> Vec<Row> {
     let mut rows: Vec<_> = changed
         .map(|(path, item)| row(path, item, layout))
         .collect();
-    link_names(&mut rows, items, &HashSet::new());
+    link_names(&mut rows, items);
     rows
 }
 
@@ -273,10 +279,10 @@ pub(super) fn row(path: &RelPath, item: &Item, layout: &Layout) -> Row {
     (change, provenance)
 }
 
-/// Fills `link_of` of both states. `rows` are in path order; `echoes` are names that have no row and
-/// are changed all the same.
-pub(super) fn link_names(rows: &mut [Row], items: &Items, echoes: &HashSet<RelPath>) {
-    let mut first_after = unchanged_names(rows, items, echoes);
+/// Fills `link_of` of both states. `rows` are in path order.
+pub(super) fn link_names(rows: &mut [Row], items: &Items) {
+    let changed: HashSet<RelPath> = rows.iter().map(|(row, _)| row.path.clone()).collect();
+    let mut first_after = unchanged_names(&changed, items);
     let mut first_before = HashMap::new();
     for (change, provenance) in rows {
         let own = items.get(&change.path).filter(|item| item.is_leaf());
@@ -285,6 +291,17 @@ pub(super) fn link_names(rows: &mut [Row], items: &Items, echoes: &HashSet<RelPa
         {
             let key = (item.volume, item.upper.ino);
             set_link(after, key, &change.path, &mut first_after);
+            // What it says of its content is what its other name has; whether it was read is
+            // chance.
+            let kept = after
+                .link_of
+                .as_ref()
+                .is_some_and(|first| !changed.contains(first));
+            if let (true, None, Kind::File { content, .. }) =
+                (kept, &change.before, &mut after.kind)
+            {
+                *content = Content::Unread;
+            }
         }
         if let (Some(before), Some(live)) = (&mut change.before, provenance.live)
             && live.nlink > 1
@@ -298,13 +315,7 @@ pub(super) fn link_names(rows: &mut [Row], items: &Items, echoes: &HashSet<RelPa
 
 /// For each inode with several names, the first that is not a change: the others are new names of
 /// that file.
-fn unchanged_names(
-    rows: &[Row],
-    items: &Items,
-    echoes: &HashSet<RelPath>,
-) -> HashMap<(usize, u64), RelPath> {
-    let rows = rows.iter().map(|(change, _)| &change.path);
-    let changed: HashSet<&RelPath> = rows.chain(echoes).collect();
+fn unchanged_names(changed: &HashSet<RelPath>, items: &Items) -> HashMap<(usize, u64), RelPath> {
     let mut first = HashMap::new();
     for (path, item) in items {
         if item.is_leaf() && item.upper.nlink > 1 && !changed.contains(path) {

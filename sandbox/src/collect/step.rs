@@ -5,12 +5,12 @@
 //! view is compared with the one it was in the old view: by its upper inode where it has one in
 //! both, by the live object behind it else, by its name where neither helps.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::CollectError;
-use super::item::{Item, UpperInode, same_state};
+use super::item::{Item, Role, UpperInode, same_state};
 use super::settle::{Items, Row, link_names, row};
-use super::view::{Shown, View};
+use super::view::{LostNames, Shown, View};
 use crate::capture::{Provenance, Source};
 use crate::change::{Change, Content, Kind, Node, RelPath};
 use crate::layout::Layout;
@@ -27,6 +27,8 @@ pub(super) struct Step<'a> {
     inodes: HashMap<(usize, u64), Vec<&'a RelPath>>,
     /// Where the objects of the new view were in the old one; only those whose place says so.
     origins: HashMap<&'a RelPath, RelPath>,
+    /// The live names that were lost until the new view.
+    lost: LostNames,
     /// The renames of this step: from where, to where.
     moves: BTreeMap<RelPath, &'a RelPath>,
 }
@@ -42,11 +44,16 @@ pub(super) fn rows(
         previous: View::new(previous),
         current: View::new(current),
         inodes: inodes(previous),
+        lost: LostNames::new(),
         origins: HashMap::new(),
         moves: BTreeMap::new(),
     };
-    for (path, item) in current {
-        step.place(path, item);
+    step.lost = step.current.lost_names();
+    // Directories first: their files go along with them.
+    for leaves in [false, true] {
+        for (path, item) in current.iter().filter(|(_, item)| item.is_leaf() == leaves) {
+            step.place(path, item);
+        }
     }
     let mut rows: BTreeMap<RelPath, Row> = BTreeMap::new();
     for (path, item) in current {
@@ -57,10 +64,8 @@ pub(super) fn rows(
     for found in step.vanished(covered, read_live)? {
         rows.entry(found.0.path.clone()).or_insert(found);
     }
-    let echoes = step.echoes(&rows);
-    rows.retain(|path, _| !echoes.contains(path));
     let mut rows: Vec<Row> = rows.into_values().collect();
-    link_names(&mut rows, current, &echoes);
+    link_names(&mut rows, current);
     Ok(rows)
 }
 
@@ -81,7 +86,7 @@ impl<'a> Step<'a> {
     fn place(&mut self, path: &'a RelPath, item: &'a Item) {
         let default = self.default_origin(path);
         let before = self.origin_by_inode(path, item, &default);
-        let before = before.or_else(|| self.origin_by_live(item));
+        let before = before.or_else(|| self.origin_by_live(path, item, &default));
         match before {
             Some(from) if from != default => {
                 self.moves.insert(from.clone(), path);
@@ -95,11 +100,11 @@ impl<'a> Step<'a> {
 
     /// Where it was if it only went along with the directory that holds it.
     fn default_origin(&self, path: &RelPath) -> RelPath {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return path.clone();
-        };
-        let parent = self.origins.get(&parent).unwrap_or(&parent);
-        parent.child(name).unwrap_or_else(|_| path.clone())
+        // A name that nobody touched can lie in directories that nobody touched.
+        let above = std::iter::successors(path.parent(), RelPath::parent);
+        let known = above.filter_map(|at| Some((self.origins.get(&at)?, path.strip_prefix(&at)?)));
+        let mut joined = known.filter_map(|(origin, rest)| origin.join(&rest).ok());
+        joined.next().unwrap_or_else(|| path.clone())
     }
 
     fn origin_by_inode(&self, path: &RelPath, item: &Item, default: &RelPath) -> Option<RelPath> {
@@ -108,28 +113,54 @@ impl<'a> Step<'a> {
         if names.contains(&default) {
             return Some(default.clone());
         }
-        let gone = |name: &&&RelPath| {
-            let now = self.current.items.get(**name);
-            !now.is_some_and(|n| n.after.is_some() && n.upper.ino == item.upper.ino)
-        };
         let from = names
             .iter()
             .filter(|name| **name != path)
-            .find(|name| gone(name) && !self.moves.contains_key(**name))?;
-        // The bytes of a file that was renamed are those it had; else it was replaced.
+            .find(|name| !self.keeps(name, item) && !self.moves.contains_key(**name))?;
+        // The bytes of a file that was renamed are those it had; else it was replaced. One that
+        // keeps other names is known by them.
         let old = self.previous.items.get(*from)?.after.as_ref()?;
         let same = item.after.as_ref().is_some_and(|new| match &old.kind {
             Kind::Directory => new.kind == Kind::Directory,
-            Kind::File { .. } => same_content(old, new),
-            _ => false,
+            Kind::File { .. } => names.len() > 1 || same_content(old, new),
+            kind => *kind == new.kind,
         });
         same.then(|| (*from).clone())
     }
 
-    fn origin_by_live(&self, item: &Item) -> Option<RelPath> {
-        let from = item.moved_from.as_ref()?;
-        let from = self.previous.shown_at(item.volume, from)?;
-        (!self.moves.contains_key(&from)).then_some(from)
+    /// Whether the old name of the item's inode is one still.
+    fn keeps(&self, name: &RelPath, item: &Item) -> bool {
+        let now = self.current.items.get(&self.now_at(name));
+        now.is_some_and(|now| now.after.is_some() && now.upper.ino == item.upper.ino)
+    }
+
+    /// Where the live object was that is at `path` now.
+    fn origin_by_live(&self, path: &RelPath, item: &Item, default: &RelPath) -> Option<RelPath> {
+        let free = |from: &RelPath| !self.moves.contains_key(from);
+        if !item.is_leaf() {
+            let from = self
+                .previous
+                .shown_at(item.volume, item.moved_from.as_ref()?)?;
+            return Some(from).filter(free);
+        }
+        let ino = match item.role {
+            Role::LiveData { ino, .. } | Role::Whole { origin: Some(ino) } => ino,
+            _ => return None,
+        };
+        let shown = |name: &RelPath| self.previous.shown_at(item.volume, name);
+        let stays = item.live.is_some_and(|live| live.ino == ino);
+        if stays && shown(&item.live_path).as_ref() == Some(default) {
+            return Some(default.clone());
+        }
+        let (links, lost) = self.lost.get(&(item.volume, ino))?;
+        let places: BTreeSet<RelPath> = lost.iter().filter_map(shown).collect();
+        // Rewritten under its only name: as good as new.
+        let only_name = (*links + places.len() as u64).saturating_sub(lost.len() as u64) < 2;
+        if only_name && matches!(item.role, Role::Whole { .. }) {
+            return None;
+        }
+        let mut places = places.into_iter();
+        places.find(|from| free(from) && (from == path || !self.keeps(from, item)))
     }
 
     /// The change of the object at `path` of the new view, if it is one.
@@ -169,35 +200,6 @@ impl<'a> Step<'a> {
         };
         change.before = before;
         Ok(differs.then_some((change, provenance)))
-    }
-
-    /// The rows that only say again, of other names of the same file, what one row says: run by
-    /// itself, the entry would touch one name, and collect would not know of the others. Which one
-    /// it is shows if it was not in the upper layer before; else it is taken to be the first.
-    fn echoes(&self, rows: &BTreeMap<RelPath, Row>) -> HashSet<RelPath> {
-        let mut names: HashMap<(usize, u64), (bool, Vec<&RelPath>)> = HashMap::new();
-        for (path, (change, _)) in rows {
-            let item = self.current.items.get(path);
-            let Some(item) = item.filter(|item| item.is_leaf() && item.upper.nlink > 1) else {
-                continue;
-            };
-            let origin = self.origins.get(path).unwrap_or(path);
-            let (copied, known) = names.entry((item.volume, item.upper.ino)).or_default();
-            match self.previous.shown(origin) {
-                Shown::Item(old)
-                    if old.upper.ino == item.upper.ino && change.moved_from.is_none() =>
-                {
-                    known.push(path);
-                }
-                Shown::Live(..) => *copied |= change.before.is_some(),
-                Shown::Item(_) | Shown::Nothing => {}
-            }
-        }
-        let echoes = names.into_values().flat_map(|(copied, known)| {
-            let first = usize::from(!copied);
-            known.into_iter().skip(first).cloned()
-        });
-        echoes.collect()
     }
 
     /// What the old view showed and the new one has no item for.

@@ -1,5 +1,7 @@
 //! What one look at a scratchpad shows at a path, and where it shows a live object; pure.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::item::{Item, Role};
 use super::settle::Items;
 use crate::change::RelPath;
@@ -10,6 +12,9 @@ pub(super) struct View<'a> {
     /// What was renamed: from where in live, to where.
     renamed: Vec<(&'a RelPath, &'a RelPath)>,
 }
+
+/// By volume and inode: how many names there are in live, and some of them.
+pub(super) type LostNames = HashMap<(usize, u64), (u64, BTreeSet<RelPath>)>;
 
 /// What a view shows at a path.
 pub(super) enum Shown<'a> {
@@ -78,5 +83,24 @@ impl<'a> View<'a> {
         let (parent, name) = (path.parent()?, path.file_name()?);
         let parent = self.items.get(&parent)?;
         parent.live_path.child(name).ok()
+    }
+
+    /// The live names that objects do not have any more.
+    pub(super) fn lost_names(&self) -> LostNames {
+        let mut lost = LostNames::new();
+        for (path, item) in self.items {
+            let live = match item.moved_from {
+                Some(_) => item.replaced,
+                None => item.live,
+            };
+            if let Some(live) = live
+                && let Some(name) = self.hidden_by(path, item)
+            {
+                let (links, names) = lost.entry((item.volume, live.ino)).or_default();
+                *links = live.nlink;
+                names.insert(name);
+            }
+        }
+        lost
     }
 }

@@ -10,6 +10,7 @@ use nix::sys::stat::FileStat;
 use super::CollectError;
 use super::hidden::Hidden;
 use super::item::{Item, Role, UpperInode};
+use super::names::Names;
 use super::object::{Failed, Object, Reader, stat};
 use super::orphan::Stray;
 use super::tree::Tree;
@@ -61,6 +62,7 @@ pub(super) struct Walk<'a> {
     pub(super) live: Tree,
     pub(super) reader: &'a mut Reader,
     pub(super) digests: &'a mut Digests,
+    pub(super) names: &'a mut Names,
     pub(super) found: &'a mut Found,
     pub(super) hidden: Vec<Hidden>,
     pub(super) pending: Vec<Task>,

@@ -3,19 +3,16 @@
 //! repeated without harm.
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use std::collections::HashMap;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use super::continuations::continuations;
 use super::crash_point;
-use super::sites::Sites;
-use super::step::{Area, Attributes, LOCKS, Loc, Move, Object, Rewrite, Setting, Steps};
+use super::ground::Ground;
+use super::step::{Area, Attributes, Loc, Move, Object, Rewrite, Setting, Steps};
 use crate::capture::LiveIdentity;
-use crate::change::RelPath;
-use crate::fs::{Stat, change_flags, overwrite_data, set_metadata, set_mtime};
-use crate::sys::files;
+use crate::change::{FLAG_IMMUTABLE, RelPath};
+use crate::fs::Stat;
 
 /// Whether the steps were never begun, or may be done in part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +44,16 @@ pub enum StepError {
         /// The directory.
         path: PathBuf,
     },
+    /// Somebody made an object immutable or append-only meanwhile.
+    #[error("cannot {operation} {path}: it is {flag}", path = path.display())]
+    Locked {
+        /// What was tried.
+        operation: &'static str,
+        /// The object with the flag.
+        path: PathBuf,
+        /// `immutable` or `append-only`, chattr(1).
+        flag: &'static str,
+    },
     /// What was there is not what the run saw; it was put back.
     #[error("{path} is no longer what it was: found {found:?}")]
     Displaced {
@@ -76,8 +83,8 @@ enum Progress {
 /// Does all steps in order, and tells how many of how many are done; gives how many moves there were to
 /// do. After an error some steps are
 /// done and the rest is not.
-pub fn apply(
-    sites: &mut Sites,
+pub(super) fn apply<G: Ground>(
+    ground: &mut G,
     steps: &Steps,
     pass: Pass,
     tell: &mut dyn FnMut(u64, u64),
@@ -90,7 +97,7 @@ pub fn apply(
     };
     let mut work = Work {
         later: continuations(&steps.moves),
-        sites,
+        ground,
         pass,
     };
     work.unlock(&steps.settings)?;
@@ -118,19 +125,19 @@ pub fn apply(
     Ok(moved)
 }
 
-struct Work<'a> {
-    sites: &'a mut Sites,
+struct Work<'a, G> {
+    ground: &'a mut G,
     pass: Pass,
     later: HashMap<usize, usize>,
 }
 
-impl Work<'_> {
+impl<G: Ground> Work<'_, G> {
     fn failed(
         &self,
         operation: &'static str,
         loc: &Loc,
-    ) -> impl FnOnce(Errno) -> StepError + use<> {
-        let path = self.sites.name(loc);
+    ) -> impl FnOnce(Errno) -> StepError + use<G> {
+        let path = self.ground.name(loc);
         move |errno| StepError::Failed {
             operation,
             path,
@@ -140,11 +147,20 @@ impl Work<'_> {
 
     fn stat(&mut self, loc: &Loc) -> Result<Option<Stat>, StepError> {
         let error = self.failed("look at", loc);
-        self.sites.stat(loc).map_err(error)
+        self.ground.stat(loc).map_err(error)
     }
 
     fn holds(&mut self, loc: &Loc, ino: u64) -> Result<bool, StepError> {
         Ok(self.stat(loc)?.is_some_and(|stat| stat.ino() == ino))
+    }
+
+    /// Whether a name stands for the inode, and lies in the directory with the other.
+    fn holds_in(&mut self, loc: &Loc, ino: u64, holder: Option<u64>) -> Result<bool, StepError> {
+        Ok(self.holds(loc, ino)?
+            && match holder {
+                Some(holder) => self.is_in(loc, holder)?,
+                None => true,
+            })
     }
 
     fn is_in(&mut self, loc: &Loc, holder: u64) -> Result<bool, StepError> {
@@ -157,30 +173,27 @@ impl Work<'_> {
 
     fn foreign(&mut self, loc: &Loc) -> Result<Progress, StepError> {
         let found = self.stat(loc)?.map(|stat| stat.ino());
-        let path = self.sites.name(loc);
+        let path = self.ground.name(loc);
         Err(StepError::Foreign { path, found })
     }
 
     /// Clears the flags that would refuse the steps. An object that is not at its old place any
-    /// more was unlocked before it left.
+    /// more was unlocked before it left. What was locked last, before a crash, is at its new place.
     fn unlock(&mut self, settings: &[Setting]) -> Result<(), StepError> {
         for setting in settings {
-            let Some((path, attributes)) = &setting.before else {
-                continue;
-            };
-            if attributes.locks() == 0 {
-                continue;
-            }
-            let loc = live(setting.volume, path);
-            if let Some(stat) = self.stat(&loc)?
-                && stat.ino() == setting.ino
-                && stat.locks != 0
-            {
-                let error = self.failed("unlock", &loc);
-                self.sites
-                    .parent(&loc)
-                    .and_then(|parent| change_flags(parent.place(), &stat, LOCKS, 0))
-                    .map_err(error)?;
+            let after = setting.after.as_ref().filter(|_| self.pass == Pass::Again);
+            for (path, attributes) in [setting.before.as_ref(), after].into_iter().flatten() {
+                if attributes.locks() == 0 {
+                    continue;
+                }
+                let loc = live(setting.volume, path);
+                if let Some(stat) = self.stat(&loc)?
+                    && stat.ino() == setting.ino
+                    && stat.locks != 0
+                {
+                    let error = self.failed("unlock", &loc);
+                    self.ground.unlock(&loc, &stat).map_err(error)?;
+                }
             }
         }
         Ok(())
@@ -191,40 +204,71 @@ impl Work<'_> {
         if self.pass == Pass::Again && matches!(self.progress(all, index)?, Progress::Done) {
             return Ok(false);
         }
-        match step {
-            Move::Rename { from, to, object } => self.rename(from, to, *object),
+        let done = match step {
+            Move::Rename {
+                from, to, object, ..
+            } => self.ground.rename(from, to, *object),
             Move::Exchange {
                 live, scratch, old, ..
-            } => self.exchange(live, scratch, *old),
-            Move::Link { existing, name, .. } => self.link(existing, name),
-            Move::Unlink { name, .. } | Move::Release { name, .. } => self.unlink(name),
+            } => self.ground.exchange(live, scratch, *old),
+            Move::Link { existing, name, .. } => {
+                let error = self.failed("link", name);
+                self.ground.link(existing, name).map_err(error)
+            }
+            Move::Unlink { name, .. } | Move::Release { name, .. } => {
+                let error = self.failed("unlink", name);
+                self.ground.unlink(name).map_err(error)
+            }
             Move::Recall { name, handle, .. } => {
                 let error = self.failed("recall", name);
-                let top = self.sites.top(name.volume, name.area).as_fd();
-                let found = files::open_by_handle(top, handle);
-                found
-                    .and_then(|file| {
-                        let parent = self.sites.parent(name)?;
-                        let place = parent.place();
-                        nix::unistd::linkat(
-                            &file,
-                            c"",
-                            place.dir,
-                            place.name,
-                            nix::fcntl::AtFlags::AT_EMPTY_PATH,
-                        )
-                    })
-                    .map_err(error)
+                self.ground.recall(name, handle).map_err(error)
             }
-        }?;
+        };
+        done.map_err(|error| self.explain(error, &step.names()))?;
         Ok(true)
+    }
+
+    /// Names the flag that refused a step at one of the places, if that is why.
+    fn explain(&mut self, error: StepError, places: &[&Loc]) -> StepError {
+        let StepError::Failed {
+            operation,
+            errno: Errno::EPERM,
+            ..
+        } = error
+        else {
+            return error;
+        };
+        let parent = |loc: &Loc| Loc {
+            path: loc.path.parent().unwrap_or_default(),
+            ..loc.clone()
+        };
+        for loc in places.iter().flat_map(|loc| [(*loc).clone(), parent(loc)]) {
+            // Only to say more of an error; without an answer that stays.
+            let locks = self.ground.stat(&loc).ok().flatten().map_or(0, |s| s.locks);
+            if locks != 0 {
+                return StepError::Locked {
+                    operation,
+                    path: self.ground.name(&loc),
+                    flag: match locks & FLAG_IMMUTABLE {
+                        0 => "append-only",
+                        _ => "immutable",
+                    },
+                };
+            }
+        }
+        error
     }
 
     /// Tells by inode numbers whether a move is done.
     fn progress(&mut self, all: &[Move], index: usize) -> Result<Progress, StepError> {
         match &all[index] {
-            Move::Rename { from, to, object } => {
-                if self.holds(to, object.ino)? {
+            Move::Rename {
+                from,
+                to,
+                object,
+                holders,
+            } => {
+                if self.holds_in(to, object.ino, holders[1])? {
                     return Ok(Progress::Done);
                 }
                 if let Some(next) = self.later.get(&index).copied()
@@ -232,7 +276,7 @@ impl Work<'_> {
                 {
                     return Ok(Progress::Done);
                 }
-                if !self.holds(from, object.ino)? {
+                if !self.holds_in(from, object.ino, holders[0])? {
                     return self.foreign(from);
                 }
                 match self.stat(to)? {
@@ -272,7 +316,7 @@ impl Work<'_> {
             Move::Unlink {
                 name, ino, holder, ..
             } => {
-                let there = self.holds(name, *ino)? && self.is_in(name, *holder)?;
+                let there = self.holds_in(name, *ino, Some(*holder))?;
                 Ok(if there {
                     Progress::ToDo
                 } else {
@@ -298,8 +342,14 @@ impl Work<'_> {
     /// Whether the move that goes on with an object from the scratch directory is done.
     fn gone_on(&mut self, all: &[Move], next: usize) -> Result<Progress, StepError> {
         let done = match &all[next] {
-            Move::Rename { from, to, object } => {
-                self.holds(to, object.ino)? && !self.holds(from, object.ino)?
+            Move::Rename {
+                from,
+                to,
+                object,
+                holders,
+            } => {
+                self.holds_in(to, object.ino, holders[1])?
+                    && !self.holds_in(from, object.ino, holders[0])?
             }
             Move::Exchange { scratch, old, .. } => self.holds(scratch, old.ino)?,
             // Released: neither the scratch name nor, then, the old live one has it.
@@ -313,8 +363,13 @@ impl Work<'_> {
     fn departed(&mut self, all: &[Move], name: &Loc) -> Result<bool, StepError> {
         for step in all {
             match step {
-                Move::Rename { from, to, object } if to == name => {
-                    return Ok(!self.holds(from, object.ino)?);
+                Move::Rename {
+                    from,
+                    to,
+                    object,
+                    holders,
+                } if to == name => {
+                    return Ok(!self.holds_in(from, object.ino, holders[0])?);
                 }
                 Move::Exchange {
                     live, scratch, old, ..
@@ -323,95 +378,6 @@ impl Work<'_> {
             }
         }
         Ok(false)
-    }
-
-    fn rename(&mut self, from: &Loc, to: &Loc, object: Object) -> Result<(), StepError> {
-        let (operation, named) = match (from.area, to.area) {
-            (Area::Scratch, Area::Live) => ("place", to),
-            (Area::Live, Area::Scratch) => ("remove", from),
-            _ => ("move", from),
-        };
-        let source = self
-            .sites
-            .parent(from)
-            .map_err(self.failed(operation, named))?;
-        let target = self
-            .sites
-            .parent(to)
-            .map_err(self.failed(operation, named))?;
-        match source.place().rename_to(target.place()) {
-            Err(Errno::EXDEV) if object.state.is_none() => {
-                let path = self.sites.name(named);
-                return Err(StepError::Immovable { path });
-            }
-            done => done.map_err(self.failed(operation, named))?,
-        }
-        let moved = target
-            .place()
-            .stat()
-            .map_err(self.failed(operation, named))?;
-        if object.state.is_none() {
-            self.sites.forget_directories();
-        }
-        if object.is(moved.as_ref()) {
-            return Ok(());
-        }
-        // Not what the run saw: back with it, before anybody misses it.
-        target
-            .place()
-            .rename_to(source.place())
-            .map_err(self.failed(operation, named))?;
-        self.sites.forget_directories();
-        Err(self.displaced(from, object, moved))
-    }
-
-    fn exchange(&mut self, live: &Loc, scratch: &Loc, old: Object) -> Result<(), StepError> {
-        let ours = self
-            .sites
-            .parent(scratch)
-            .map_err(self.failed("exchange", live))?;
-        let theirs = self
-            .sites
-            .parent(live)
-            .map_err(self.failed("exchange", live))?;
-        let swap = || ours.place().exchange_with(theirs.place());
-        swap().map_err(self.failed("exchange", live))?;
-        let displaced = ours.place().stat().map_err(self.failed("exchange", live))?;
-        if old.state.is_none() || displaced.is_some_and(|stat| stat.is_directory()) {
-            self.sites.forget_directories();
-        }
-        if old.is(displaced.as_ref()) {
-            return Ok(());
-        }
-        swap().map_err(self.failed("exchange", live))?;
-        self.sites.forget_directories();
-        Err(self.displaced(live, old, displaced))
-    }
-
-    fn displaced(&self, loc: &Loc, expected: Object, found: Option<Stat>) -> StepError {
-        StepError::Displaced {
-            path: self.sites.live_path(loc.volume, &loc.path),
-            expected,
-            found: found.map(|stat| Box::new(stat.identity)),
-        }
-    }
-
-    fn link(&mut self, existing: &Loc, name: &Loc) -> Result<(), StepError> {
-        let error = self.failed("link", name);
-        let link = |sites: &mut Sites| {
-            let old = sites.parent(existing)?;
-            let new = sites.parent(name)?;
-            old.place().link_to(new.place())
-        };
-        link(self.sites).map_err(error)
-    }
-
-    fn unlink(&mut self, name: &Loc) -> Result<(), StepError> {
-        let error = self.failed("unlink", name);
-        self.sites
-            .parent(name)
-            .and_then(|parent| parent.place().unlink())
-            .map_err(error)
     }
 
     /// Writes the bytes after over those of the live inode. Repeating it is harmless: the source
@@ -427,12 +393,9 @@ impl Work<'_> {
             path: step.after.source.clone(),
         };
         let error = self.failed("rewrite", &loc);
-        let write = |sites: &mut Sites| {
-            let from = sites.parent(&source)?.place().open(OFlag::O_RDONLY)?;
-            let to = sites.parent(&loc)?.place().open(OFlag::O_RDWR)?;
-            overwrite_data(from.as_fd(), to.as_fd(), step.after.size)
-        };
-        write(self.sites).map_err(error)
+        let done = self.ground.overwrite(&source, &loc, step.after.size);
+        done.map_err(error)
+            .map_err(|error| self.explain(error, &[&loc]))
     }
 
     fn set(&mut self, step: &Setting) -> Result<(), StepError> {
@@ -443,16 +406,14 @@ impl Work<'_> {
         let Some(stat) = self.stat(&loc)?.filter(|stat| stat.ino() == step.ino) else {
             return self.foreign(&loc).map(drop);
         };
+        if *attributes == Attributes::Mtime(stat.identity.mtime) {
+            // Taking back must not fail at what was never reached, and may be locked since.
+            return Ok(());
+        }
         let error = self.failed("set the attributes of", &loc);
-        let set = |sites: &mut Sites| {
-            let parent = sites.parent(&loc)?;
-            match attributes {
-                Attributes::All(meta) => set_metadata(parent.place(), &stat, meta),
-                Attributes::Mtime(mtime) => set_mtime(parent.place(), *mtime),
-                Attributes::Locks(flags) => change_flags(parent.place(), &stat, LOCKS, *flags),
-            }
-        };
-        set(self.sites).map_err(error)
+        let done = self.ground.set(&loc, &stat, attributes);
+        done.map_err(error)
+            .map_err(|error| self.explain(error, &[&loc]))
     }
 }
 

@@ -2,10 +2,12 @@
 //! logic. Upholds: every durable or visible step has a point before and after it, and the crash
 //! suite visits every one.
 
+use nix::sys::signal::Signal;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The environment variable that names the point: `NAME`, or `NAME:N` for its N-th passage.
+/// The environment variable that names the point: `NAME`, or `NAME:N` for its N-th passage;
+/// `NAME:N:pause` has the process wait there for `SIGCONT` instead.
 pub const CRASH_AT: &str = "ISCONF_CRASH_AT";
 
 /// Every point of this crate. Other crates keep a table of their own under another prefix.
@@ -41,28 +43,47 @@ pub const ALL: &[&str] = &[
     "commit.forget.removed",
 ];
 
-/// The chosen point, and how many of its passages are left to survive.
-static CHOSEN: OnceLock<Option<(String, AtomicU64)>> = OnceLock::new();
+/// The point that the environment chose.
+#[derive(Debug)]
+struct Chosen {
+    name: String,
+    /// How many of its passages are left to survive.
+    left: AtomicU64,
+    /// What the process then does to itself.
+    signal: Signal,
+}
+
+static CHOSEN: OnceLock<Option<Chosen>> = OnceLock::new();
 
 /// Stops the process at once, with nothing flushed and nothing dropped, when the environment chose
 /// this point; otherwise does nothing.
 pub fn crash_point(name: &str) {
     let chosen = CHOSEN.get_or_init(|| std::env::var(CRASH_AT).ok().and_then(|v| parse(&v)));
-    if let Some((point, left)) = chosen
-        && point == name
-        && left.fetch_sub(1, Ordering::Relaxed) == 1
+    if let Some(chosen) = chosen
+        && chosen.name == name
+        && chosen.left.fetch_sub(1, Ordering::Relaxed) == 1
     {
-        let killed = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
-        // SIGKILL cannot be refused to oneself; should it be, the test notices that we go on.
-        debug_assert!(killed.is_ok(), "a process may always kill itself");
+        let sent = nix::sys::signal::raise(chosen.signal);
+        // Neither signal can be refused to oneself; should it be, the test notices that we go on.
+        debug_assert!(sent.is_ok(), "a process may always stop itself");
     }
 }
 
-/// Reads `NAME` or `NAME:N`; `None` when N is no number above zero.
-fn parse(value: &str) -> Option<(String, AtomicU64)> {
-    let (name, passage) = value.split_once(':').unwrap_or((value, "1"));
-    let passage = passage.parse::<u64>().ok().filter(|n| *n > 0)?;
-    Some((name.to_owned(), AtomicU64::new(passage)))
+/// Reads the value; `None` when it says anything else.
+fn parse(value: &str) -> Option<Chosen> {
+    let mut parts = value.split(':');
+    let (name, passage, what) = (parts.next()?, parts.next(), parts.next());
+    let left = passage.unwrap_or("1").parse::<u64>().ok();
+    let signal = match what {
+        None => Signal::SIGKILL,
+        Some("pause") => Signal::SIGSTOP,
+        Some(_) => return None,
+    };
+    Some(Chosen {
+        name: name.to_owned(),
+        left: AtomicU64::new(left.filter(|n| *n > 0)?),
+        signal,
+    })
 }
 
 #[cfg(test)]
@@ -101,9 +122,11 @@ mod tests {
 
     #[test]
     fn a_passage_number_is_understood_and_nonsense_is_not() {
-        let (name, left) = parse("a.b:3").unwrap();
-        assert_eq!((name.as_str(), left.into_inner()), ("a.b", 3));
-        assert_eq!(parse("a.b").unwrap().1.into_inner(), 1);
+        let third = parse("a.b:3").unwrap();
+        assert_eq!((third.name.as_str(), third.left.into_inner()), ("a.b", 3));
+        assert_eq!(parse("a.b").unwrap().left.into_inner(), 1);
+        assert_eq!(parse("a.b:1:pause").unwrap().signal, Signal::SIGSTOP);
+        assert!(parse("a.b:1:sleep").is_none());
         assert!(parse("a.b:0").is_none());
         assert!(parse("a.b:x").is_none());
     }

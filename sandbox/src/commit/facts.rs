@@ -22,6 +22,8 @@ pub(super) struct Facts {
     pub live: HashMap<RelPath, Option<Stat>>,
     /// Live paths of modified files whose inode must stay: somebody has them open for writing.
     pub held: BTreeSet<RelPath>,
+    /// Live paths of files with several names that go without being named by the set.
+    pub unnamed: BTreeSet<RelPath>,
     /// File handles of live files with several names, by inode number.
     pub handles: BTreeMap<u64, inspect::FileHandle>,
 }
@@ -30,6 +32,28 @@ impl Facts {
     /// What is at a path; `None` also when nobody asked.
     pub fn at(&self, path: &RelPath) -> Option<&Stat> {
         self.live.get(path).and_then(Option::as_ref)
+    }
+
+    /// Takes in what goes without being named, if it has other names.
+    pub fn note_unnamed(
+        &mut self,
+        sites: &mut Sites,
+        volume: usize,
+        (path, stat): (RelPath, Stat),
+    ) -> Result<(), LookError> {
+        if stat.identity.nlink < 2 || stat.is_directory() {
+            return Ok(());
+        }
+        note_handle(sites, volume, &path, &stat, self);
+        if let Some(parent) = path.parent()
+            && !self.live.contains_key(&parent)
+        {
+            let stat = look(sites, volume, &parent)?;
+            self.live.insert(parent, stat);
+        }
+        self.live.insert(path.clone(), Some(stat));
+        self.unnamed.insert(path);
+        Ok(())
     }
 
     /// Whether something is at a path.

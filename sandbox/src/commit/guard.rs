@@ -2,10 +2,12 @@
 //! after it has looked (see `apply`, which checks what it displaces). Upholds: all conflicts are
 //! named, none is overwritten.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use nix::errno::Errno;
 
 use super::facts::{Facts, LookError};
-use super::item::Item;
+use super::item::{Item, Origin};
 use super::shape::Shape;
 use super::sites::Sites;
 use super::step::{Area, Loc};
@@ -78,35 +80,36 @@ impl Conflicts {
     }
 }
 
-/// Compares every changed path with what the scratchpad saw. Pure.
+/// Compares every changed path of the volume mounted at `mount` with what the scratchpad saw.
+/// Pure.
 pub(super) fn compare(
-    sites: &Sites,
-    volume: usize,
+    mount: &RelPath,
     items: &[Item<'_>],
     facts: &Facts,
     since: Timestamp,
     conflicts: &mut Conflicts,
 ) {
-    let mut report = |path: &RelPath, kind, expected, found: Option<&Stat>| {
-        conflicts.push(Conflict {
-            path: sites.live_path(volume, path),
-            kind,
-            expected,
-            found: found.map(|stat| stat.identity),
-        });
-    };
     for item in items {
         let found = facts.at(&item.from);
         if let Some(kind) = difference(item, found, since) {
-            report(&item.from, kind, item.live, found);
+            conflicts.push(Conflict {
+                path: live_path(mount, &item.from),
+                kind,
+                expected: item.live,
+                found: found.map(|stat| stat.identity),
+            });
         }
     }
 }
 
+/// The path below the live root of a path of the volume mounted at `mount`.
+fn live_path(mount: &RelPath, path: &RelPath) -> RelPath {
+    mount.join(path).unwrap_or_else(|_| path.clone())
+}
+
 /// Compares what moved objects replace with what the scratchpad saw. Pure.
 pub(super) fn compare_replaced(
-    sites: &Sites,
-    volume: usize,
+    mount: &RelPath,
     shape: &Shape<'_>,
     facts: &Facts,
     since: Timestamp,
@@ -121,7 +124,7 @@ pub(super) fn compare_replaced(
             && let Some(kind) = differs(item.replaced.as_ref(), facts.at(old), since)
         {
             conflicts.push(Conflict {
-                path: sites.live_path(volume, old),
+                path: live_path(mount, old),
                 kind,
                 expected: item.replaced,
                 found: facts.at(old).map(|stat| stat.identity),
@@ -136,7 +139,8 @@ fn difference(item: &Item<'_>, found: Option<&Stat>, since: Timestamp) -> Option
         let changed = item
             .live
             .is_some_and(|live| live.mode != found.identity.mode)
-            || differs_in_owner(item, found);
+            || differs_in_owner(item, found)
+            || was_locked(item, found);
         changed.then_some(ConflictKind::Changed)
     })
 }
@@ -173,50 +177,157 @@ fn differs_in_owner(item: &Item<'_>, found: &Stat) -> bool {
         .is_some_and(|node| (node.meta.uid, node.meta.gid) != (found.uid, found.gid))
 }
 
+/// Whether somebody locked the object. Its steps would open it up, as they do for an entry that
+/// itself changed what is locked.
+fn was_locked(item: &Item<'_>, found: &Stat) -> bool {
+    let before = item.change.before.as_ref();
+    before.is_some_and(|node| found.locks & !node.meta.flags != 0)
+}
+
+/// What is below a live directory that goes as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Below {
+    /// It stays, or is compared by itself.
+    Known,
+    /// It goes and the scratchpad saw it, though the set does not name it.
+    Unnamed,
+    /// The scratchpad did not see it.
+    Differs(ConflictKind),
+}
+
+/// Tells, of what is below live directories that go as a whole, what the scratchpad did not see.
+pub(super) struct Strangers<'a> {
+    shape: &'a Shape<'a>,
+    since: Timestamp,
+    /// What the set names or replaces, which is compared by itself.
+    known: BTreeSet<&'a RelPath>,
+    /// For what is replaced: the item that comes to its place.
+    replaced_by: BTreeMap<&'a RelPath, usize>,
+}
+
+impl<'a> Strangers<'a> {
+    /// Prepares for one volume.
+    pub fn new(shape: &'a Shape<'a>, since: Timestamp) -> Self {
+        let moved = |index: &usize| shape.items[*index].change.moved_from.is_some();
+        let replaced = (0..shape.items.len()).filter(moved);
+        let replaced = replaced.filter_map(|index| shape.occupant(index));
+        let occupants = (0..shape.items.len())
+            .filter(|index| shape.items[*index].source != Origin::Gone)
+            .filter_map(|index| Some((shape.occupant(index)?, index)));
+        Self {
+            shape,
+            since,
+            known: shape
+                .items
+                .iter()
+                .map(|item| &item.from)
+                .chain(replaced)
+                .collect(),
+            replaced_by: occupants.collect(),
+        }
+    }
+
+    /// The live directories that go as a whole.
+    pub fn tops(&self, facts: &Facts) -> Vec<&'a RelPath> {
+        let shape = self.shape;
+        let goes = |old: &&RelPath| {
+            !shape.goes_with_ancestor(old) && facts.at(old).is_some_and(Stat::is_directory)
+        };
+        shape.removed.iter().filter(goes).collect()
+    }
+
+    /// What the object at `old`, below `top`, is. `is_live` tells whether anything is at a live path.
+    pub fn judge(
+        &self,
+        top: &RelPath,
+        (old, stat): (&RelPath, &Stat),
+        is_live: &mut dyn FnMut(&RelPath) -> Result<bool, Errno>,
+    ) -> Result<Below, Errno> {
+        if self.known.contains(old) || self.shape.final_place(old).is_some() {
+            return Ok(Below::Known);
+        }
+        // A directory that took this one's place has, or had, something of the same name: the set,
+        // in which a path stands once, then tells what became of that.
+        let covered = match self.now_at(top, old) {
+            Some(path) => self.is_taken(&path, is_live)?,
+            None => false,
+        };
+        Ok(match covered {
+            false => Below::Differs(ConflictKind::Appeared),
+            true if stat.identity.ctime >= self.since => Below::Differs(ConflictKind::Changed),
+            true => Below::Unnamed,
+        })
+    }
+
+    /// The path of the new tree at which `old` was.
+    fn now_at(&self, top: &RelPath, old: &RelPath) -> Option<RelPath> {
+        let index = self.replaced_by.get(top)?;
+        let rest = old.strip_prefix(top)?;
+        self.shape.items[*index].path.join(&rest).ok()
+    }
+
+    /// Whether the set says something of a path of the new tree, or an old object shows there.
+    fn is_taken(
+        &self,
+        path: &RelPath,
+        is_live: &mut dyn FnMut(&RelPath) -> Result<bool, Errno>,
+    ) -> Result<bool, Errno> {
+        match (self.shape.item_at(path), self.shape.old_place(path)) {
+            (Some(_), _) => Ok(true),
+            (None, Some(old)) => is_live(&old),
+            (None, None) => Ok(false),
+        }
+    }
+}
+
 /// Looks below every live directory that goes as a whole for something that the scratchpad did not
-/// see: it would go as well.
+/// see: it would go as well. Adds to the facts what goes without being named.
 pub(super) fn walk_removed(
     sites: &mut Sites,
     volume: usize,
-    shape: &Shape<'_>,
-    facts: &Facts,
+    strangers: &Strangers<'_>,
+    facts: &mut Facts,
     conflicts: &mut Conflicts,
 ) -> Result<(), LookError> {
-    let known: std::collections::BTreeSet<&RelPath> = shape.items.iter().map(|i| &i.from).collect();
-    let tops = shape.removed.iter().filter(|old| {
-        !shape.goes_with_ancestor(old) && facts.at(old).is_some_and(Stat::is_directory)
-    });
-    for top in tops {
-        let loc = Loc {
-            volume,
-            area: Area::Live,
-            path: top.clone(),
-        };
-        let mut found = Vec::new();
-        let dir = sites.parent(&loc).and_then(|p| p.place().open_dir());
-        let error = |errno| LookError {
-            path: sites.live_path(volume, top),
+    for top in strangers.tops(facts) {
+        let loc = live(volume, top);
+        let error = |sites: &Sites, path: &RelPath, errno| LookError {
+            path: sites.live_path(volume, path),
             errno,
         };
-        let dir = dir.map_err(error)?;
-        walk::<Errno>(&dir, &mut |path, _, stat| {
+        let dir = sites.parent(&loc).and_then(|p| p.place().open_dir());
+        let dir = dir.map_err(|errno| error(sites, top, errno))?;
+        let mut is_live = |path: &RelPath| Ok(sites.stat(&live(volume, path))?.is_some());
+        let (mut found, mut unnamed) = (Vec::new(), Vec::new());
+        let walked = walk::<Errno>(&dir, &mut |path, _, stat| {
             let old = top.join(path).map_err(|_| Errno::ENAMETOOLONG)?;
-            let stays = shape.final_place(&old).is_some();
-            // What the set names is compared by itself.
-            if !stays && !known.contains(&old) {
-                found.push((old, stat.identity));
+            match strangers.judge(top, (&old, stat), &mut is_live)? {
+                Below::Known => {}
+                Below::Unnamed => unnamed.push((old, *stat)),
+                Below::Differs(kind) => found.push((old, kind, stat.identity)),
             }
             Ok(())
-        })
-        .map_err(error)?;
-        for (old, identity) in found {
+        });
+        walked.map_err(|errno| error(sites, top, errno))?;
+        for one in unnamed {
+            facts.note_unnamed(sites, volume, one)?;
+        }
+        for (old, kind, identity) in found {
             conflicts.push(Conflict {
                 path: sites.live_path(volume, &old),
-                kind: ConflictKind::Appeared,
+                kind,
                 expected: None,
                 found: Some(identity),
             });
         }
     }
     Ok(())
+}
+
+fn live(volume: usize, path: &RelPath) -> Loc {
+    Loc {
+        volume,
+        area: Area::Live,
+        path: path.clone(),
+    }
 }

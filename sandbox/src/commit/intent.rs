@@ -13,7 +13,7 @@ use crate::sys::inspect::FileHandle;
 /// First bytes of the file.
 const MAGIC: &[u8; 8] = b"ISCONFIT";
 /// The one version that we write and read. A change of the format raises it.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The most bytes of the caller's own data: an entry with all arguments that the kernel admits.
 pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
 /// The largest intent that is read: change sets of some million paths.
@@ -257,11 +257,19 @@ fn put_move(w: &mut Writer, step: &Move) {
             ino,
             holder,
         } => linking(3, existing, name, [*ino, *holder]),
-        Move::Rename { from, to, object } => {
+        Move::Rename {
+            from,
+            to,
+            object,
+            holders,
+        } => {
             w.u8(0);
             put_loc(w, from);
             put_loc(w, to);
             put_object(w, object);
+            for holder in holders {
+                w.option(holder.as_ref(), |w, ino| w.u64(*ino));
+            }
         }
         Move::Exchange {
             live,
@@ -294,6 +302,7 @@ fn take_move(r: &mut Reader<'_>) -> Result<Move, Damage> {
             from: take_loc(r)?,
             to: take_loc(r)?,
             object: take_object(r)?,
+            holders: [r.option(Reader::u64)?, r.option(Reader::u64)?],
         },
         1 => Move::Exchange {
             live: take_loc(r)?,

@@ -27,6 +27,7 @@ mod mirror;
 mod prepare;
 mod sync;
 mod continuations;
+mod ground;
 mod apply;
 mod transaction;
 mod landed;
@@ -59,6 +60,7 @@ pub use sync::SyncError;
 pub use transaction::{Failure, TransactionError};
 pub use undo::{UndoError, undo};
 
+use self::guard::Strangers;
 use self::intent::Intent;
 use self::item::{Item, Origin};
 use self::plan::VolumePlan;
@@ -198,11 +200,13 @@ fn make_ready(
         let mut facts = facts::gather(sites, volume, items)?;
         let occupants = Shape::occupants(items);
         facts::gather_occupants(sites, volume, occupants, &mut facts)?;
-        guard::compare(sites, volume, items, &facts, capture.since, &mut conflicts);
+        let mount = &layout.volumes[volume].mount_point;
+        guard::compare(mount, items, &facts, capture.since, &mut conflicts);
         let bound = bound_files(layout, volume, items);
         let shape = Shape::new(items, &facts, &bound)?;
-        guard::compare_replaced(sites, volume, &shape, &facts, capture.since, &mut conflicts);
-        guard::walk_removed(sites, volume, &shape, &facts, &mut conflicts)?;
+        guard::compare_replaced(mount, &shape, &facts, capture.since, &mut conflicts);
+        let strangers = Strangers::new(&shape, capture.since);
+        guard::walk_removed(sites, volume, &strangers, &mut facts, &mut conflicts)?;
         shapes.push((volume, shape, facts));
     }
     if !conflicts.is_empty() {

@@ -349,10 +349,16 @@ impl<'a> Shape<'a> {
                 Origin::Merged { .. } => Some(item.from.clone()),
                 _ => None,
             },
-            None => match path.parent() {
-                None => Some(RelPath::root()),
-                Some(parent) => self.old_directory(&parent)?.child(path.file_name()?).ok(),
-            },
+            None => self.old_place(path),
+        }
+    }
+
+    /// The old place of the live object that a path of the new tree is if no item says otherwise;
+    /// `None` where none shows.
+    pub fn old_place(&self, path: &RelPath) -> Option<RelPath> {
+        match path.parent() {
+            None => Some(RelPath::root()),
+            Some(parent) => self.old_directory(&parent)?.child(path.file_name()?).ok(),
         }
     }
 
@@ -380,9 +386,9 @@ impl<'a> Shape<'a> {
     }
 
     /// Whether an ancestor of an old path moves or goes, so that the path is not where it was
-    /// when things are placed.
+    /// when things are placed; perhaps to the same path, in another directory.
     pub fn ancestor_leaves(&self, old: &RelPath) -> bool {
-        old.parent()
-            .is_some_and(|parent| self.final_place(&parent).as_ref() != Some(&parent))
+        std::iter::successors(old.parent(), RelPath::parent)
+            .any(|above| self.claimed.contains_key(&above) || self.removed.contains(&above))
     }
 }

@@ -213,7 +213,7 @@ impl OpenSite {
         let live_path = site.mount_point.to_path_under(root);
         let live = Dir::open(&live_path).map_err(error(&live_path))?;
         if site.policy == CommitPolicy::Copy {
-            std::fs::create_dir_all(&site.scratch).map_err(|e| {
+            crate::mounts::make_beside(&site.scratch).map_err(|e| {
                 error(&site.scratch)(Errno::from_raw(e.raw_os_error().unwrap_or(5)))
             })?;
         }

@@ -53,6 +53,9 @@ pub enum Move {
         to: Loc,
         /// The object.
         object: Object,
+        /// The inode numbers of the directories of these two names, of live ones: the same name in
+        /// another directory may be one of the same inode.
+        holders: [Option<u64>; 2],
     },
     /// Exchanges a live object and one of the scratch directory.
     Exchange {
@@ -174,7 +177,7 @@ pub struct Steps {
     pub moves: Vec<Move>,
     /// After all moves, in any order.
     pub rewrites: Vec<Rewrite>,
-    /// Last, in any order: no setting disturbs another.
+    /// Last: of one inode the one of flags that refuse changes after the other, in both directions.
     pub settings: Vec<Setting>,
 }
 
@@ -182,10 +185,16 @@ impl Move {
     /// The step that takes this one back.
     fn reversed(self) -> Self {
         match self {
-            Self::Rename { from, to, object } => Self::Rename {
+            Self::Rename {
+                from,
+                to,
+                object,
+                holders: [old, new],
+            } => Self::Rename {
                 from: to,
                 to: from,
                 object,
+                holders: [new, old],
             },
             Self::Exchange {
                 live,
@@ -254,7 +263,7 @@ impl Steps {
         Self {
             moves: self.moves.into_iter().rev().map(Move::reversed).collect(),
             rewrites: self.rewrites.into_iter().rev().map(rewrite).collect(),
-            settings: self.settings.into_iter().rev().map(setting).collect(),
+            settings: self.settings.into_iter().map(setting).collect(),
         }
     }
 }

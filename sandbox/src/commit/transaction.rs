@@ -85,7 +85,10 @@ pub(super) fn redo(
     match forward(sites, intent, Pass::Again, &mut |_, _| {}) {
         Ok(moves) => Ok(Some(moves)),
         Err(Failure::Step(
-            StepError::Failed { .. } | StepError::Immovable { .. } | StepError::Displaced { .. },
+            StepError::Failed { .. }
+            | StepError::Immovable { .. }
+            | StepError::Locked { .. }
+            | StepError::Displaced { .. },
         )) => give_up(sites, records, intent).map(|()| None),
         Err(failure) => Err(failure),
     }

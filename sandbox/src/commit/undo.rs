@@ -209,6 +209,7 @@ fn placed_trees(done: &Intent) -> Vec<(Loc, BTreeSet<RelPath>)> {
                 from,
                 to,
                 object: Object { state: None, .. },
+                ..
             } if to.area == Area::Live && is_detached(done, from) => Some(to.path.clone()),
             _ => None,
         })
@@ -217,9 +218,9 @@ fn placed_trees(done: &Intent) -> Vec<(Loc, BTreeSet<RelPath>)> {
         .moves
         .iter()
         .filter_map(|step| match step {
-            Move::Rename { from, to, object }
-                if is_upper(from) && to.area == Area::Live && !is_detached(done, from) =>
-            {
+            Move::Rename {
+                from, to, object, ..
+            } if is_upper(from) && to.area == Area::Live && !is_detached(done, from) => {
                 object.state.is_none().then(|| to.clone())
             }
             Move::Exchange { live, new, .. } => new.state.is_none().then(|| live.clone()),

@@ -27,5 +27,5 @@ pub use step::Step;
 pub(crate) use apply::{apply, overlay_probe};
 pub(crate) use hidden::other_names;
 pub(crate) use scratch::{
-    make_scratch, remove_hidden_if_empty, remove_scratch, remove_tree, remove_volumes,
+    make_beside, make_scratch, remove_hidden_if_empty, remove_scratch, remove_tree, remove_volumes,
 };

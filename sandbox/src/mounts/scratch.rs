@@ -69,7 +69,7 @@ fn make_volume(layout: &Layout, volume: &Volume) -> Result<(), Failed> {
     let status = std::fs::symlink_metadata(&live).map_err(|e| ("look at", live.clone(), e))?;
     let upper = volume.upper();
     if let Some(hidden) = hidden_directory(volume, layout) {
-        make_hidden(&hidden, layout)?;
+        make_hidden(&hidden, &hidden.join(layout.tx.as_str()))?;
     }
     for path in [&volume.scratch, &upper, &volume.work()] {
         make_directory(path)?;
@@ -84,8 +84,16 @@ fn make_volume(layout: &Layout, volume: &Volume) -> Result<(), Failed> {
     dress(&upper, &live, &status).map_err(|e| ("copy the attributes of the root to", upper, e))
 }
 
-/// Makes `<mount>/.isconf/<tx>`; leaves the mount's root with its time of modification.
-fn make_hidden(hidden: &Path, layout: &Layout) -> Result<(), Failed> {
+/// Makes `<mount>/.isconf/<tx>` unless it is there, for what a commit copies beside the live tree;
+/// the mount's root keeps its time of modification.
+pub(crate) fn make_beside(transaction: &Path) -> io::Result<()> {
+    let hidden = transaction.parent().unwrap_or(transaction);
+    make_hidden(hidden, transaction).map_err(|(_, _, e)| e)
+}
+
+/// Makes `<mount>/.isconf` and the transaction's directory in it; leaves the mount's root with its
+/// time of modification.
+fn make_hidden(hidden: &Path, transaction: &Path) -> Result<(), Failed> {
     let fail = |operation, e| (operation, hidden.to_path_buf(), e);
     match std::fs::symlink_metadata(hidden) {
         Ok(status) if is_roots_own(&status) => {}
@@ -101,7 +109,7 @@ fn make_hidden(hidden: &Path, layout: &Layout) -> Result<(), Failed> {
         }
         Err(e) => return Err(fail("look at", e)),
     }
-    make_directory_unless_there(&hidden.join(layout.tx.as_str()))
+    make_directory_unless_there(transaction)
 }
 
 fn new_directory(path: &Path) -> io::Result<()> {

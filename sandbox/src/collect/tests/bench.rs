@@ -20,8 +20,8 @@ pub(super) const NEVER: Timestamp = Timestamp {
 pub(super) const OLD_SECS: i64 = 1_577_836_800;
 
 /// A throwaway live tree with a scratchpad, and an equal tree to run in natively.
-pub(super) struct Bench {
-    pub(super) directory: tempfile::TempDir,
+pub(crate) struct Bench {
+    pub(crate) directory: tempfile::TempDir,
 }
 
 impl Drop for Bench {
@@ -45,7 +45,7 @@ pub(super) fn run(directory: &Path, script: &str) {
 
 impl Bench {
     /// Makes both trees with `setup`; `None` without root.
-    pub(super) fn new(base: &str, setup: &str) -> Option<Self> {
+    pub(crate) fn new(base: &str, setup: &str) -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
             assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "needs root");
             eprintln!("skipped: needs root");
@@ -67,11 +67,11 @@ impl Bench {
         Some(Self { directory })
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub(super) fn layout(&self) -> Layout {
+    pub(crate) fn layout(&self) -> Layout {
         Layout {
             tx: TxId::from_parts(1, 1),
             directory: self.path("tx"),
@@ -87,7 +87,7 @@ impl Bench {
     }
 
     /// Runs the steps one after another in one mounted overlay; `$BETWEEN` is run between them.
-    pub(super) fn in_scratchpad(&self, steps: &[&str], mut after_each: impl FnMut()) {
+    pub(crate) fn in_scratchpad(&self, steps: &[&str], mut after_each: impl FnMut()) {
         // Each step is a process of its own in one mount namespace, which the first one holds.
         let mut holder = Command::new("unshare")
             .args(["-m", "--propagation", "private", "/bin/sh", "-ec"])
@@ -137,7 +137,7 @@ impl Bench {
 }
 
 /// One line a change: label, path, where it came from, what it is a link of, its source.
-pub(super) fn listing(capture: &Capture) -> String {
+pub(crate) fn listing(capture: &Capture) -> String {
     let mut text = String::new();
     for (change, provenance) in capture.set.changes().iter().zip(&capture.provenance) {
         let letter = match change.label() {

@@ -3,7 +3,7 @@
 //! the tree that the native run left. Needs root; elsewhere a test says that it was skipped, and
 //! fails when `CI=true`.
 
-mod bench;
+pub(crate) mod bench;
 mod tree;
 mod single;
 mod several;

@@ -269,6 +269,6 @@ fn a_renamed_file_that_was_written_since_is_the_same_inode_where_that_shows() {
          R /o/f <- /o/c = /o/e [copy]
          R /x <- /a [data /a]
          A /y [new]
-         A /z = /o/e [copy]",
+         R /z <- /o/d = /o/e [copy]",
     );
 }

@@ -14,6 +14,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 
+use self::settings::Part;
 use crate::change::{Content, Kind, RelPath};
 use crate::commit::facts::Facts;
 use crate::commit::intent::{Left, LeftObject, fingerprint};
@@ -74,7 +75,7 @@ struct Planner<'a> {
     numbers: u64,
     /// Where detached objects wait, by old path.
     stash: BTreeMap<RelPath, RelPath>,
-    settings: BTreeMap<u64, Setting>,
+    settings: BTreeMap<(u64, Part), Setting>,
     /// The directories that were touched last, as old and as new paths: paths come in order, so
     /// that most have the parent of the one before.
     last_old: Option<RelPath>,
@@ -184,6 +185,7 @@ impl<'a> Planner<'a> {
                 from: self.live(old),
                 to: self.scratch(&to),
                 object: live_object(stat),
+                holders: [self.old_holder(old), None],
             };
             self.plan.steps.moves.push(step);
             self.touch_old_parent(old);
@@ -225,14 +227,15 @@ impl<'a> Planner<'a> {
         let Some(stat) = self.facts.at(old) else {
             return;
         };
-        let from = match self.stash.get(old) {
-            Some(stash) => self.scratch(stash),
-            None => self.live(old),
+        let (from, holder) = match self.stash.get(old) {
+            Some(stash) => (self.scratch(stash), None),
+            None => (self.live(old), self.old_holder(old)),
         };
         let step = Move::Rename {
             from,
             to: self.live(&item.path),
             object: live_object(stat),
+            holders: [holder, self.directory_of(&item.path)],
         };
         self.plan.steps.moves.push(step);
         self.keep_locks(old, stat, Some(item));
@@ -263,6 +266,8 @@ impl<'a> Planner<'a> {
                 from: scratch,
                 to: live,
                 object,
+                // An inode of the upper layer has no live name before.
+                holders: [None, None],
             },
         };
         self.plan.steps.moves.push(step);
@@ -285,23 +290,28 @@ impl<'a> Planner<'a> {
                 existing: self.live(first),
                 name: self.live(&item.path),
                 ino,
-                holder: self.directory_of(&item.path),
+                holder: self.directory_of(&item.path).unwrap_or_default(),
             };
             self.plan.steps.moves.push(step);
             self.touch_new_parent(&item.path);
         }
     }
 
+    /// The inode number of the directory that holds an old path.
+    fn old_holder(&self, old: &RelPath) -> Option<u64> {
+        self.facts.at(&old.parent()?).map(Stat::ino)
+    }
+
     /// The inode number of the directory that will hold a path.
-    fn directory_of(&self, path: &RelPath) -> u64 {
+    fn directory_of(&self, path: &RelPath) -> Option<u64> {
         let parent = path.parent().unwrap_or_default();
         if let Some(item) = self.shape.item_at(&parent)
             && let Origin::Upper { ino, .. } = item.source
         {
-            return ino;
+            return Some(ino);
         }
-        let old = self.shape.old_directory(&parent);
-        old.and_then(|old| self.facts.at(&old)).map_or(0, Stat::ino)
+        let old = self.shape.old_directory(&parent)?;
+        self.facts.at(&old).map(Stat::ino)
     }
 
     fn live_inode_at(&self, path: &RelPath) -> u64 {
@@ -332,7 +342,9 @@ impl<'a> Planner<'a> {
     fn release(&mut self) {
         let mut kept: BTreeMap<u64, Vec<(Loc, RelPath)>> = BTreeMap::new();
         let tops = self.departed();
-        for old in self.shape.old_paths() {
+        let mut olds = self.shape.old_paths();
+        olds.extend(&self.facts.unnamed);
+        for old in olds {
             let stat = self
                 .facts
                 .at(old)

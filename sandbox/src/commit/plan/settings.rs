@@ -7,6 +7,18 @@ use crate::commit::item::{Item, Origin};
 use crate::commit::step::{Attributes, LOCKS, Move, Setting};
 use crate::fs::Stat;
 
+/// What a setting sets. Settings of one inode are done in this order: what is locked refuses the
+/// others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// Everything.
+    All,
+    /// The time of modification.
+    Mtime,
+    /// The flags that refuse changes.
+    Locks,
+}
+
 impl Planner<'_> {
     /// Attributes of objects that stay, and flags that refuse changes of objects that are placed.
     pub(super) fn set(&mut self) {
@@ -28,7 +40,10 @@ impl Planner<'_> {
                 }
                 Origin::Upper { ino, .. } => {
                     let locks = after.meta.flags & LOCKS;
-                    if locks != 0 && !self.shape.in_place.contains(&index) {
+                    // Not the upper inode, but a live one with these bytes, which is set once.
+                    let stays = self.shape.in_place.contains(&index)
+                        || self.shape.links.contains_key(&index);
+                    if locks != 0 && !stays {
                         let after = Some((item.path.clone(), Attributes::All(after.meta.clone())));
                         self.add_setting(*ino, None, after);
                     }
@@ -121,7 +136,7 @@ impl Planner<'_> {
         self.add_setting(stat.ino(), before, after);
     }
 
-    /// One setting an inode: all attributes include the others.
+    /// One setting of attributes an inode, and one of locks: all attributes include the others.
     fn add_setting(
         &mut self,
         ino: u64,
@@ -134,12 +149,31 @@ impl Planner<'_> {
             before,
             after,
         };
-        match self.settings.get(&ino) {
-            // The change set's own come last, and win over what only keeps a time.
-            Some(old) if old.rank() > new.rank() => {}
-            _ => {
-                self.settings.insert(ino, new);
+        let has_all = self.settings.contains_key(&(ino, Part::All));
+        match new.part() {
+            // The change set's own come last, and win over what only keeps a time or a lock.
+            Part::All => {
+                self.settings.remove(&(ino, Part::Mtime));
+                self.settings.remove(&(ino, Part::Locks));
             }
+            Part::Mtime | Part::Locks if has_all => return,
+            Part::Mtime | Part::Locks => {}
+        }
+        self.settings.insert((ino, new.part()), new);
+    }
+
+    /// A directory in which something changes has its time of modification again afterwards, and
+    /// its flags, which refuse the steps.
+    fn keep_directory(&mut self, old: RelPath, stat: &Stat, after: Option<RelPath>) {
+        let both = |attributes: Attributes| {
+            let after = after.clone().map(|path| (path, attributes.clone()));
+            (Some((old.clone(), attributes)), after)
+        };
+        let (before_time, after_time) = both(Attributes::Mtime(stat.identity.mtime));
+        let (before_locks, after_locks) = both(Attributes::Locks(stat.locks));
+        self.add_setting(stat.ino(), before_time, after_time);
+        if stat.locks != 0 {
+            self.add_setting(stat.ino(), before_locks, after_locks);
         }
     }
 
@@ -153,12 +187,8 @@ impl Planner<'_> {
         let Some(stat) = self.facts.at(&parent) else {
             return;
         };
-        let mtime = Attributes::Mtime(stat.identity.mtime);
-        let after = self
-            .shape
-            .final_place(&parent)
-            .map(|path| (path, mtime.clone()));
-        self.add_setting(stat.ino(), Some((parent, mtime)), after);
+        let after = self.shape.final_place(&parent);
+        self.keep_directory(parent, stat, after);
     }
 
     /// The same for a directory that something comes to.
@@ -175,9 +205,7 @@ impl Planner<'_> {
         } else if let Some(old) = self.shape.old_directory(&parent)
             && let Some(stat) = self.facts.at(&old)
         {
-            let mtime = Attributes::Mtime(stat.identity.mtime);
-            let before = Some((old, mtime.clone()));
-            self.add_setting(stat.ino(), before, Some((parent, mtime)));
+            self.keep_directory(old, stat, Some(parent));
         }
     }
 }
@@ -192,14 +220,14 @@ impl Setting {
         }
     }
 
-    /// How much it sets.
-    fn rank(&self) -> u8 {
-        let rank = |side: &Option<(RelPath, Attributes)>| match side {
-            Some((_, Attributes::All(_))) => 3,
-            Some((_, Attributes::Locks(_))) => 2,
-            Some((_, Attributes::Mtime(_))) => 1,
-            None => 0,
-        };
-        rank(&self.before).max(rank(&self.after))
+    /// What it sets.
+    fn part(&self) -> Part {
+        let sides = [&self.before, &self.after].into_iter().flatten();
+        let parts = sides.map(|(_, attributes)| match attributes {
+            Attributes::All(_) => Part::All,
+            Attributes::Mtime(_) => Part::Mtime,
+            Attributes::Locks(_) => Part::Locks,
+        });
+        parts.min().unwrap_or(Part::Mtime)
     }
 }

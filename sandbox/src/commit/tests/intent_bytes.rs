@@ -11,7 +11,7 @@ use crate::sys::inspect::FileHandle;
 use std::collections::BTreeMap;
 
 const MAGIC: &[u8; 8] = b"ISCONFIT";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 fn path() -> impl Strategy<Value = RelPath> {
     prop::collection::vec("[a-z\n\\\\ ]{1,5}", 0..4)
@@ -47,7 +47,14 @@ fn step() -> impl Strategy<Value = Move> {
             .prop_map(|(kind, bytes)| FileHandle { kind, bytes })
     };
     prop_oneof![
-        (loc(), loc(), object()).prop_map(|(from, to, object)| Move::Rename { from, to, object }),
+        (loc(), loc(), object(), any::<[Option<u64>; 2]>()).prop_map(
+            |(from, to, object, holders)| Move::Rename {
+                from,
+                to,
+                object,
+                holders,
+            }
+        ),
         (loc(), loc(), object(), object()).prop_map(|(live, scratch, old, new)| {
             Move::Exchange {
                 live,

@@ -7,7 +7,9 @@ mod crash;
 mod conflict;
 mod real;
 mod random;
+mod predicted;
 mod speed;
+mod model;
 
 use std::path::Path;
 
@@ -225,24 +227,25 @@ fn an_upper_layer_elsewhere_is_copied() {
     );
     let far = far.unwrap();
     let mut stage = Stage::new(near.path(), make_live);
+    let own = far.path().join(stage.layout.tx.as_str());
+    let scratch = own.join("v0");
+    std::fs::create_dir_all(&scratch).unwrap();
     crash::everything(&mut stage);
     stage.write("six2", b"new", false);
     let moved = std::process::Command::new("cp")
         .arg("-a")
         .arg(stage.layout.volumes[0].upper())
-        .arg(far.path())
+        .arg(&scratch)
         .status();
     assert!(moved.unwrap().success());
     std::fs::remove_dir_all(stage.live().join(".isconf")).unwrap();
     let mut capture = stage.capture();
     for provenance in &mut capture.provenance {
         if let crate::capture::Source::Upper { path, ino, .. } = &mut provenance.source {
-            *ino = stage::stat_of(&far.path().join("upper"), path)
-                .unwrap()
-                .ino();
+            *ino = stage::stat_of(&scratch.join("upper"), path).unwrap().ino();
         }
     }
-    stage.layout.volumes[0].scratch = far.path().to_path_buf();
+    stage.layout.volumes[0].scratch = scratch;
     stage.layout.volumes[0].policy = CommitPolicy::Copy;
     let before = manifest(stage.live());
     commit(&stage.layout, &capture, b"")
@@ -256,6 +259,11 @@ fn an_upper_layer_elsewhere_is_copied() {
         .finish()
         .unwrap();
     assert_eq!(difference(&manifest(stage.live()).0, &before.0), "");
+    // What was taken back is dropped at the next start: beside the live tree, and the upper layer.
+    assert!(stage.live().join(".isconf").exists() && own.exists());
+    assert!(recover(&stage.home(), stage.live()).unwrap().is_empty());
+    assert!(!stage.live().join(".isconf").exists() && !own.exists());
+    assert!(!stage.layout.directory.exists());
 }
 
 #[test]
