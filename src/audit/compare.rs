@@ -1,14 +1,12 @@
 //! Compares the expected state with the live filesystem, path by path. Reads only. Upholds: what
 //! cannot be read is said, and never taken for clean.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use isconf_sandbox::change::{Content, Kind, Node, RelPath, Timestamp};
-use isconf_sandbox::fs::Stat;
 use nix::errno::Errno;
 
-use super::expected::{Expected, ExpectedState, Trace};
+use super::expected::{Expected, ExpectedState};
 use super::judge::judge;
 use super::known::Known;
 use super::live::{Live, fingerprint};
@@ -69,8 +67,6 @@ pub fn audit(
         live,
         known,
         request,
-        expected,
-        overwritten: None,
         progress,
         done: 0,
         result: Audit::default(),
@@ -104,9 +100,6 @@ struct Auditor<'a> {
     live: Live,
     known: &'a mut Known,
     request: &'a AuditRequest<'a>,
-    expected: &'a ExpectedState,
-    /// Made when the first file with several names differs.
-    overwritten: Option<BTreeMap<Trace, Vec<&'a RelPath>>>,
     progress: &'a mut dyn Progress,
     /// How many paths were compared.
     done: u64,
@@ -156,57 +149,11 @@ impl Auditor<'_> {
             self.result.hashed += 1;
         }
         let finding = self.judged(path, expected, Some(found));
-        match finding {
-            Finding::Clean => {
-                self.known
-                    .remember(path, fingerprint, node, self.request.now);
-            }
-            Finding::Drifted(_) if self.is_written_by_another_name(path, &stat, node)? => {
-                return Ok(Finding::Clean);
-            }
-            Finding::Drifted(_) | Finding::Unchanged => {}
+        if matches!(finding, Finding::Clean) {
+            self.known
+                .remember(path, fingerprint, node, self.request.now);
         }
         Ok(finding)
-    }
-
-    /// Whether the file has another name, by which a later entry overwrote the state that is
-    /// expected at `path`, and is as that entry left it. Change sets name only the path that was
-    /// written by; the others of the inode cannot be found without reading the whole filesystem.
-    fn is_written_by_another_name(
-        &mut self,
-        path: &RelPath,
-        stat: &Stat,
-        node: &Node,
-    ) -> Result<bool, Errno> {
-        let Some(trace) = Trace::of(node).filter(|_| stat.identity.nlink > 1) else {
-            return Ok(false);
-        };
-        let expected = self.expected;
-        let overwritten = self.overwritten.get_or_insert_with(|| {
-            let mut paths: BTreeMap<_, Vec<_>> = BTreeMap::new();
-            for (trace, path) in expected.overwritten() {
-                paths.entry(trace).or_default().push(path);
-            }
-            paths
-        });
-        let others = overwritten.get(&trace).cloned().unwrap_or_default();
-        for other in others.into_iter().filter(|other| *other != path) {
-            let Some(later) = expected.get(other).and_then(|expected| expected.node) else {
-                continue;
-            };
-            let is_same = self.live.look(other)?.is_some_and(|seen| {
-                (seen.device, seen.identity.ino) == (stat.device, stat.identity.ino)
-            });
-            if is_same {
-                let mut tell = |_| self.progress.done(self.done);
-                let wanted = size_to_read(later);
-                let found = self.live.read(path, stat, wanted, &mut tell)?;
-                if judge(Some(later), Some(&found), self.request.times).is_none() {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
     }
 
     fn judged(&self, path: &RelPath, expected: Expected<'_>, found: Option<Node>) -> Finding {

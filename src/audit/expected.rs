@@ -3,29 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use isconf_sandbox::change::{Change, ChangeSet, Content, Kind, Label, Node, RelPath, Timestamp};
+use isconf_sandbox::change::{Change, ChangeSet, Content, Kind, Label, Node, RelPath};
 
 use crate::model::drift::Writer;
-
-/// Tells one earlier state of a file from others: its length and time of modification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Trace {
-    size: u64,
-    mtime: Timestamp,
-}
-
-impl Trace {
-    /// Of a file; other objects leave none.
-    pub fn of(node: &Node) -> Option<Self> {
-        match node.kind {
-            Kind::File { size, .. } => Some(Self {
-                size,
-                mtime: node.meta.mtime,
-            }),
-            _ => None,
-        }
-    }
-}
 
 /// What should be at one path, and who wrote it last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,19 +27,6 @@ pub struct ExpectedState {
 struct Slot {
     node: Option<Node>,
     writer: usize,
-    /// The states of this file that entries found and overwrote. A file of two names may have been
-    /// written by either: then the expectation for the one is among these of the other.
-    overwritten: Vec<Trace>,
-}
-
-impl Slot {
-    fn nothing(writer: usize) -> Self {
-        Self {
-            node: None,
-            writer,
-            overwritten: Vec::new(),
-        }
-    }
 }
 
 impl ExpectedState {
@@ -124,7 +91,8 @@ impl ExpectedState {
             .map(|(from, to)| (*to, self.take_subtree(from)))
             .collect();
         for (from, _) in &moves {
-            self.paths.insert((*from).clone(), Slot::nothing(writer));
+            self.paths
+                .insert((*from).clone(), Slot { node: None, writer });
         }
         for (to, _) in &taken {
             drop(self.take_subtree(to));
@@ -143,7 +111,7 @@ impl ExpectedState {
         let Some(after) = &change.after else {
             drop(self.take_subtree(&change.path));
             self.paths
-                .insert(change.path.clone(), Slot::nothing(writer));
+                .insert(change.path.clone(), Slot { node: None, writer });
             return;
         };
         let slot = self.paths.get(&change.path);
@@ -160,24 +128,16 @@ impl ExpectedState {
             return;
         }
         let node = with_known_content(after, [old, change.before.as_ref()]);
-        let mut overwritten = slot.map_or(Vec::new(), |slot| slot.overwritten.clone());
-        overwritten.extend(change.before.as_ref().and_then(Trace::of));
         if !is_directory(after) {
             drop(self.take_subtree(&change.path));
         }
-        let slot = Slot {
-            node: Some(node),
-            writer,
-            overwritten,
-        };
-        self.paths.insert(change.path.clone(), slot);
-    }
-
-    /// Every state of a file that an entry overwrote, with the path by which it did so.
-    pub fn overwritten(&self) -> impl Iterator<Item = (Trace, &RelPath)> {
-        self.paths
-            .iter()
-            .flat_map(|(path, slot)| slot.overwritten.iter().map(move |trace| (*trace, path)))
+        self.paths.insert(
+            change.path.clone(),
+            Slot {
+                node: Some(node),
+                writer,
+            },
+        );
     }
 
     /// Takes out `path` and all below it; the keys of the answer are relative to it.

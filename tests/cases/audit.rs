@@ -16,13 +16,15 @@ fn a_file_written_by_either_of_its_names_is_no_drift() {
         "chmod 600 /srv/f",
         "echo more >>/srv/f2",
         "chmod 640 /srv/f",
+        "echo z >>/srv/p; rm /srv/p",
+        "rm /srv/f; echo new >/srv/f",
     ] {
         host.isconf(["exec", "sh", "-c", script]).code(0);
         host.isconf(["diff"]).code(0);
         host.isconf(["diff", "/srv/p2", "/srv/f2"]).code(0);
     }
     host.sh("echo by hand >>/srv/p2").code(0);
-    host.isconf(["diff"]).code(1).prints("/srv/p");
+    host.isconf(["diff"]).code(1).prints("/srv/p2");
 }
 
 #[test]
