@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use isconf_sandbox::capture::Capture;
 use isconf_sandbox::commit::CommitError;
-use isconf_sandbox::session::{DiscardError, EndError, Exited};
+use isconf_sandbox::session::{DiscardError, EndError, Exited, Hold};
 use nix::errno::Errno;
 
 use super::payload::Payload;
@@ -44,14 +44,15 @@ pub struct Candidate<'a> {
     pub payload: &'a Payload,
 }
 
-/// Commits what the trial captured and records it, or drops it and says in the report why.
+/// Commits what the trial captured and records it, or drops it and says in the report why. When it
+/// was made real, signals are held back until the caller has told so and drops the hold.
 pub fn make_real(
     host: &ThisHost,
     history: &mut History,
     candidate: Candidate<'_>,
     report: &mut Report,
     progress: &mut dyn Progress,
-) -> Result<(), MakeRealError> {
+) -> Result<Option<Hold>, MakeRealError> {
     let begun = Instant::now();
     let mut exited = candidate.exited;
     let interrupted_by = exited.interrupted_by();
@@ -59,7 +60,8 @@ pub fn make_real(
     if let Some(signal) = interrupted_by {
         report.verdict = Verdict::Interrupted(signal);
         report.fate = Fate::Dropped;
-        return Ok(ended.discard()?);
+        ended.discard()?;
+        return Ok(None);
     }
     let paths = candidate.capture.set.changes().len() as u64;
     progress.begin("committing", Unit::Paths, Some(paths));
@@ -81,7 +83,7 @@ pub fn make_real(
             report.stopped_by = hold.asked_to_end();
             report.fate = Fate::Committed;
             report.phases.commit = begun.elapsed();
-            Ok(())
+            Ok(Some(hold))
         }
         Err((error, None)) => Err(MakeRealError::Interrupted(error)),
         Err((error, Some(ended))) => {
@@ -89,7 +91,7 @@ pub fn make_real(
             // Why nothing was committed matters more than a scratchpad that cannot be removed, as
             // when its filesystem became read-only; the next start sweeps it.
             let _swept_later = ended.discard();
-            Ok(())
+            Ok(None)
         }
     }
 }

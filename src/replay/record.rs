@@ -6,6 +6,7 @@ use std::time::Duration;
 use isconf_sandbox::change::{ChangeSet, encode_nodes};
 use isconf_sandbox::child::Exit;
 use isconf_sandbox::commit::crash_point;
+use isconf_sandbox::session::Hold;
 
 use super::commit::{Candidate, MakeRealError, make_real};
 use super::contents::Contents;
@@ -94,6 +95,8 @@ pub struct Recorded {
     pub contents: Contents,
     /// Why the command could not be started, for people.
     pub not_started: Option<String>,
+    /// Holds signals back until the report is shown.
+    pub hold: Option<Hold>,
 }
 
 /// Checks that the caller may change the branch, that this host has applied all that it has, and
@@ -130,6 +133,7 @@ pub fn exec(
         report: trial.report.clone(),
         contents,
         not_started: trial.not_started.take(),
+        hold: None,
     };
     if manner.intention == Intention::Preview || !trial.report.is_approved() {
         recorded.report.fate = match manner.intention {
@@ -152,7 +156,7 @@ pub fn exec(
         capture: &trial.capture,
         payload: &payload,
     };
-    make_real(host, history, candidate, report, progress)?;
+    recorded.hold = make_real(host, history, candidate, report, progress)?;
     Ok(recorded)
 }
 
@@ -221,6 +225,7 @@ pub fn snap(
         report,
         contents: Contents::new(),
         not_started: None,
+        hold: None,
     };
     if intention == Intention::Preview {
         return Ok(recorded);

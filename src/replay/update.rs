@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern};
 use isconf_sandbox::commit::crash_point;
-use isconf_sandbox::session::Mounted;
+use isconf_sandbox::session::{Hold, Mounted};
 
 use super::commit::{Candidate, MakeRealError, chain, make_real};
 use super::congruence::congruence;
@@ -117,6 +117,7 @@ pub fn update(
             progress,
             pad: None,
             contents: Contents::new(),
+            hold: None,
         };
         replay.all(position, &mut run, each)?;
         replay.finish()?;
@@ -135,6 +136,8 @@ struct Replay<'a> {
     /// The one scratchpad of a preview, between entries.
     pad: Option<Mounted>,
     contents: Contents,
+    /// Holds signals back until the report of the last entry is shown.
+    hold: Option<Hold>,
 }
 
 impl Replay<'_> {
@@ -147,8 +150,11 @@ impl Replay<'_> {
         run.outcome = RunOutcome::Complete;
         for seq in self.journal.pending(position) {
             let entry = self.journal.signed_entry(seq)?;
-            let report = self.one(&entry)?;
+            let mut report = self.one(&entry)?;
             each(&report, &self.contents);
+            if let Some(hold) = self.hold.take() {
+                report.stopped_by = report.stopped_by.or_else(|| hold.asked_to_end());
+            }
             let goes_on = report.is_approved();
             run.outcome = match (&report.verdict, &entry.draft.kind) {
                 (Verdict::Approved, EntryKind::Reboot) if self.request.mode == RunMode::Commit => {
@@ -291,7 +297,7 @@ impl Replay<'_> {
             capture: &trial.capture,
             payload: &payload,
         };
-        make_real(
+        self.hold = make_real(
             self.host,
             self.history,
             candidate,
