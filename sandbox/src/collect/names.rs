@@ -5,7 +5,6 @@
 //! then everywhere.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 
@@ -117,7 +116,8 @@ impl Walk<'_> {
     /// Looks for the names that are not known, first in the directories of those that are.
     fn search(&mut self, groups: &mut BTreeMap<u64, Group>) -> Result<(), CollectError> {
         let failed = |walk: &Self, errno| walk.live.failed("search", &RelPath::root(), errno);
-        let top = Dir::open_at(self.live.root().as_fd()).map_err(|e| failed(self, e))?;
+        let top = self.live.root().and_then(Dir::open_at);
+        let top = top.map_err(|e| failed(self, e))?;
         let known = groups.values().flat_map(|group| &group.known);
         let near: BTreeSet<RelPath> = known.filter_map(RelPath::parent).collect();
         let mut missing = groups.values().filter(|group| !group.is_complete()).count();

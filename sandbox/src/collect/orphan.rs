@@ -3,7 +3,7 @@
 //! touched, which the upper layer does not have at all; the overlay's index has the file then.
 
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -105,7 +105,7 @@ impl Walk<'_> {
 
     /// The live inode with a handle.
     fn inode(&self, handle: &FileHandle) -> Result<Inode, CollectError> {
-        let opened = files::open_by_handle(self.live.root(), handle);
+        let opened = files::open_by_handle(self.live.filesystem(), handle);
         match opened.and_then(|fd: OwnedFd| fstat(&fd)) {
             Ok(stat) => Ok(Inode::Number(stat.st_ino)),
             Err(Errno::ESTALE) => Ok(Inode::Gone),
@@ -263,7 +263,8 @@ impl Walk<'_> {
         lost: &[Lost],
     ) -> Result<Option<(RelPath, RelPath, Stat)>, CollectError> {
         let failed = |walk: &Self, errno| walk.live.failed("search", &RelPath::root(), errno);
-        let top = Dir::open_at(self.live.root().as_fd()).map_err(|e| failed(self, e))?;
+        let top = self.live.root().and_then(Dir::open_at);
+        let top = top.map_err(|e| failed(self, e))?;
         let near: BTreeSet<RelPath> = lost.iter().filter_map(|name| name.path.parent()).collect();
         let mut names = Vec::new();
         for directory in near {

@@ -31,6 +31,8 @@ const DIRECTORY: OFlag = OFlag::O_RDONLY
 pub(super) struct Tree {
     label: PathBuf,
     root: OwnedFd,
+    /// Whether what is mounted on directories of the tree still covers them.
+    is_covered: bool,
     open: VecDeque<(RelPath, OwnedFd)>,
 }
 
@@ -45,6 +47,7 @@ impl Tree {
         Ok(Self {
             label: path.to_path_buf(),
             root,
+            is_covered: false,
             open: VecDeque::new(),
         })
     }
@@ -52,18 +55,33 @@ impl Tree {
     /// Opens the tree at `path` as it is below whatever is mounted on its directories.
     pub(super) fn open_beneath_mounts(path: &Path) -> Result<Self, CollectError> {
         let mut tree = Self::open(path)?;
-        // Without the right to clone a mount (tests without root) there are no mounts to look
-        // beneath either; those that exist are then refused by RESOLVE_NO_XDEV.
-        if let Ok(clone) = inspect::clone_mount(tree.root.as_fd()) {
-            tree.root = openat(&clone, ".", DIRECTORY, Mode::empty())
-                .map_err(|e| tree.failed("open", &RelPath::root(), e))?;
-        }
+        tree.is_covered = true;
         Ok(tree)
     }
 
-    /// The top directory.
-    pub(super) fn root(&self) -> BorrowedFd<'_> {
+    /// Goes beneath the mounts, when something else than the top itself is asked for the first time:
+    /// most volumes are not changed, and to give a clone of a mount back makes the kernel wait for
+    /// all processors.
+    fn uncover(&mut self) -> Result<(), Errno> {
+        // Without the right to clone a mount (tests without root) there are no mounts to look
+        // beneath either; those that exist are then refused by RESOLVE_NO_XDEV.
+        if std::mem::take(&mut self.is_covered)
+            && let Ok(clone) = inspect::clone_mount(self.root.as_fd())
+        {
+            self.root = openat(&clone, ".", DIRECTORY, Mode::empty())?;
+        }
+        Ok(())
+    }
+
+    /// Some directory of the tree's filesystem, for calls that only want to know which that is.
+    pub(super) fn filesystem(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
+    }
+
+    /// The top directory.
+    pub(super) fn root(&mut self) -> Result<BorrowedFd<'_>, Errno> {
+        self.uncover()?;
+        Ok(self.root.as_fd())
     }
 
     /// The error for something at `path` of this tree.
@@ -94,6 +112,9 @@ impl Tree {
         {
             self.open.pop_back();
         }
+        if !path.is_root() {
+            self.uncover()?;
+        }
         let known = self.open.back().map(|(above, _)| above.clone());
         let rest = path
             .strip_prefix(&known.unwrap_or_default())
@@ -116,7 +137,10 @@ impl Tree {
         path: &RelPath,
     ) -> Result<Option<Object>, CollectError> {
         let (parent, name) = match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) => (parent, CString::new(name).unwrap_or_default()),
+            (Some(parent), Some(name)) => {
+                self.uncover().map_err(|e| self.failed("open", path, e))?;
+                (parent, CString::new(name).unwrap_or_default())
+            }
             _ => (RelPath::root(), c".".to_owned()),
         };
         let dir = match self.directory(&parent) {
