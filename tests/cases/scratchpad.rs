@@ -418,3 +418,23 @@ fn the_terminal_is_given_back_after_a_shell_with_jobs() {
     .prints("in foreground");
     assert!(!host.exists("/srv/file"));
 }
+
+#[test]
+fn killed_at_any_moment_of_its_start_isconf_leaves_no_process() {
+    let Some(host) = Machine::bare("killed-early") else {
+        return;
+    };
+    // From before the first directory to the running command: the whole takes some milliseconds.
+    let script = "for i in $(seq 80); do isconf try sleep 1000 >/dev/null 2>&1 & pid=$!; \
+                  sleep 0.0$((i % 10))$((i / 10)); kill -9 $pid; wait $pid 2>/dev/null; done; \
+                  for i in $(seq 1000); do \
+                  ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q '/sleep$\\|/isconf$' || exit 0; \
+                  sleep 0.01; done; exit 9";
+    host.sh(script).code(0);
+    host.isconf(["try", "true"]).code(0);
+    host.sh(
+        "test -z \"$(ls -A /var/is/scratch)\"; ls -d /tmp/.isconf /run/.isconf 2>/dev/null; true",
+    )
+    .code(0)
+    .does_not_print("isconf");
+}
