@@ -6,13 +6,16 @@ use super::failure::Failure;
 use crate::check_in::{CheckInError, DraftsError};
 use crate::journal::{OthersDrafts, WipFault};
 use crate::model::BranchName;
+use crate::model::report::Conflict;
 use crate::replay::{
-    InspectError, MakeRealError, MoveError, RecordingError, RecoveryError, ScratchpadError,
-    SettleError, SnapshotError, TakeBackError, TrialError, UpdateError, UpkeepError, WorkError,
+    DiscardError, InspectError, MakeRealError, MoveError, RecordingError, RecoveryError,
+    ScratchpadError, SettleError, SnapshotError, TakeBackError, TrialError, UpdateError,
+    UpkeepError, WorkError,
 };
 use crate::store::StoreError;
+use crate::ui::counted;
 use crate::ui::exit::ExitCode;
-use isconf_sandbox::commit::{RecordError, RecoverError, UndoError};
+use isconf_sandbox::commit::{RecordError, RecoverError};
 use isconf_sandbox::session::PrepareError;
 use std::path::Path;
 
@@ -21,6 +24,10 @@ const LOOK_AT_RECOVERY: &str = "a path of the interrupted commit was changed by 
 
 /// What to do when no scratchpad can be made.
 const PROBE: &str = "`isconf probe` shows what this machine can do, and what is missing.";
+
+/// What to do when somebody changed what is to be taken back.
+const PUT_BACK: &str =
+    "put them back as the entry left them (`isconf diff` shows how), then try again.";
 
 impl Failure {
     /// Recording on the origin.
@@ -191,20 +198,13 @@ impl From<TakeBackError> for Failure {
             TakeBackError::History(error) => error.into(),
             TakeBackError::Store(error) => error.into(),
             TakeBackError::Drafts(error) => error.into(),
-            TakeBackError::Undo(UndoError::Conflicts(conflicts)) => {
-                let paths: Vec<_> = conflicts
-                    .list
-                    .iter()
-                    .take(10)
-                    .map(|c| c.path.to_string())
-                    .collect();
-                let message = format!(
-                    "nothing was taken back, because these paths changed since: {}",
-                    paths.join(", ")
-                );
-                Self::new(ExitCode::Conflict, message)
-                    .hint("put them back as the entry left them (`isconf diff` shows how), then try again.")
+            TakeBackError::Conflicts(conflicts) => {
+                let message = format!("nothing was taken back, because {}", changed(&conflicts));
+                Self::new(ExitCode::Conflict, message).hint(PUT_BACK)
             }
+            TakeBackError::NotKept { .. } => Self::of(ExitCode::Failure, &error).hint(
+                "make the change back by hand as an entry of its own; a larger IS_UNDO_KEEP or IS_UNDO_BYTES keeps more from now on.",
+            ),
             TakeBackError::Settle(_) | TakeBackError::Forget(_) => {
                 Self::of(ExitCode::Recovery, &error)
             }
@@ -214,6 +214,35 @@ impl From<TakeBackError> for Failure {
             | TakeBackError::NotLast => Self::of(ExitCode::Failure, &error),
         }
     }
+}
+
+impl From<DiscardError> for Failure {
+    fn from(error: DiscardError) -> Self {
+        if error.taken_back == 0 {
+            return Self::from(*error.source);
+        }
+        let done = format!(
+            "took back the last {} not checked in, and not the {} before",
+            counted(error.taken_back, "change"),
+            error.left
+        );
+        if let TakeBackError::Conflicts(conflicts) = &*error.source {
+            let message = format!("{done}, because {}", changed(conflicts));
+            return Self::new(ExitCode::Conflict, message).hint(PUT_BACK);
+        }
+        let why = Self::from(*error.source);
+        Self {
+            message: format!("{done}: {}", why.message),
+            ..why
+        }
+    }
+}
+
+/// Where somebody else was at work, as the reason for something.
+fn changed(conflicts: &[Conflict]) -> String {
+    let paths = conflicts.iter().take(10).map(|c| c.path.to_string());
+    let paths: Vec<_> = paths.collect();
+    format!("these paths changed since: {}", paths.join(", "))
 }
 
 impl From<ScratchpadError> for Failure {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use isconf_sandbox::capture::{Finding, LiveIdentity};
-use isconf_sandbox::change::{Change, ChangeSet, RelPath};
+use isconf_sandbox::change::{Change, ChangeSet, Node, RelPath, Timestamp};
 use isconf_sandbox::child::{Effect, Exit, Phases};
 
 use super::{Author, Bytes, ChangeDigests, DraftId, EntryKind, EntryRef};
@@ -125,10 +125,33 @@ pub struct UncoveredMount {
 pub struct Conflict {
     /// Where.
     pub path: RelPath,
-    /// What the scratchpad was built on; `None` when nothing was there.
-    pub seen: Option<LiveIdentity>,
+    /// What was expected there.
+    pub seen: Seen,
     /// What is there now; `None` when nothing is.
     pub found: Option<LiveIdentity>,
+}
+
+/// What was expected at a live path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing.
+    Nothing,
+    /// The object that the scratchpad was built on.
+    Live(LiveIdentity),
+    /// The object that was there when the scratchpad was made; it changed before it was looked at,
+    /// so nothing else is known of it.
+    At(Timestamp),
+    /// The object that the entry left, which is to be taken back.
+    Left(Box<Node>),
+    /// What the entry left, which its change set does not describe: something of a tree that it
+    /// moved.
+    AsLeft,
+}
+
+impl From<Option<LiveIdentity>> for Seen {
+    fn from(live: Option<LiveIdentity>) -> Self {
+        live.map_or(Self::Nothing, Self::Live)
+    }
 }
 
 /// How the command of an entry ended.

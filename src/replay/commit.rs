@@ -107,7 +107,7 @@ pub fn refuse(report: &mut Report, error: CommitError) {
                 .into_iter()
                 .map(|c| Conflict {
                     path: c.path,
-                    seen: c.expected,
+                    seen: c.expected.into(),
                     found: c.found,
                 })
                 .collect();

@@ -43,7 +43,10 @@ pub use settle::{SettleError, settle};
 pub use snapshot::{Snapshot, SnapshotError, check, take};
 pub use this_host::ThisHost;
 pub use trial::{TrialError, blank};
-pub use undo::{LastChange, TakeBackError, discard, inverse, last_change, take_back};
+pub use undo::{
+    DiscardError, LastChange, TakeBackError, check_take_back, discard, inverse, last_change,
+    take_back,
+};
 pub use update::{UpdateError, UpdateRequest, update};
 pub use upkeep::{UpkeepError, keep_undo};
 pub use work::{Input, Output, Streams, WorkError};

@@ -3,7 +3,7 @@
 //! history remembers both.
 
 use isconf_sandbox::change::{Change, ChangeSet};
-use isconf_sandbox::commit::{self, ForgetError, UndoError, crash_point};
+use isconf_sandbox::commit::{self, ConflictKind, ForgetError, UndoError, crash_point};
 use isconf_sandbox::layout::TxId;
 
 use super::payload::Payload;
@@ -12,6 +12,7 @@ use super::this_host::ThisHost;
 use crate::check_in::DraftsError;
 use crate::history::{Effective, History, HistoryError};
 use crate::journal::{JournalError, WipFault};
+use crate::model::report::{Conflict, Seen};
 use crate::model::{ChangeDigests, Deed, DraftId, EntryId, EntryKind, EntryRef, ReceiptBody};
 use crate::store::{MAX_LIST_BYTES, StoreError};
 
@@ -30,9 +31,25 @@ pub enum TakeBackError {
     /// The drafts of this host cannot be told.
     #[error(transparent)]
     Drafts(#[from] DraftsError),
-    /// The live paths are no longer as it left them, or it cannot be taken back.
+    /// The live paths are no longer as it left them.
+    #[error("{} live paths are no longer what the entry left", .0.len())]
+    Conflicts(Vec<Conflict>),
+    /// Its undo copies are gone.
+    #[error(
+        "{what} cannot be taken back: its undo copies are no longer kept (IS_UNDO_KEEP is {entries} entries, IS_UNDO_BYTES is {} bytes)",
+        .bytes
+    )]
+    NotKept {
+        /// What was to be taken back.
+        what: String,
+        /// `IS_UNDO_KEEP`.
+        entries: u32,
+        /// `IS_UNDO_BYTES`.
+        bytes: u64,
+    },
+    /// It cannot be taken back.
     #[error(transparent)]
-    Undo(#[from] UndoError),
+    Undo(UndoError),
     /// The journal or the wip cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -71,6 +88,15 @@ impl LastChange {
         match self.deed {
             Deed::Discarded { draft, .. } => Some(draft),
             _ => None,
+        }
+    }
+
+    /// What it is, in words.
+    pub fn name(&self) -> String {
+        match (self.entry, self.draft()) {
+            (Some(at), _) => format!("entry {}", at.seq),
+            (None, Some(_)) => "the last change that is not checked in".to_owned(),
+            (None, None) => "a change outside of the journal".to_owned(),
         }
     }
 }
@@ -160,6 +186,51 @@ fn check_discard(host: &ThisHost, history: &History) -> Result<(), DraftsError> 
     }
 }
 
+/// Fails as [`take_back`] would that is refused, and changes nothing.
+pub fn check_take_back(host: &ThisHost, last: &LastChange) -> Result<(), TakeBackError> {
+    match &last.tx {
+        Some(tx) => commit::check_undo(host.home.as_path(), host.root(), tx)
+            .map_err(|error| refused(host, last, error)),
+        None => Ok(()),
+    }
+}
+
+/// Why it is not taken back, with what is known of the change.
+fn refused(host: &ThisHost, last: &LastChange, error: UndoError) -> TakeBackError {
+    let policy = host.settings.undo_policy();
+    match error {
+        UndoError::NotDone(_) => TakeBackError::NotKept {
+            what: last.name(),
+            entries: policy.entries,
+            bytes: policy.bytes,
+        },
+        UndoError::Conflicts(conflicts) => {
+            // Without the change set less is said of each path; that there is a conflict matters more.
+            let set = changes(host, last).unwrap_or_default();
+            let list = conflicts.list.into_iter();
+            TakeBackError::Conflicts(list.map(|one| conflict(&set, one)).collect())
+        }
+        other => TakeBackError::Undo(other),
+    }
+}
+
+/// A live path that is no longer as the change of this set left it.
+fn conflict(set: &ChangeSet, found: commit::Conflict) -> Conflict {
+    let at = |change: &Change| change.path.cmp(&found.path);
+    let index = set.changes().binary_search_by(at).ok();
+    let left = index.and_then(|index| set.changes()[index].after.clone());
+    let seen = match (found.kind, left) {
+        (ConflictKind::Appeared, _) => Seen::Nothing,
+        (_, Some(node)) => Seen::Left(Box::new(node)),
+        (_, None) => Seen::AsLeft,
+    };
+    Conflict {
+        path: found.path,
+        seen,
+        found: found.found,
+    }
+}
+
 /// Takes it back and records that.
 pub fn take_back(
     host: &ThisHost,
@@ -182,7 +253,8 @@ pub fn take_back(
                 receipt,
                 draft: None,
             };
-            let landed = commit::undo(host.home.as_path(), host.root(), tx, &payload.to_bytes())?;
+            let landed = commit::undo(host.home.as_path(), host.root(), tx, &payload.to_bytes())
+                .map_err(|error| refused(host, last, error))?;
             settle(host, history, landed)?;
             commit::forget(host.home.as_path(), tx)?;
         }
@@ -207,32 +279,63 @@ fn without_change(
     Ok(())
 }
 
+/// Not all drafts were taken back.
+#[derive(Debug, thiserror::Error)]
+#[error("{taken_back} taken back, {left} left")]
+pub struct DiscardError {
+    /// How many were, the last one first.
+    pub taken_back: u64,
+    /// How many were not.
+    pub left: u64,
+    /// Why the next one was not.
+    #[source]
+    pub source: Box<TakeBackError>,
+}
+
 /// Takes back all drafts, the last one first, those that the wip lost too; gives how many.
-pub fn discard(host: &ThisHost, history: &mut History) -> Result<u64, TakeBackError> {
+pub fn discard(host: &ThisHost, history: &mut History) -> Result<u64, DiscardError> {
+    let mut taken_back = 0;
+    discard_all(host, history, &mut taken_back).map_err(|source| DiscardError {
+        taken_back,
+        // Where the history cannot be read, that is what the source tells.
+        left: history.made_lately().map_or(0, |made| made.len() as u64),
+        source: Box::new(source),
+    })?;
+    Ok(taken_back)
+}
+
+fn discard_all(
+    host: &ThisHost,
+    history: &mut History,
+    taken_back: &mut u64,
+) -> Result<(), TakeBackError> {
     check_discard(host, history)?;
-    let mut discarded = 0;
     while !history.made_lately()?.is_empty() {
         let last = last_change(host, history)?;
         if last.draft().is_none() {
             return Err(TakeBackError::NotLast);
         }
         take_back(host, history, &last)?;
-        discarded += 1;
+        *taken_back += 1;
     }
     if let Some(wip) = host.wip()? {
         wip.remove(&host.lock)?;
     }
-    Ok(discarded)
+    Ok(())
 }
 
 /// What taking it back would change, as a change set. `None` when it is not at hand.
 pub fn inverse(host: &ThisHost, last: &LastChange) -> Result<ChangeSet, TakeBackError> {
+    Ok(inverted(&changes(host, last)?))
+}
+
+/// What it had changed; nothing when the change set is not readable.
+fn changes(host: &ThisHost, last: &LastChange) -> Result<ChangeSet, StoreError> {
     let Some(changes) = last.changes else {
         return Ok(ChangeSet::default());
     };
     let bytes = host.store.get(&changes.full, MAX_LIST_BYTES)?;
-    let set = ChangeSet::decode(&bytes).unwrap_or_default();
-    Ok(inverted(&set))
+    Ok(ChangeSet::decode(&bytes).unwrap_or_default())
 }
 
 /// The change set read backwards.

@@ -12,13 +12,13 @@ use isconf_sandbox::child::{Effect, EffectOutcome, Exit, Phases};
 use serde::Serialize;
 
 use super::diff::{Secrets, content_diff};
-use super::object_json::{BytesJson, ChangeJson, time};
+use super::object_json::{BytesJson, ChangeJson, NodeJson, time};
 use super::quantity::{errno_name, signal_name};
 use super::report_text::{View, effect_kind_words, file_type_words};
 use crate::model::Author;
 use crate::model::contents::ContentSource;
 use crate::model::report::{
-    Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Report, Verdict,
+    Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Report, Seen, Verdict,
 };
 
 /// The version of every JSON document that isconf writes; raised when a reader could be misled.
@@ -168,8 +168,16 @@ struct FindingJson {
 #[derive(Serialize)]
 struct ConflictJson {
     path: BytesJson,
-    seen: Option<LiveJson>,
+    seen: Option<SeenJson>,
     found: Option<LiveJson>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum SeenJson {
+    Live(LiveJson),
+    At { at: String },
+    Left { left: Option<NodeJson> },
 }
 
 #[derive(Serialize)]
@@ -247,7 +255,11 @@ impl<'a> ReportJson<'a> {
                     reason: finding_name(finding.reason),
                 })
                 .collect(),
-            conflicts: report.conflicts.iter().map(ConflictJson::of).collect(),
+            conflicts: report
+                .conflicts
+                .iter()
+                .map(|conflict| ConflictJson::of(conflict, view.secrets))
+                .collect(),
             congruence: CongruenceJson::of(&report.congruence, view.secrets),
             retries: report.retries,
             stopped_by: report.stopped_by.map(signal_name),
@@ -400,10 +412,19 @@ impl<'a> EffectJson<'a> {
 }
 
 impl ConflictJson {
-    fn of(conflict: &Conflict) -> Self {
+    fn of(conflict: &Conflict, secrets: &dyn Secrets) -> Self {
+        let left = |node| NodeJson::of(node, secrets.is_secret(&conflict.path));
         Self {
             path: BytesJson::path(&conflict.path),
-            seen: conflict.seen.as_ref().map(LiveJson::of),
+            seen: match &conflict.seen {
+                Seen::Nothing => None,
+                Seen::Live(live) => Some(SeenJson::Live(LiveJson::of(live))),
+                Seen::At(moment) => Some(SeenJson::At { at: time(*moment) }),
+                Seen::Left(node) => Some(SeenJson::Left {
+                    left: Some(left(node)),
+                }),
+                Seen::AsLeft => Some(SeenJson::Left { left: None }),
+            },
             found: conflict.found.as_ref().map(LiveJson::of),
         }
     }

@@ -27,7 +27,9 @@ use super::summary_text::summary_line;
 use super::verdict_text::{verdict_sentence, verdict_word};
 use crate::model::Author;
 use crate::model::contents::ContentSource;
-use crate::model::report::{Conflict, Congruence, Description, Divergence, Place, Report, Verdict};
+use crate::model::report::{
+    Conflict, Congruence, Description, Divergence, Place, Report, Seen, Verdict,
+};
 
 /// How many paths of one change set are shown before the rest is counted.
 pub const DEFAULT_PATH_LIMIT: usize = 1000;
@@ -74,7 +76,7 @@ pub fn report_text(
     changes_into(&mut page, 2, &report.changes, view, contents);
     shown_only_into(&mut page, &report.shown_only, view);
     effects_into(&mut page, &report.effects);
-    remarks_into(&mut page, report);
+    remarks_into(&mut page, report, view);
     congruence_into(&mut page, &report.congruence, view);
     page.line(2, &totals_words(&report.changes));
     if let (Detail::Full, Some(digests)) = (view.detail, &report.digests) {
@@ -205,7 +207,7 @@ pub(super) const fn effect_kind_words(kind: EffectKind) -> &'static str {
     }
 }
 
-fn remarks_into(page: &mut Page, report: &Report) {
+fn remarks_into(page: &mut Page, report: &Report, view: &View<'_>) {
     if !report.uncovered.is_empty() {
         page.line(2, "not covered:");
     }
@@ -233,7 +235,7 @@ fn remarks_into(page: &mut Page, report: &Report) {
         page.line(2, &page.paint(Role::Failure, "changed meanwhile:"));
     }
     for conflict in &report.conflicts {
-        conflict_into(page, conflict);
+        conflict_into(page, conflict, view);
     }
 }
 
@@ -246,13 +248,25 @@ pub(super) const fn finding_words(reason: FindingReason) -> &'static str {
     }
 }
 
-fn conflict_into(page: &mut Page, conflict: &Conflict) {
+fn conflict_into(page: &mut Page, conflict: &Conflict, view: &View<'_>) {
     page.line(4, &conflict.path.to_string());
-    page.line(6, &format!("seen:  {}", live_words(conflict.seen.as_ref())));
+    let shown = Shown::of(view.secrets.is_secret(&conflict.path));
+    let seen = seen_words(&conflict.seen, view.detail, shown);
+    page.line(6, &format!("seen:  {seen}"));
     page.line(
         6,
         &format!("found: {}", live_words(conflict.found.as_ref())),
     );
+}
+
+fn seen_words(seen: &Seen, detail: Detail, shown: Shown) -> String {
+    match seen {
+        Seen::Nothing => live_words(None),
+        Seen::Live(live) => live_words(Some(live)),
+        Seen::At(moment) => format!("as it was at {}", exact_time(*moment)),
+        Seen::Left(node) => format!("{}, as the entry left it", described(node, detail, shown)),
+        Seen::AsLeft => "as the entry left it".to_owned(),
+    }
 }
 
 fn live_words(live: Option<&LiveIdentity>) -> String {

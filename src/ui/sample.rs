@@ -15,7 +15,7 @@ use super::report_text::View;
 use super::style::Style;
 use crate::model::contents::ContentSource;
 use crate::model::report::{
-    Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Refusal, Report,
+    Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Refusal, Report, Seen,
     UncoveredMount, Verdict,
 };
 use crate::model::{Author, Bytes, ChangeDigests, EntryId, EntryRef};
@@ -267,13 +267,23 @@ pub(super) fn conflicting() -> Report {
         conflicts: vec![
             Conflict {
                 path: path("etc/motd"),
-                seen: Some(live(5, 12)),
+                seen: Seen::Live(live(5, 12)),
                 found: Some(live(6, 2048)),
             },
             Conflict {
                 path: path("etc/added"),
-                seen: None,
+                seen: Seen::Nothing,
                 found: Some(live(7, 0)),
+            },
+            Conflict {
+                path: path("etc/late"),
+                seen: Seen::At(live(5, 12).ctime),
+                found: None,
+            },
+            Conflict {
+                path: path("etc/moved"),
+                seen: Seen::AsLeft,
+                found: None,
             },
         ],
         changes: ChangeSet::default(),

@@ -32,6 +32,7 @@ pub(super) fn verdict_sentence(report: &Report) -> String {
     let fate = match (report.fate, report.is_approved()) {
         (Fate::Committed, true) if is_undo => "Taken back.",
         (Fate::Previewed, true) if is_undo => "Would be taken back; this was a preview.",
+        (Fate::Dropped, _) if is_undo => "Nothing was taken back.",
         (Fate::Committed, true) => "Committed.",
         (Fate::Committed, false) => "Committed all the same.",
         (Fate::Previewed, true) => "Would be committed; this was a preview.",

@@ -106,7 +106,11 @@ fn a_live_change_meanwhile_is_a_conflict_and_nothing_is_lost() {
                   until ls -A /var/is/scratch/*/v0/upper/srv/other >/dev/null 2>&1; do :; done; \
                   echo outside >/srv/file; echo go >&9; wait $pid";
     host.sh("mkfifo /root/fifo").code(0);
-    host.sh(script).code(3).says("/srv/file");
+    host.sh(script)
+        .code(3)
+        .says("/srv/file")
+        .prints("seen:  as it was at ")
+        .prints("found: file 0644, 8 B, inode");
     assert_eq!(host.read("/srv/file"), "outside\n");
     assert!(!host.exists("/srv/other"));
 }
@@ -131,8 +135,54 @@ fn undo_takes_back_the_last_entry_only_and_refuses_on_conflict() {
     target.isconf(["up"]).code(0);
     assert_eq!(target.read("/srv/words"), "one\ntwo\n");
     target.write("/srv/words", "by hand\n");
-    target.isconf(["undo"]).code(3).says("/srv/words");
+    for args in [vec!["isconf", "undo"], vec!["isconf", "undo", "--noop"]] {
+        let args: Vec<_> = args.into_iter().map(Into::into).collect();
+        target
+            .run(&args)
+            .code(3)
+            .says("/srv/words")
+            .prints("seen:  file 0644 0:0, 8 B, as the entry left it")
+            .prints("found: file 0644, 8 B, inode");
+    }
     assert_eq!(target.read("/srv/words"), "by hand\n");
+}
+
+#[test]
+fn discard_that_meets_a_conflict_says_what_it_took_back() {
+    let Some(host) = Machine::locked("half-discard") else {
+        return;
+    };
+    for n in ["1", "2", "3"] {
+        host.isconf(["exec", "sh", "-c", &format!("echo {n} >/srv/{n}")])
+            .code(0);
+    }
+    host.write("/srv/2", "by hand\n");
+    host.isconf(["unlock", "--discard"])
+        .code(3)
+        .says("took back the last 1 change not checked in, and not the 2 before")
+        .says("/srv/2")
+        .prints("as the entry left it");
+    assert!(host.exists("/srv/1") && !host.exists("/srv/3"));
+    host.isconf(["unlock", "--discard"])
+        .code(3)
+        .says("nothing was taken back");
+    host.write("/srv/2", "2\n");
+}
+
+#[test]
+fn undo_beyond_what_is_kept_names_the_setting() {
+    let Some(mut host) = Machine::locked("undo-keep") else {
+        return;
+    };
+    host.setenv("IS_UNDO_KEEP", "1");
+    for n in ["1", "2"] {
+        host.isconf(["exec", "touch", &format!("/srv/{n}")]).code(0);
+    }
+    host.isconf(["ci"]).code(0);
+    host.isconf(["undo"]).code(0);
+    host.isconf(["undo"])
+        .code(1)
+        .says("entry 1 cannot be taken back: its undo copies are no longer kept (IS_UNDO_KEEP is 1 entries");
 }
 
 #[test]

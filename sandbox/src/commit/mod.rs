@@ -58,7 +58,7 @@ pub use sites::OpenError;
 pub use step::Object;
 pub use sync::SyncError;
 pub use transaction::{Failure, TransactionError};
-pub use undo::{UndoError, undo};
+pub use undo::{UndoError, check_undo, undo};
 
 use self::guard::Strangers;
 use self::intent::Intent;

@@ -47,12 +47,48 @@ pub enum UndoError {
     Transaction(#[from] TransactionError),
 }
 
+/// Whether a finished transaction could be taken back now: fails as [`undo`] would that is refused,
+/// and changes nothing. The caller holds the host's lock.
+pub fn check_undo(home: &Path, root: &Path, tx: &TxId) -> Result<(), UndoError> {
+    open(home, root, tx).map(|_| ())
+}
+
 /// Takes a finished transaction back, to the bit. `payload` is kept with the intent for whoever
 /// recovers it. The caller holds the host's lock.
 pub fn undo(home: &Path, root: &Path, tx: &TxId, payload: &[u8]) -> Result<Landed, UndoError> {
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(UndoError::Payload(payload.len()));
     }
+    let Undoable {
+        directory,
+        records,
+        done,
+        mut sites,
+    } = open(home, root, tx)?;
+    crash_point("commit.undo.checked");
+    let intent = Intent {
+        tx: done.tx,
+        direction: Direction::Backward,
+        payload: payload.to_vec(),
+        sites: done.sites,
+        steps: done.steps.reversed(),
+        left: Vec::new(),
+    };
+    records.write(&intent)?;
+    transaction::carry_out(&mut sites, &records, &intent, &mut |_, _| {})?;
+    Ok(Landed::new(intent, directory))
+}
+
+/// A finished transaction that nothing stands against taking back.
+struct Undoable {
+    directory: PathBuf,
+    records: Records,
+    done: Intent,
+    sites: Sites,
+}
+
+/// Opens a finished transaction and looks for what changed since.
+fn open(home: &Path, root: &Path, tx: &TxId) -> Result<Undoable, UndoError> {
     let directory: PathBuf = home.join(HOME_SCRATCH_DIR).join(tx.as_str());
     let records = match Records::open(&directory) {
         Err(RecordError::Io {
@@ -73,18 +109,12 @@ pub fn undo(home: &Path, root: &Path, tx: &TxId, payload: &[u8]) -> Result<Lande
     if !conflicts.is_empty() {
         return Err(UndoError::Conflicts(conflicts));
     }
-    crash_point("commit.undo.checked");
-    let intent = Intent {
-        tx: done.tx,
-        direction: Direction::Backward,
-        payload: payload.to_vec(),
-        sites: done.sites,
-        steps: done.steps.reversed(),
-        left: Vec::new(),
-    };
-    records.write(&intent)?;
-    transaction::carry_out(&mut sites, &records, &intent, &mut |_, _| {})?;
-    Ok(Landed::new(intent, directory))
+    Ok(Undoable {
+        directory,
+        records,
+        done,
+        sites,
+    })
 }
 
 /// Whether a transaction is finished and not taken back.

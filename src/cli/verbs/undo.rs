@@ -1,12 +1,12 @@
 //! `undo`, and `unlock --discard`: takes back what was committed here. Upholds: to the bit, or not
 //! at all.
 
-use crate::cli::invocation::{Presentation, RunMode};
+use crate::cli::invocation::{Diffs, Presentation, ReportForm, RunMode};
 use crate::cli::{Failure, Session};
 use crate::journal::drafts_of_others;
 use crate::lock::{BranchLock, LockError};
-use crate::model::report::{Description, Fate, Place, Report};
-use crate::replay::{self, LastChange, ThisHost, blank, discard as discard_drafts};
+use crate::model::report::{Conflict, Description, Fate, Place, Report, Verdict};
+use crate::replay::{self, LastChange, TakeBackError, ThisHost, blank, discard as discard_drafts};
 use crate::ui::counted;
 use crate::ui::exit::ExitCode;
 
@@ -15,17 +15,26 @@ pub fn undo(session: &mut Session, run: RunMode, show: Presentation) -> Result<E
     let (host, mut history) = session.this_host("undo")?;
     let last = replay::last_change(&host, &history)?;
     let mut report = report(&host, &last)?;
-    if run == RunMode::Commit {
-        if last.draft().is_some() {
-            refuse_lock_of_another(&host)?;
+    if run == RunMode::Commit && last.draft().is_some() {
+        refuse_lock_of_another(&host)?;
+    }
+    let begun = std::time::Instant::now();
+    let done = match run {
+        RunMode::Preview => replay::check_take_back(&host, &last),
+        RunMode::Commit => replay::take_back(&host, &mut history, &last),
+    };
+    if let Err(error) = done {
+        if let TakeBackError::Conflicts(conflicts) = &error {
+            show_conflicts(session, &host, (report, conflicts), show)?;
         }
-        let begun = std::time::Instant::now();
-        replay::take_back(&host, &mut history, &last)?;
+        return Err(error.into());
+    }
+    if run == RunMode::Commit {
         report.fate = Fate::Committed;
         report.phases.commit = begun.elapsed();
     }
     session.show_report(&report, &host.settings, show, None)?;
-    let what = name(&last);
+    let what = last.name();
     match run {
         RunMode::Preview => session.out.info(&format!("would take back {what}")),
         RunMode::Commit => session.out.info(&format!("took back {what}")),
@@ -38,12 +47,17 @@ pub fn undo(session: &mut Session, run: RunMode, show: Presentation) -> Result<E
     Ok(ExitCode::Ok)
 }
 
-fn name(last: &LastChange) -> String {
-    match (last.entry, last.draft()) {
-        (Some(at), _) => format!("entry {}", at.seq),
-        (None, Some(_)) => "the last change that is not checked in".to_owned(),
-        (None, None) => "a change outside of the journal".to_owned(),
-    }
+/// Shows what is there and what the entry had left.
+fn show_conflicts(
+    session: &mut Session,
+    host: &ThisHost,
+    (mut report, conflicts): (Report, &[Conflict]),
+    show: Presentation,
+) -> Result<(), Failure> {
+    report.conflicts = conflicts.to_vec();
+    report.verdict = Verdict::Conflict;
+    report.fate = Fate::Dropped;
+    session.show_report(&report, &host.settings, show, None)
 }
 
 /// What is taken back when it is no entry: a draft, or a change that no journal has.
@@ -94,7 +108,20 @@ pub fn discard(session: &mut Session) -> Result<ExitCode, Failure> {
     let (host, mut history) = session.this_host("unlock")?;
     refuse_lock_of_another(&host)?;
     let others = drafts_of_others(&host.wip_drafts()?, &host.author);
-    let discarded = discard_drafts(&host, &mut history)?;
+    let discarded = match discard_drafts(&host, &mut history) {
+        Ok(discarded) => discarded,
+        Err(error) => {
+            if let TakeBackError::Conflicts(conflicts) = &*error.source {
+                let last = replay::last_change(&host, &history)?;
+                let show = Presentation {
+                    form: ReportForm::Paths,
+                    diffs: Diffs::Never,
+                };
+                show_conflicts(session, &host, (report(&host, &last)?, conflicts), show)?;
+            }
+            return Err(error.into());
+        }
+    };
     session.out.info(&format!(
         "took back {} not checked in",
         counted(discarded, "change")
