@@ -323,7 +323,8 @@ pub struct ExecArgs {
     /// How the result is shown.
     #[command(flatten)]
     pub report: ReportArgs,
-    /// Give the command this file as standard input, here and on every host
+    /// Give the command this file as standard input, here and on every host; without it the command
+    /// reads isconf's own here, which is not recorded, and nothing (/dev/null) on other hosts
     #[arg(long, value_name = "FILE")]
     pub stdin: Option<PathBuf>,
     /// Also pass and record this environment variable, which must be set; may be repeated

@@ -396,3 +396,17 @@ fn case_49_host_that_was_away_catches_up() {
     target.isconf(["up"]).code(0);
     assert_eq!(target.read("/srv/words"), "one\ntwo\n");
 }
+
+#[test]
+fn input_that_no_target_gets_is_told() {
+    let Some(host) = Machine::locked("input") else {
+        return;
+    };
+    host.sh("echo x | isconf exec tee /srv/f")
+        .code(0)
+        .says("standard input is not recorded")
+        .says("--stdin FILE");
+    host.sh("isconf exec tee /srv/f </dev/null; echo y >/root/y; isconf exec --stdin /root/y tee /srv/f </root/y")
+        .code(0)
+        .does_not_say("standard input is not recorded");
+}

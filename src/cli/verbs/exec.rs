@@ -9,6 +9,7 @@ use std::path::Path;
 
 use isconf_sandbox::change::Digest;
 
+use super::callers_input::may_have_input;
 use crate::cli::invocation::{ExecCommand, RunMode};
 use crate::cli::worksite::{ending, streams};
 use crate::cli::{Failure, Session};
@@ -26,6 +27,14 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
     let branch = host.branch.clone();
     replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
     let exec = resolve(session, &host, &command)?;
+    if exec.stdin.is_none() && may_have_input(&io::stdin()) {
+        session.out.warning(
+            "standard input is not recorded: the command can read it here, on other hosts it gets /dev/null",
+        );
+        session
+            .out
+            .hint("`--stdin FILE` gives the command a file on every host; `</dev/null` gives it nothing here too.");
+    }
     let words = command_line(&exec.argv);
     session.out.info(&format!("running {words}"));
     let manner = Manner {

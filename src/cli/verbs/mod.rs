@@ -5,6 +5,7 @@
 mod init;
 mod lock;
 mod unlock;
+mod callers_input;
 mod exec;
 mod snap;
 mod reboot;
