@@ -2,15 +2,16 @@
 //! the live root, which only a commit changes. Upholds: content is verified before it has its
 //! name, and no link of the tree is followed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 
 use isconf_sandbox::change::{
     Content, Digest, FLAG_APPEND, FLAG_IMMUTABLE, Kind, Metadata, Node, RelPath,
 };
-use isconf_sandbox::fs::{Dir, Place, change_flags, set_metadata};
+use isconf_sandbox::fs::{Dir, Place, Stat, change_flags, read_metadata, set_metadata};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag};
 
 use super::holes::Holes;
@@ -82,7 +83,9 @@ pub fn install(
     let mut installer = Installer {
         root,
         store,
-        first_names: BTreeMap::new(),
+        links: links_of(nodes),
+        first_names: BTreeSet::new(),
+        left_alone: BTreeSet::new(),
         locked: Vec::new(),
         late: Vec::new(),
     };
@@ -97,8 +100,12 @@ pub fn install(
 struct Installer<'a> {
     root: &'a Dir,
     store: &'a Store,
+    /// The further names of each file that has some.
+    links: BTreeMap<&'a RelPath, Vec<&'a RelPath>>,
     /// Files that further names may be links of.
-    first_names: BTreeMap<RelPath, ()>,
+    first_names: BTreeSet<&'a RelPath>,
+    /// Those of them that are here already as they should be, under all their names and no other.
+    left_alone: BTreeSet<&'a RelPath>,
     /// Files that get [`LOCKS`] when all their names are there.
     locked: Vec<(&'a RelPath, &'a Node)>,
     /// Directories whose attributes are set when everything below them is there.
@@ -119,6 +126,9 @@ impl<'a> Installer<'a> {
         let found = place.stat().map_err(failed("look at", path))?;
         let found_directory = found.as_ref().is_some_and(|stat| stat.is_directory());
         if !wanted && found.is_some() {
+            return Ok(());
+        }
+        if self.is_as_wanted(place, (path, node), found.as_ref())? {
             return Ok(());
         }
         if let Some(stat) = found.as_ref().filter(|stat| stat.locks != 0) {
@@ -157,6 +167,52 @@ impl<'a> Installer<'a> {
         Ok(())
     }
 
+    /// Whether a file with several names, or one of its further names, is here already as it should
+    /// be. To make such a file anew would be a change even where all of it is equal: what the
+    /// collection compares with the live tree is one name at a time.
+    fn is_as_wanted(
+        &mut self,
+        place: Place<'_>,
+        (path, node): (&'a RelPath, &'a Node),
+        found: Option<&Stat>,
+    ) -> Result<bool, InstallError> {
+        if let Some(first) = &node.link_of {
+            return Ok(self.left_alone.contains(first));
+        }
+        let (Some(links), Some(stat)) = (self.links.get(path), found) else {
+            return Ok(false);
+        };
+        if !is_same_file(place, node, stat).map_err(failed("compare", path))? {
+            return Ok(false);
+        }
+        if stat.identity.nlink != links.len() as u64 + 1 {
+            return Ok(false);
+        }
+        for link in links {
+            if self.inode_at(link)? != Some(stat.ino()) {
+                return Ok(false);
+            }
+        }
+        self.first_names.insert(path);
+        self.left_alone.insert(path);
+        Ok(true)
+    }
+
+    /// The inode of a name; `None` when nothing is there.
+    fn inode_at(&self, path: &'a RelPath) -> Result<Option<u64>, InstallError> {
+        let (dir, name) = match self.parent_of(path) {
+            Ok(Some(found)) => found,
+            Ok(None)
+            | Err(InstallError::System {
+                errno: Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP,
+                ..
+            }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let stat = dir.at(name).stat().map_err(failed("look at", path))?;
+        Ok(stat.map(|stat| stat.ino()))
+    }
+
     /// The open directory that holds `path`, and the name in it; `None` for the root itself.
     fn parent_of(&self, path: &'a RelPath) -> Result<Option<(Dir, &'a [u8])>, InstallError> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -166,7 +222,12 @@ impl<'a> Installer<'a> {
         Ok(Some((dir, name)))
     }
 
-    fn make(&mut self, aside: Place<'_>, path: &RelPath, node: &Node) -> Result<(), InstallError> {
+    fn make(
+        &mut self,
+        aside: Place<'_>,
+        path: &'a RelPath,
+        node: &Node,
+    ) -> Result<(), InstallError> {
         // A leftover of an interrupted installer would be in the same scratchpad, and so gone.
         if let Some(first) = &node.link_of {
             let Some((dir, name)) = self.owned_parent_of(first)? else {
@@ -184,7 +245,7 @@ impl<'a> Installer<'a> {
                 if written != *size {
                     return Err(InstallError::Unmakable(path.clone()));
                 }
-                self.first_names.insert(path.clone(), ());
+                self.first_names.insert(path);
             }
             Kind::Symlink { target } => {
                 aside
@@ -213,7 +274,7 @@ impl<'a> Installer<'a> {
         &self,
         path: &'p RelPath,
     ) -> Result<Option<(Dir, &'p [u8])>, InstallError> {
-        if !self.first_names.contains_key(path) {
+        if !self.first_names.contains(path) {
             return Ok(None);
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -301,6 +362,37 @@ impl<'a> Installer<'a> {
         }
         Ok(())
     }
+}
+
+/// The further names of each file that has some.
+fn links_of(nodes: &[(RelPath, Node)]) -> BTreeMap<&RelPath, Vec<&RelPath>> {
+    let mut links: BTreeMap<&RelPath, Vec<&RelPath>> = BTreeMap::new();
+    for (path, node) in nodes {
+        if let Some(first) = &node.link_of {
+            links.entry(first).or_default().push(path);
+        }
+    }
+    links
+}
+
+/// Whether what is here is a file with these attributes and this content.
+fn is_same_file(place: Place<'_>, node: &Node, stat: &Stat) -> Result<bool, Errno> {
+    let Kind::File {
+        content: Content::Read(digest),
+        size,
+        ..
+    } = &node.kind
+    else {
+        return Ok(false);
+    };
+    let is_file = SFlag::from_bits_truncate(stat.identity.mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+    if !is_file || stat.identity.size != *size || read_metadata(place, stat)? != node.meta {
+        return Ok(false);
+    }
+    let file = File::from(place.open(OFlag::O_RDONLY)?);
+    let found = Digest::of_reader(file);
+    let found = found.map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+    Ok(found.0 == *digest)
 }
 
 fn device(major: u32, minor: u32) -> u64 {

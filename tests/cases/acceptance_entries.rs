@@ -410,3 +410,34 @@ fn input_that_no_target_gets_is_told() {
         .code(0)
         .does_not_say("standard input is not recorded");
 }
+
+#[test]
+fn a_snap_of_an_unchanged_tree_with_hard_links_changes_nothing_on_a_target() {
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
+    let make = "mkdir -p /srv/sd/x/y && echo 1 >/srv/sd/x/h && ln /srv/sd/x/h /srv/sd/x/y/1 \
+                && echo 2 >/srv/sd/x/y/2";
+    origin.sh(make).code(0);
+    let snap = |origin: &Machine| {
+        origin.isconf(["snap", "/srv/sd"]).code(0);
+    };
+    origin.checks_in_for(&target, snap);
+    target.isconf(["up"]).code(0);
+    origin.checks_in_for(&target, snap);
+    let before = target.sh("ls -liR /srv/sd").code(0).out();
+    target
+        .isconf(["up", "--noop"])
+        .code(0)
+        .prints("no path changed");
+    target.isconf(["up"]).code(0).prints("no path changed");
+    assert_eq!(target.sh("ls -liR /srv/sd").code(0).out(), before);
+
+    // Content is not all: a link that was torn is put right.
+    target
+        .sh("cp -a /srv/sd/x/y/1 /srv/t && mv /srv/t /srv/sd/x/y/1")
+        .code(0);
+    origin.checks_in_for(&target, snap);
+    target.isconf(["up"]).code(0);
+    target.sh("test /srv/sd/x/h -ef /srv/sd/x/y/1").code(0);
+}
