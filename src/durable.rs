@@ -5,8 +5,10 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
 
 /// A file operation that failed.
 #[derive(Debug, thiserror::Error)]
@@ -117,10 +119,40 @@ pub fn sync_directory(directory: &Path) -> Result<(), FileError> {
         .map_err(FileError::of("sync", directory))
 }
 
+/// What stands in the place of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is a {0} where isconf keeps a file; move it away")]
+pub struct NotAFile(&'static str);
+
+/// Opens one of isconf's files for reading. Never waits: a fifo would (fifo(7)). Anything but a
+/// regular file is an error with [`NotAFile`] as its cause.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .read(true)
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+        .open(path)?;
+    check_regular(&file)?;
+    Ok(file)
+}
+
+/// Refuses anything but a regular file.
+pub fn check_regular(file: &File) -> io::Result<()> {
+    let kind = file.metadata()?.file_type();
+    let name = match () {
+        () if kind.is_file() => return Ok(()),
+        () if kind.is_dir() => "directory",
+        () if kind.is_fifo() => "fifo",
+        () if kind.is_char_device() || kind.is_block_device() => "device",
+        () => "special file",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidData, NotAFile(name)))
+}
+
 /// Reads a small file, at most `limit` bytes of it; `None` when it does not exist. A longer file
 /// is an error of kind `FileTooLarge`.
 pub fn read_small(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
-    let file = match File::open(path) {
+    let file = match open_regular(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(FileError::of("open", path)(e)),

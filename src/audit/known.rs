@@ -7,13 +7,14 @@
 //! digest of the expected state), all numbers big-endian, then the SHA-256 of all before.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use isconf_sandbox::change::{Content, Digest, Kind, MAX_PATH_BYTES, Node, RelPath, Timestamp};
 
 use super::live::Fingerprint;
+use crate::durable;
 
 const HEAD: &[u8] = b"isconf audit 1\n";
 
@@ -65,7 +66,7 @@ impl Known {
             source,
         };
         let mut bytes = Vec::new();
-        match File::open(path) {
+        match durable::open_regular(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(failed(error)),
             Ok(file) => file

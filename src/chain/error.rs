@@ -26,7 +26,7 @@ pub enum ChainError {
 
 /// Where a chain is broken, and how.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}, line {line}, record {seq}: {fault}", path.display())]
+#[error("{}, line {line}{}: {fault}", path.display(), record_words(*.seq))]
 pub struct BrokenChain {
     /// The file.
     pub path: PathBuf,
@@ -38,10 +38,26 @@ pub struct BrokenChain {
     pub fault: Fault,
 }
 
+/// Which record, in words; the header is none.
+fn record_words(seq: u64) -> String {
+    match seq {
+        0 => String::new(),
+        seq => format!(", record {seq}"),
+    }
+}
+
 /// What is wrong with a chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The header has another kind, version or field.
+    /// The file is sound, and of a version that this isconf does not know.
+    #[error("{}; this one reads version {known}", version_words(*.found, *.known))]
+    Version {
+        /// The version it says.
+        found: u32,
+        /// The version that is known.
+        known: u32,
+    },
+    /// The header has another kind or field.
     #[error("expected {expected:?} and found {found:?}")]
     Header {
         /// What should stand there.
@@ -129,6 +145,21 @@ pub enum Fault {
     /// A record was changed after the chain was verified.
     #[error("was changed while it was in use")]
     Changed,
+}
+
+impl Fault {
+    /// Whether the file is of another version, and not damaged.
+    pub const fn is_version(&self) -> bool {
+        matches!(self, Self::Version { .. })
+    }
+}
+
+fn version_words(found: u32, known: u32) -> String {
+    if found > known {
+        format!("made by a newer isconf (version {found} of the format)")
+    } else {
+        format!("version {found} of the format is none that isconf ever wrote")
+    }
 }
 
 /// The start of `bytes` as text, for an error.

@@ -56,7 +56,7 @@ impl Chain {
     pub fn open(place: Place, kind: ChainKind) -> Result<Option<Self>, ChainError> {
         // The head first: an append that goes on meanwhile only adds behind what it names.
         let head = read_head(&place, kind)?;
-        let file = match File::open(&place.file) {
+        let file = match durable::open_regular(&place.file) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return missing(&place, kind, head),
             Err(e) => return Err(FileError::of("open", &place.file)(e).into()),
@@ -310,12 +310,21 @@ fn read_header(path: &Path, file: &File, kind: ChainKind) -> Result<Header, Chai
         .read_to_end(&mut start)
         .map_err(FileError::of("read", path))?;
     Header::parse(kind, &start).map_err(|fault| {
-        let (expected, found) = (fault.expected, fault.found);
+        let found_version = fault.version(kind);
         ChainError::Broken(Box::new(BrokenChain {
             path: path.to_path_buf(),
             line: fault.line,
             seq: 0,
-            fault: Fault::Header { expected, found },
+            fault: match found_version {
+                Some(found) => Fault::Version {
+                    found,
+                    known: ChainKind::VERSION,
+                },
+                None => Fault::Header {
+                    expected: fault.expected,
+                    found: fault.found,
+                },
+            },
         }))
     })
 }
@@ -380,7 +389,7 @@ fn broken_at(path: &Path, seq: u64, fault: Fault, offset: u64) -> ChainError {
 /// line 1: the fault itself is what matters then.
 fn line_at(path: &Path, offset: u64) -> u64 {
     let count = || {
-        let mut reader = BufReader::new(File::open(path)?.take(offset));
+        let mut reader = BufReader::new(durable::open_regular(path)?.take(offset));
         let mut lines = 1;
         while reader.skip_until(b'\n')? > 0 {
             lines += 1;

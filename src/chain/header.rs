@@ -99,6 +99,15 @@ impl Header {
     }
 }
 
+impl HeaderFault {
+    /// The version that the first line names, where it is the right line but for that.
+    pub(super) fn version(&self, kind: ChainKind) -> Option<u32> {
+        let start = format!("# isconf {} ", kind.name());
+        let version = self.found.strip_prefix(&start)?.strip_suffix('\n')?;
+        version.parse().ok().filter(|_| self.line == 1)
+    }
+}
+
 /// The line that names kind and version.
 fn first_line(kind: ChainKind) -> String {
     format!("# isconf {} {}", kind.name(), ChainKind::VERSION)
@@ -126,6 +135,8 @@ mod tests {
             (fault.line, fault.found.as_str()),
             (1, "# isconf journal 2\n")
         );
+        assert_eq!(fault.version(ChainKind::Journal), Some(2));
+        assert_eq!(fault.version(ChainKind::Wip), None);
         let fault = Header::parse(ChainKind::Journal, b"# isconf journal 1\n").unwrap_err();
         assert_eq!(fault.line, 2);
         assert!(Header::parse(ChainKind::History, text.as_bytes()).is_err());

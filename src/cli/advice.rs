@@ -24,6 +24,10 @@ use crate::ui::output::WriteOutput;
 /// What to do about a damaged journal.
 const RESTORE_JOURNAL: &str = "nothing was run. Move the branch's directory aside and take the journal anew: `isconf bundle export FILE` on another host of the branch, `isconf bundle import FILE` here.";
 
+/// What to do about a file of another version.
+const OTHER_VERSION: &str =
+    "nothing was run, and the file is left as it is. Use the isconf that made it, or a newer one.";
+
 /// What to do about a damaged history.
 const RESTORE_HISTORY: &str = "nothing was run. Restore the file from a backup of this host; without its history the host would apply every entry again.";
 
@@ -46,6 +50,9 @@ impl From<JournalError> for Failure {
                 ExitCode::Failure,
                 format!("{branch} already exists -- did you mean 'migrate'?"),
             ),
+            JournalError::Chain(ChainError::Broken(broken)) if broken.fault.is_version() => {
+                Self::of(ExitCode::Trouble, &error).hint(OTHER_VERSION)
+            }
             JournalError::Chain(ChainError::Broken(broken)) if broken.path.ends_with(WIP_FILE) => {
                 let wip = broken.path.display();
                 Self::of(ExitCode::Trouble, &error).hint(format!(
@@ -69,6 +76,7 @@ impl From<HistoryError> for Failure {
         match &error {
             HistoryError::Chain(ChainError::Broken(broken)) => match broken.fault {
                 Fault::TornTail { .. } => failure.hint(REPAIR_TAIL),
+                Fault::Version { .. } => failure.hint(OTHER_VERSION),
                 _ => failure.hint(RESTORE_HISTORY),
             },
             HistoryError::WrongDomain { .. }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use crate::chain::RecordText;
-use crate::durable::{FileError, PRIVATE_FILE_MODE};
+use crate::durable::{self, FileError, PRIVATE_FILE_MODE};
 use crate::model::Moment;
 
 /// The longest description of a holder, in bytes.
@@ -95,6 +95,7 @@ impl HostLock {
             .mode(PRIVATE_FILE_MODE)
             .open(path)
             .map_err(FileError::of("open", path))?;
+        durable::check_regular(&file).map_err(FileError::of("open", path))?;
         if !try_lock(&file, path)? {
             let held = || HostLockError::Held(read_holder(&file));
             match wait {

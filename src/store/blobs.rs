@@ -178,7 +178,7 @@ impl Store {
     /// Opens a blob without looking at its bytes.
     fn open(&self, digest: &Digest) -> Result<File, StoreError> {
         let path = self.path_of(digest);
-        File::open(&path).map_err(|e| match e.kind() {
+        durable::open_regular(&path).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => StoreError::Missing(*digest),
             _ => FileError::of("open", &path)(e).into(),
         })

@@ -196,3 +196,52 @@ fn two_at_once_never_interleave() {
     target.isconf(["up"]).code(0).says("no new updates");
     assert_eq!(target.read("/srv/words"), "x\nx\nx\nx\nx\n");
 }
+
+#[test]
+fn what_is_no_file_is_named_and_nothing_waits_for_it() {
+    let Some(host) = Machine::locked("kinds") else {
+        return;
+    };
+    host.isconf(["exec", "touch", "/srv/one"]).code(0);
+    host.isconf(["ci"]).code(0);
+    host.isconf(["lock", "more"]).code(0);
+    host.isconf(["exec", "touch", "/srv/two"]).code(0);
+    let lock = JOURNAL.replace("journal", "lock");
+    let head = JOURNAL.replace("journal", "head");
+    for file in [JOURNAL, HISTORY, WIP, &lock, &head, "/var/is/conf/.lock"] {
+        host.sh(&format!("test -f {file} && mv {file} /var/is/saved"))
+            .code(0);
+        for make in ["mkfifo", "mkdir", "cp -a /dev/zero"] {
+            host.sh(&format!("{make} {file}")).code(0);
+            let done = host.sh("timeout 20 isconf exec touch /srv/three");
+            assert_eq!(done.status(), 5, "{make} {file}: {}", done.err());
+            assert!(done.err().contains(file), "{make}: {}", done.err());
+            assert!(!host.exists("/srv/three"), "{make} {file}");
+            host.sh(&format!("rm -r {file}")).code(0);
+        }
+        host.sh(&format!("mv /var/is/saved {file}")).code(0);
+    }
+    host.isconf(["exec", "touch", "/srv/three"]).code(0);
+}
+
+#[test]
+fn a_file_of_a_newer_isconf_is_not_called_damaged() {
+    let Some(host) = Machine::locked("newer") else {
+        return;
+    };
+    host.isconf(["exec", "touch", "/srv/one"]).code(0);
+    for file in [JOURNAL, HISTORY, WIP] {
+        host.sh(&format!(
+            "cp -a {file} /root/saved && sed -i '1s/1$/2/' {file}"
+        ))
+        .code(0);
+        host.isconf(["ci"])
+            .code(5)
+            .says(&format!("{file}, line 1: made by a newer isconf"))
+            .says("this one reads version 1")
+            .says("Use the isconf that made it")
+            .does_not_say("aside");
+        host.sh(&format!("cp -a /root/saved {file}")).code(0);
+    }
+    host.isconf(["ci"]).code(0);
+}
