@@ -281,7 +281,8 @@ pub struct ReportArgs {
     /// One line an entry
     #[arg(long, conflicts_with = "json")]
     pub summary: bool,
-    /// With the lines that changed in text files [default: for small changes on a terminal]
+    /// With the lines that changed in text files; only for up, exec and try [default: for small
+    /// changes on a terminal]
     #[arg(long, conflicts_with_all = ["no_diff", "summary"])]
     pub diff: bool,
     /// Without them

@@ -246,6 +246,13 @@ fn arguments_of_commands_are_bytes() {
 }
 
 #[test]
+fn lines_are_refused_where_there_are_none() {
+    for line in ["show 1 --diff", "snap --diff /etc", "undo --diff"] {
+        assert!(refused(line).contains("cannot show the lines that changed"));
+    }
+}
+
+#[test]
 fn verbs_without_their_arguments_are_refused() {
     assert!(refused("exec").contains("missing exec command"));
     assert!(refused("exec --noop").contains("missing exec command"));

@@ -45,6 +45,9 @@ pub enum UsageError {
     /// `snap` without a path.
     #[error("missing snapshot pathname")]
     MissingPath,
+    /// `--diff` with a verb that does not have both contents at hand.
+    #[error("{0} cannot show the lines that changed: --diff is for up, exec and try")]
+    NoLines(&'static str),
     /// `exec` without a command.
     #[error("missing exec command")]
     MissingCommand,
@@ -135,12 +138,12 @@ fn command(verb: Verb, before: Before) -> Result<Command, UsageError> {
         Verb::Log(args) => Command::Log(format(args.json)),
         Verb::Show(args) => Command::Show {
             entry: entry_name(&args.entry)?,
-            show: presentation(&args.report),
+            show: without_lines("show", &args.report)?,
         },
         Verb::History(args) => Command::History(format(args.json)),
         Verb::Undo(args) => Command::Undo {
             run: run_mode(&args.noop),
-            show: presentation(&args.report),
+            show: without_lines("undo", &args.report)?,
         },
         Verb::Try(args) => Command::Try(try_command(args)?),
         Verb::Diff(args) => diff(args),
@@ -185,6 +188,14 @@ fn presentation(args: &ReportArgs) -> Presentation {
     Presentation { form, diffs }
 }
 
+/// How a verb shows its report that never shows lines.
+fn without_lines(verb: &'static str, args: &ReportArgs) -> Result<Presentation, UsageError> {
+    match args.diff {
+        true => Err(UsageError::NoLines(verb)),
+        false => Ok(presentation(args)),
+    }
+}
+
 /// Joins the message and the words by spaces, as the original did.
 fn lock(args: LockArgs, before: Option<OsString>) -> Result<Command, UsageError> {
     if before.is_some() && args.message.is_some() {
@@ -211,7 +222,7 @@ fn snap(args: SnapArgs) -> Result<Command, UsageError> {
     }
     Ok(Command::Snap {
         run: run_mode(&args.noop),
-        show: presentation(&args.report),
+        show: without_lines("snap", &args.report)?,
         paths: args.paths,
     })
 }

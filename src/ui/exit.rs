@@ -61,7 +61,7 @@ pub const TABLE: &[Row] = &[
     row(
         "1",
         "failure",
-        "A negative answer or an ordinary failure: an entry failed, `diff` found drift, the host is out of date, local changes are not checked in, `conf/domain` is missing. As in the original.",
+        "A negative answer or an ordinary failure: an entry failed, `diff` found drift, the host is out of date, local changes are not checked in, `conf/domain` is missing; or a commit or undo was not possible (no room, a read-only filesystem), and the live tree is as before. As in the original.",
     ),
     row(
         "2",
@@ -76,7 +76,7 @@ pub const TABLE: &[Row] = &[
     row(
         "5",
         "trouble",
-        "The answer could not be found: something could not be read or written (`EIO`), or a file of isconf is damaged. The message names the file.",
+        "The answer could not be found: something could not be read, a file of isconf could not be written (`EIO`), or is damaged. The message names the file.",
     ),
     row(
         "22",
