@@ -1,7 +1,7 @@
-//! Listing the store and removing what nothing refers to. Upholds: nothing is removed that the
-//! caller did not have the right and the list to decide about.
+//! Listing the store and removing what a stopped process left half-written. Not for removing blobs:
+//! entries, drafts, receipts and kept scratchpads refer to them, and those of an undone entry are
+//! wanted again when it is applied again. Upholds: nothing is removed that something may refer to.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -56,24 +56,8 @@ impl Store {
         })
     }
 
-    /// Removes all blobs but those in `keep`, and what processes that are gone left half-written.
-    /// Needs no sync: a blob that is back after a power cut is removed the next time.
-    pub fn remove_unreferenced(
-        &self,
-        host: &HostLock,
-        keep: &HashSet<Digest>,
-    ) -> Result<Removed, StoreError> {
-        let mut removed = self.remove_leftovers(host)?;
-        for stored in self.walk() {
-            let Stored { digest, length } = stored?;
-            if !keep.contains(&digest) {
-                removed.take(&self.path_of(&digest), length)?;
-            }
-        }
-        Ok(removed)
-    }
-
-    /// Removes what processes that are gone left half-written. Needs no sync, as above.
+    /// Removes what processes that are gone left half-written. Needs no sync: a
+    /// file that is back after a power cut is removed the next time.
     pub fn remove_leftovers(&self, _host: &HostLock) -> Result<Removed, StoreError> {
         let mut removed = Removed::default();
         let leftovers = WalkDir::new(self.root().join(TMP))
@@ -230,16 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_nothing_refers_to_is_removed() {
+    fn only_what_ended_processes_left_is_removed() {
         let host = Host::new();
         let store = Store::new(host.home.blobs(&host.domain));
-        let keep = HashSet::new();
         assert_eq!(
-            store.remove_unreferenced(&host.lock, &keep).unwrap(),
+            store.remove_leftovers(&host.lock).unwrap(),
             Removed::default()
         );
         let kept = store.put_bytes(b"kept").unwrap();
-        store.put_bytes(b"loose").unwrap();
         // No process has a number this large (PID_MAX_LIMIT is 2^22).
         fs::write(store.root().join(TMP).join("99999999.0"), b"half").unwrap();
         let own = store
@@ -247,11 +229,8 @@ mod tests {
             .join(TMP)
             .join(format!("{}.7", std::process::id()));
         fs::write(&own, b"being written").unwrap();
-        assert_eq!(store.remove_leftovers(&host.lock).unwrap().bytes, 4);
-        fs::write(store.root().join(TMP).join("99999999.0"), b"half").unwrap();
-        let keep = HashSet::from([kept]);
-        let removed = store.remove_unreferenced(&host.lock, &keep).unwrap();
-        assert_eq!(removed, Removed { count: 2, bytes: 9 });
+        let removed = store.remove_leftovers(&host.lock).unwrap();
+        assert_eq!(removed, Removed { count: 1, bytes: 4 });
         assert!(store.contains(&kept) && own.exists());
     }
 }
