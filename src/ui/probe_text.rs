@@ -138,11 +138,14 @@ const fn remedy(ability: Ability) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::schema::assert_valid;
 
     fn shown(states: &[(Ability, State)]) -> (String, serde_json::Value) {
         let answer = |&(ability, state): &(Ability, State)| Answer { ability, state };
         let answers: Vec<_> = states.iter().map(answer).collect();
-        let json = serde_json::from_str(&probe_json(&answers).unwrap()).unwrap();
+        let line = probe_json(&answers).unwrap();
+        assert_valid("host.schema.json", &line);
+        let json = serde_json::from_str(&line).unwrap();
         (probe_text(&answers, Style::Plain), json)
     }
 
@@ -158,6 +161,8 @@ mod tests {
         );
         assert_eq!(json["answers"][0]["present"], true);
         assert!(json["answers"][1]["present"].is_null());
+        let refused = State::Refused(nix::errno::Errno::EPERM);
+        shown(&[(Ability::Namespaces, refused)]);
         let (text, _) = shown(&[(Ability::Exchange, State::Absent), rights]);
         assert!(text.ends_with("before that is mended.\n"));
     }

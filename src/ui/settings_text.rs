@@ -62,6 +62,7 @@ struct SettingJson<'a> {
 mod tests {
     use super::*;
     use crate::config::Origin;
+    use crate::ui::schema::assert_valid;
 
     #[test]
     fn all_forms_show_the_same_settings() {
@@ -80,8 +81,9 @@ mod tests {
         assert!(text.contains("\nIS_NETS is not set\n"));
         assert_eq!(text.lines().count(), 3);
         assert_eq!(settings_export(&listing), "export IS_HOME='/it'\\''s'\n");
-        let json: serde_json::Value =
-            serde_json::from_str(&settings_json(&listing).unwrap()).unwrap();
+        let line = settings_json(&listing).unwrap();
+        assert_valid("host.schema.json", &line);
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(json["settings"][0]["value"], "/it's");
         assert!(json["settings"][1]["value"].is_null());
     }

@@ -16,6 +16,7 @@ use crate::replay::{
     self, Attempt, Input, KeptScratchpad, Payload, drop_kept, kept_names, open_kept,
 };
 use crate::ui::exit::ExitCode;
+use crate::ui::kept_json::kept_json;
 
 /// Does what `try` was asked for.
 pub fn try_out(session: &mut Session, command: TryCommand) -> Result<ExitCode, Failure> {
@@ -130,16 +131,7 @@ fn run(
 fn list(session: &mut Session, settings: &Settings, format: Format) -> Result<ExitCode, Failure> {
     let names = kept_names(&settings.home.value)?;
     let text = match format {
-        Format::Json => {
-            let rows: Vec<_> = names
-                .iter()
-                .map(|(name, command)| serde_json::json!({"name": name, "command": command}))
-                .collect();
-            format!(
-                "{}\n",
-                serde_json::json!({"version": 1, "kind": "kept", "kept": rows})
-            )
-        }
+        Format::Json => kept_json(&names)?,
         Format::Text => names
             .iter()
             .map(|(name, command)| format!("{name}  {command}\n"))
