@@ -88,7 +88,9 @@ pub enum Verb {
     /// Record files as they are, for all hosts of the branch
     ///
     /// Takes files, symbolic links and whole directories with all their attributes. They are not changed
-    /// here; on the other hosts `up` makes them as they are now. Needs the lock.
+    /// here; on the other hosts `up` makes them as they are now. Nothing is removed there: a file that
+    /// is gone from a directory since it was last recorded stays on the other hosts, until an entry
+    /// such as `exec rm FILE` removes it. Needs the lock.
     #[command(
         override_usage = "isconf snap [OPTIONS] PATH...",
         after_help = "Example:\n  isconf snap /etc/ntp.conf /usr/local/share/site"

@@ -54,6 +54,7 @@ impl Failure {
             SnapshotError::Kind { .. }
             | SnapshotError::Path { .. }
             | SnapshotError::WholeRoot
+            | SnapshotError::Made(_)
             | SnapshotError::OwnFiles { .. } => ExitCode::Usage,
             SnapshotError::Changing(_) => ExitCode::Retry,
             SnapshotError::System { .. }

@@ -61,6 +61,12 @@ pub enum SnapshotError {
     /// The file grew or shrank while it was read.
     #[error("{} changed while it was read", .0.display())]
     Changing(PathBuf),
+    /// What is read is never as long as the file says, so it is no content that can be recorded.
+    #[error(
+        "{} cannot be snapped: the kernel makes it anew whenever it is read, as in /proc and /sys",
+        .0.display()
+    )]
+    Made(PathBuf),
     /// The contents could not be made durable.
     #[error("cannot store what was read")]
     Durable(#[source] StoreError),
@@ -362,6 +368,11 @@ impl Taker<'_> {
             }
         };
         let again = place.stat().map_err(failed(path))?;
+        // A file that somebody writes has another length afterwards.
+        if size != stat.identity.size && again.map(|s| s.identity.size) == Some(stat.identity.size)
+        {
+            return Err(SnapshotError::Made(path.to_absolute()));
+        }
         if size != stat.identity.size
             || again.map(|s| s.identity.ctime) != Some(stat.identity.ctime)
         {

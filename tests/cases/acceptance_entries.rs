@@ -441,3 +441,30 @@ fn a_snap_of_an_unchanged_tree_with_hard_links_changes_nothing_on_a_target() {
     target.isconf(["up"]).code(0);
     target.sh("test /srv/sd/x/h -ef /srv/sd/x/y/1").code(0);
 }
+
+#[test]
+fn what_the_kernel_makes_when_it_is_read_cannot_be_snapped() {
+    let Some(host) = Machine::locked("made") else {
+        return;
+    };
+    host.isconf(["snap", "/proc/1/status"])
+        .code(22)
+        .says("/proc/1/status cannot be snapped: the kernel makes it anew");
+}
+
+#[test]
+fn a_file_that_is_gone_from_a_snapped_directory_stays_on_targets() {
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
+    origin.sh("mkdir /srv/d; touch /srv/d/a /srv/d/b").code(0);
+    let snap = |origin: &Machine| {
+        origin.isconf(["snap", "/srv/d"]).code(0);
+    };
+    origin.checks_in_for(&target, snap);
+    target.isconf(["up"]).code(0);
+    origin.sh("rm /srv/d/b").code(0);
+    origin.checks_in_for(&target, snap);
+    target.isconf(["up"]).code(0);
+    assert!(target.exists("/srv/d/b"), "as `isconf help snap` says");
+}
