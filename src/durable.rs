@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 /// A file operation that failed.
@@ -119,13 +120,13 @@ pub fn sync_directory(directory: &Path) -> Result<(), FileError> {
         .map_err(FileError::of("sync", directory))
 }
 
-/// What stands in the place of a file.
+/// What stands in the place of a file; not a directory, for which the system has words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is a {0} where isconf keeps a file; move it away")]
+#[error("it is a {0} and not a regular file")]
 pub struct NotAFile(&'static str);
 
 /// Opens one of isconf's files for reading. Never waits: a fifo would (fifo(7)). Anything but a
-/// regular file is an error with [`NotAFile`] as its cause.
+/// regular file is an error: `EISDIR`, or one with [`NotAFile`] as its cause.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = options
@@ -141,7 +142,7 @@ pub fn check_regular(file: &File) -> io::Result<()> {
     let kind = file.metadata()?.file_type();
     let name = match () {
         () if kind.is_file() => return Ok(()),
-        () if kind.is_dir() => "directory",
+        () if kind.is_dir() => return Err(Errno::EISDIR.into()),
         () if kind.is_fifo() => "fifo",
         () if kind.is_char_device() || kind.is_block_device() => "device",
         () => "special file",

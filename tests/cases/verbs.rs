@@ -343,7 +343,7 @@ fn arguments_that_cannot_be_meant_are_named_with_the_remedy() {
         (&["bundle", "import", "file"], 5, "not a bundle"),
         (&["exec"], 22, "missing exec command"),
         (&["show", "12345678z"], 22, "not an entry"),
-        (&["-c", ".", "status"], 5, "cannot read .: Is a directory"),
+        (&["-c", ".", "status"], 5, "cannot open .: Is a directory"),
     ];
     for (words, code, text) in table {
         let output = site.command().args(words).output().unwrap();
