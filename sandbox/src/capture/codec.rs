@@ -4,7 +4,7 @@ use super::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source};
 use crate::change::{ChangeSet, DecodeError, Reader, Writer};
 
 const MAGIC: &str = "isconf capture\n";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// The fewest bytes of a provenance: volume, source, two marks of presence, path.
 const MIN_PROVENANCE_BYTES: usize = 8 + 1 + 1 + 8 + 1;
@@ -18,6 +18,7 @@ impl Capture {
         writer.bytes(&self.set.encode());
         writer.bytes(&self.shown.encode());
         writer.timestamp(self.since);
+        writer.option(self.present, Writer::timestamp);
         writer.count(self.provenance.len());
         for provenance in &self.provenance {
             put_provenance(&mut writer, provenance);
@@ -40,6 +41,7 @@ impl Capture {
         let set = ChangeSet::decode(reader.bytes("bytes of a change set", bytes.len())?)?;
         let shown = ChangeSet::decode(reader.bytes("bytes of a change set", bytes.len())?)?;
         let since = reader.timestamp()?;
+        let present = reader.option(Reader::timestamp)?;
         let at = reader.at();
         let count = reader.count("provenances", MIN_PROVENANCE_BYTES)?;
         if count != set.len() {
@@ -62,6 +64,7 @@ impl Capture {
             provenance,
             shown,
             since,
+            present,
             findings,
         })
     }
@@ -219,6 +222,7 @@ mod tests {
             set in change_set(),
             shown in change_set(),
             since in timestamp(),
+            present in proptest::option::of(timestamp()),
             provenance in proptest::collection::vec(provenance(), 12),
             found in proptest::collection::vec((path(), 0..3usize), 0..4),
         ) -> Capture {
@@ -233,6 +237,7 @@ mod tests {
                 set,
                 shown,
                 since,
+                present,
                 findings: found.into_iter().map(finding).collect(),
             }
         }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::CollectError;
 use super::item::{Elsewhere, Item, Role};
 use super::view::View;
-use crate::capture::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source};
-use crate::change::{Change, ChangeSet, Content, Kind, Node, RelPath, Timestamp};
+use crate::capture::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source, Window};
+use crate::change::{Change, ChangeSet, Content, Kind, Node, RelPath};
 use crate::layout::{CommitPolicy, Layout};
 
 /// All items by path.
@@ -165,7 +165,7 @@ pub(super) fn rows(items: &Items, layout: &Layout) -> Vec<Row> {
 pub(super) fn finish(
     rows: Vec<Row>,
     layout: &Layout,
-    since: Timestamp,
+    window: Window,
     gone: Vec<RelPath>,
 ) -> Result<Capture, CollectError> {
     let show_only = |volume: usize| {
@@ -201,7 +201,17 @@ pub(super) fn finish(
         }
         // A directory's changes with every name in it; that is no conflict as long as nobody
         // changed what this would change.
-        let late = |live: &LiveIdentity| live.ctime >= since && !only_aged(change);
+        // Times of a filesystem whose clock is not this kernel's say nothing about ours. What has
+        // its scratch directory elsewhere may be one of these (network filesystems).
+        let ours = layout
+            .volumes
+            .get(provenance.volume)
+            .is_some_and(|v| v.policy == CommitPolicy::Rename);
+        let window = Window {
+            present: window.present.filter(|_| ours),
+            ..window
+        };
+        let late = |live: &LiveIdentity| window.holds(live.ctime) && !only_aged(change);
         if provenance.live.as_ref().is_some_and(late)
             || provenance.replaced.as_ref().is_some_and(late)
         {
@@ -217,7 +227,8 @@ pub(super) fn finish(
         set: ChangeSet::new(changes)?,
         provenance,
         shown: ChangeSet::new(shown.into_iter().map(|(change, _)| change).collect())?,
-        since,
+        since: window.since,
+        present: window.present,
         findings,
     })
 }

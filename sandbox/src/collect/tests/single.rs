@@ -2,6 +2,9 @@
 
 use super::bench::{BASES, Bench, assert_listing};
 use crate::capture::FindingReason;
+use crate::change::Timestamp;
+use crate::collect::Collector;
+use crate::layout::CommitPolicy;
 
 /// One script, one expected listing, on a disk filesystem and on tmpfs.
 fn case(setup: &str, script: &str, expected: &str) {
@@ -271,4 +274,27 @@ fn a_renamed_file_that_was_written_since_is_the_same_inode_where_that_shows() {
          A /y [new]
          R /z <- /o/d = /o/e [copy]",
     );
+}
+
+#[test]
+fn only_a_time_that_the_clock_gave_meanwhile_tells_of_a_change_by_somebody_else() {
+    let Some(bench) = Bench::new(BASES[0], "echo a > a") else {
+        return;
+    };
+    bench.in_scratchpad(&["echo more >> a"], || {});
+    let at = |secs| Timestamp { secs, nanos: 0 };
+    let is_late = |layout, present| {
+        let mut collector = Collector::new(layout, at(1));
+        let capture = collector.collect_until(|| present).unwrap();
+        capture
+            .findings
+            .iter()
+            .any(|f| f.reason == FindingReason::LiveChanged)
+    };
+    assert!(is_late(bench.layout(), None));
+    assert!(is_late(bench.layout(), Some(at(i64::MAX))));
+    assert!(!is_late(bench.layout(), Some(at(2))));
+    let mut elsewhere = bench.layout();
+    elsewhere.volumes[0].policy = CommitPolicy::Copy;
+    assert!(is_late(elsewhere, Some(at(2))), "its clock may be another");
 }
