@@ -30,6 +30,7 @@ impl Capture {
                 FindingReason::ShowOnly => 1,
                 FindingReason::SocketOfEndedProcess => 2,
                 FindingReason::LiveChanged => 3,
+                FindingReason::LinksTorn => 4,
             });
         }
         writer.into_bytes()
@@ -164,6 +165,7 @@ fn take_finding(reader: &mut Reader<'_>) -> Result<Finding, DecodeError> {
         1 => FindingReason::ShowOnly,
         2 => FindingReason::SocketOfEndedProcess,
         3 => FindingReason::LiveChanged,
+        4 => FindingReason::LinksTorn,
         tag => return Err(reader.unknown("reason of a finding", tag)),
     };
     Ok(Finding { path, reason })
@@ -224,12 +226,13 @@ mod tests {
             since in timestamp(),
             present in proptest::option::of(timestamp()),
             provenance in proptest::collection::vec(provenance(), 12),
-            found in proptest::collection::vec((path(), 0..3usize), 0..4),
+            found in proptest::collection::vec((path(), 0..4usize), 0..4),
         ) -> Capture {
             let reasons = [
                 FindingReason::ShowOnly,
                 FindingReason::SocketOfEndedProcess,
                 FindingReason::LiveChanged,
+                FindingReason::LinksTorn,
             ];
             let finding = |(path, reason)| Finding { path, reason: reasons[reason] };
             Capture {

@@ -141,6 +141,11 @@ pub struct Finding {
 /// Why something in the scratchpad is not part of the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FindingReason {
+    /// A file with several names was written through one of them, or made anew under it (which looks
+    /// the same), where the overlay keeps no index of its inodes, since its lower layer has no file
+    /// handles, as another overlay has not. When it was written the other names kept the old bytes,
+    /// and the run is not what it would have been natively.
+    LinksTorn,
     /// The volume mounted here is shown and not committed; its changes are in `shown`.
     ShowOnly,
     /// A socket's name is useless without the process that bound it.

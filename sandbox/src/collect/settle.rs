@@ -7,7 +7,7 @@ use super::item::{Elsewhere, Item, Role};
 use super::view::View;
 use crate::capture::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source, Window};
 use crate::change::{Change, ChangeSet, Content, Kind, Node, RelPath};
-use crate::layout::{CommitPolicy, Layout};
+use crate::layout::{CommitPolicy, Layout, Volume};
 
 /// All items by path.
 pub(super) type Items = BTreeMap<RelPath, Item>;
@@ -177,6 +177,11 @@ pub(super) fn finish(
     let (shown, committed): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|(_, p)| show_only(p.volume));
     let mut findings = Vec::new();
+    let torn = torn_volumes(layout);
+    let shared: HashSet<RelPath> = committed
+        .iter()
+        .flat_map(|(c, _)| shared_names(c))
+        .collect();
     for (index, volume) in layout.volumes.iter().enumerate() {
         if shown.iter().any(|(_, p)| p.volume == index) {
             findings.push(Finding {
@@ -198,6 +203,12 @@ pub(super) fn finish(
             .is_some_and(|n| n.kind == Kind::Socket)
         {
             add(FindingReason::SocketOfEndedProcess);
+        }
+        if torn.contains(&provenance.volume)
+            && parts_from_names(change, provenance)
+            && !shared.contains(&change.path)
+        {
+            add(FindingReason::LinksTorn);
         }
         // A directory's changes with every name in it; that is no conflict as long as nobody
         // changed what this would change.
@@ -231,6 +242,40 @@ pub(super) fn finish(
         present: window.present,
         findings,
     })
+}
+
+/// The volumes whose overlay was mounted without an index, so that writing through one name of a
+/// file left the others as they were. The kernel makes the index's directory with the mount.
+fn torn_volumes(layout: &Layout) -> HashSet<usize> {
+    let is_torn = |volume: &Volume| {
+        let work = volume.scratch.join("work");
+        work.join("work").is_dir() && !work.join("index").is_dir()
+    };
+    let volumes = layout.volumes.iter().enumerate();
+    volumes
+        .filter_map(|(index, volume)| is_torn(volume).then_some(index))
+        .collect()
+}
+
+/// Whether a file that had further names may have been written through this one. Without an index
+/// the kernel says nothing of where a copy of such a file is from (ovl_copy_up_inode: "breaking the
+/// association with a lower hard link"), so that a file made anew in its place looks the same.
+fn parts_from_names(change: &Change, provenance: &Provenance) -> bool {
+    let is_file = |node: &Option<Node>| {
+        node.as_ref()
+            .is_some_and(|node| matches!(node.kind, Kind::File { .. }))
+    };
+    matches!(provenance.source, Source::Upper { .. })
+        && is_file(&change.before)
+        && is_file(&change.after)
+        && provenance.live.is_some_and(|live| live.nlink > 1)
+}
+
+/// The names that a change tells to be of one new inode: such a file was not copied by being
+/// written, since each copy has one name.
+fn shared_names(change: &Change) -> Vec<RelPath> {
+    let first = change.after.as_ref().and_then(|node| node.link_of.clone());
+    first.map_or_else(Vec::new, |first| vec![first, change.path.clone()])
 }
 
 /// Whether a directory stays in place and only its time of modification changes.
