@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::capture::Capture;
 use crate::change::Timestamp;
 use crate::child::{Effect, Exit, HeldSignals, InitError, Phases, Tally};
+use crate::clock_watch::ClockWatch;
 use crate::collect::{CollectError, Collector};
 use crate::commit::{self, CommitError, Landed, TransactionError};
 use crate::layout::Layout;
@@ -91,7 +92,8 @@ impl Exited {
         let collector = pad
             .collector
             .get_or_insert_with(|| Box::new(Collector::new(pad.layout.clone(), pad.since)));
-        let capture = collector.collect()?;
+        let clock = pad.clock.as_ref();
+        let capture = collector.collect_until(|| clock.and_then(ClockWatch::present))?;
         pad.phases.collect = begun.elapsed();
         Ok(capture)
     }

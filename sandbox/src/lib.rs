@@ -19,6 +19,7 @@ pub mod commit;
 mod sys;
 mod volumes_file;
 mod transaction;
+mod clock_watch;
 mod running;
 mod exited;
 pub mod session;

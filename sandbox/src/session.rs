@@ -24,6 +24,7 @@ use crate::change::{InvalidPath, RelPath, Timestamp};
 use crate::child::{
     self, Foreground, Group, HeldSignals, Init, Isolation, Phases, Request, Tally, Waiting,
 };
+use crate::clock_watch::ClockWatch;
 use crate::collect::Collector;
 use crate::layout::{Layout, TxId};
 use crate::mounts::{
@@ -111,6 +112,8 @@ pub(crate) struct Pad {
     pub(crate) layout: Layout,
     pub(crate) uncovered: Vec<Uncovered>,
     pub(crate) since: Timestamp,
+    /// Begun before `since`; `None` where it cannot be.
+    pub(crate) clock: Option<ClockWatch>,
     pub(crate) isolation: Isolation,
     pub(crate) phases: Phases,
     pub(crate) signals: HeldSignals,
@@ -167,6 +170,8 @@ impl Prepared {
             unshowable: Vec::new(),
         };
         let planned = lay_out(&inventory, &mut plan_settings, &mut transaction)?;
+        // Without it every late time of change is a conflict, as the strict rule says.
+        let clock = ClockWatch::begin().ok();
         let since = since(&transaction, &planned.layout, not_before)?;
         Ok(Self {
             pad: Pad {
@@ -177,6 +182,7 @@ impl Prepared {
                 layout: planned.layout,
                 uncovered: planned.uncovered,
                 since,
+                clock,
                 isolation: Isolation::probe(),
                 phases: Phases::default(),
                 signals,

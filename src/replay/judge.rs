@@ -4,7 +4,7 @@
 
 use isconf_sandbox::capture::{Finding, FindingReason};
 
-use crate::model::report::{Ending, Verdict};
+use crate::model::report::{Ending, Refusal, Verdict};
 
 /// What is known when the command has ended.
 #[derive(Debug, Clone, Copy)]
@@ -32,10 +32,27 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
     }
     let changed = |finding: &Finding| finding.reason == FindingReason::LiveChanged;
     if evidence.findings.iter().any(changed) {
-        Verdict::Conflict
-    } else {
-        Verdict::Approved
+        return Verdict::Conflict;
     }
+    let torn: Vec<Refusal> = evidence.findings.iter().filter_map(torn).collect();
+    match torn.is_empty() {
+        true => Verdict::Approved,
+        false => Verdict::Refused(torn),
+    }
+}
+
+/// Why a finding cannot become real, if it is a file whose names came apart in the scratchpad: the
+/// command saw old bytes under the other names, and may have acted on them.
+fn torn(finding: &Finding) -> Option<Refusal> {
+    (finding.reason == FindingReason::LinksTorn).then(|| Refusal {
+        path: Some(finding.path.clone()),
+        reason: format!(
+            "{} has further names, which a scratchpad over an overlay (a container's root) cannot \
+             keep together with this one; to give this name a file of its own, remove it in one \
+             entry and make it in the next",
+            finding.path
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -60,7 +77,7 @@ mod tests {
 
     #[test]
     fn only_success_on_an_unchanged_host_is_approved() {
-        use FindingReason::{LiveChanged, ShowOnly};
+        use FindingReason::{LinksTorn, LiveChanged, ShowOnly};
         let ok = Ending::Exited(Exit::Status(0));
         assert_eq!(judged(ok, None, &[]), Verdict::Approved);
         assert_eq!(judged(ok, None, &[ShowOnly]), Verdict::Approved);
@@ -70,6 +87,14 @@ mod tests {
             Verdict::Conflict
         );
         assert_eq!(judged(ok, Some(2), &[]), Verdict::Interrupted(2));
+        let Verdict::Refused(refusals) = judged(ok, None, &[ShowOnly, LinksTorn]) else {
+            panic!("what came apart is refused");
+        };
+        assert_eq!(refusals[0].path, Some(RelPath::root()));
+        assert_eq!(
+            judged(ok, None, &[LinksTorn, LiveChanged]),
+            Verdict::Conflict
+        );
         for bad in [
             Ending::Exited(Exit::Status(1)),
             Ending::Exited(Exit::Signal(9)),

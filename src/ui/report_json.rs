@@ -308,6 +308,7 @@ const fn finding_name(reason: FindingReason) -> &'static str {
         FindingReason::ShowOnly => "shown_only",
         FindingReason::SocketOfEndedProcess => "socket_of_ended_process",
         FindingReason::LiveChanged => "live_changed",
+        FindingReason::LinksTorn => "links_torn",
     }
 }
 

@@ -245,6 +245,7 @@ pub(super) const fn finding_words(reason: FindingReason) -> &'static str {
         FindingReason::ShowOnly => "shown only",
         FindingReason::SocketOfEndedProcess => "socket of a process that ended",
         FindingReason::LiveChanged => "the live object changed meanwhile",
+        FindingReason::LinksTorn => "it may have come apart from its other names",
     }
 }
 

@@ -114,7 +114,8 @@ pub const PREPARE: &str = "chattr -R -ia /srv/t /srv/outside /top* 2>/dev/null; 
     rm -rf /srv/t /srv/outside /top*; chmod 755 / ; touch /; \
     mkdir -p /srv/t/d/e /srv/t/full/x/y /srv/t/sticky /srv/t/shared && cd /srv/t && echo one >one && echo two >two && \
     ln one alias && ln -s one sym && mkfifo fifo && echo deep >full/x/y/f && echo g >full/g && \
-    truncate -s 4M big && printf tail >>big && chmod 640 two && chown 3:4 two && \
+    truncate -s 4M big && printf tail >>big && truncate -s 8M gaps && \
+    printf X | dd of=gaps bs=1 seek=5000000 conv=notrunc 2>/dev/null && chmod 640 two && chown 3:4 two && \
     setfattr -n user.k -v v two && echo in >d/in && echo e >d/e/e && echo imm >imm && \
     chmod 1777 sticky && echo s >sticky/s && chmod 2775 shared && chgrp 9 shared && \
     seq 400000 | head -c 2200000 >data && echo out >out && ln out /srv/outside && \
@@ -137,6 +138,7 @@ pub const COMMANDS: &[&str] = &[
     "setfattr -x user.k two",
     "chmod 600 big",
     "printf X | dd of=big bs=1 seek=3000000 conv=notrunc 2>/dev/null",
+    "printf Y | dd of=gaps bs=1 seek=7000000 conv=notrunc 2>/dev/null",
     "echo more >>data",
     "truncate -s 1000 data",
     "truncate -s 1G sparse",

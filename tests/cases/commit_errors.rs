@@ -140,6 +140,64 @@ fn what_is_locked_after_planning_is_named_and_all_is_taken_back() {
 }
 
 #[test]
+fn what_was_never_reached_is_taken_back_though_it_is_locked() {
+    let Some(host) = Machine::locked("unreached") else {
+        return;
+    };
+    // Two names: its inode stays and gets new bytes.
+    host.sh("mkdir /srv/d; echo one >/srv/d/one; ln /srv/d/one /srv/other")
+        .code(0);
+    host.write(
+        "/root/inside",
+        "echo x >/srv/d/new; echo more >>/srv/d/one; chmod 600 /srv/d/one",
+    );
+    let before = host.manifest_of_others();
+    for letter in ["i", "a"] {
+        when_planned(&host, &format!("chattr +{letter} /srv/d/one"))
+            .fails()
+            .says("/srv/d/one")
+            .says("taken back");
+        host.isconf(["try", "true"]).code(0);
+        // Not even the flag, which is somebody else's, is lost.
+        host.sh(&format!(
+            "lsattr -d /srv/d/one | cut -c1-20 | grep -q {letter} && chattr -{letter} /srv/d/one"
+        ))
+        .code(0);
+        host.is_still(&before);
+    }
+}
+
+#[test]
+fn files_in_locked_directories_change_as_they_do_natively() {
+    let Some(mut host) = Machine::locked("lockeddirs") else {
+        return;
+    };
+    host.sh(
+        "mkdir /srv/i /srv/a; echo k >/srv/i/k; echo k >/srv/a/k; chattr +i /srv/i; chattr +a /srv/a",
+    )
+    .code(0);
+    let look = "find /srv -printf '%p %y %m %n %s %T@\n' | sort; lsattr -d /srv/i /srv/a";
+    let before = host.sh(look).out();
+    let change = "echo x >/srv/i/k; echo x >/srv/a/k; echo n >/srv/a/n";
+    for point in [
+        "",
+        "commit.apply.before_setting",
+        "commit.apply.after_rewrite",
+    ] {
+        host.setenv("ISCONF_CRASH_AT", point);
+        host.isconf(["-q", "exec", "sh", "-c", change]);
+        host.setenv("ISCONF_CRASH_AT", "");
+        host.isconf(["try", "true"]).code(0);
+        host.sh("grep -q x /srv/i/k && grep -q x /srv/a/k && grep -q n /srv/a/n")
+            .code(0);
+        host.sh("lsattr -d /srv/i | cut -c1-20 | grep -q i && lsattr -d /srv/a | cut -c1-20 | grep -q a")
+            .code(0);
+        host.isconf(["-q", "undo"]).code(0);
+        assert_eq!(host.sh(look).out(), before, "{point}");
+    }
+}
+
+#[test]
 fn a_mount_point_that_is_busy_is_left_as_it_is() {
     let Some(host) = Machine::locked("busy") else {
         return;

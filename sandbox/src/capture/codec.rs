@@ -4,7 +4,7 @@ use super::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source};
 use crate::change::{ChangeSet, DecodeError, Reader, Writer};
 
 const MAGIC: &str = "isconf capture\n";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// The fewest bytes of a provenance: volume, source, two marks of presence, path.
 const MIN_PROVENANCE_BYTES: usize = 8 + 1 + 1 + 8 + 1;
@@ -18,6 +18,7 @@ impl Capture {
         writer.bytes(&self.set.encode());
         writer.bytes(&self.shown.encode());
         writer.timestamp(self.since);
+        writer.option(self.present, Writer::timestamp);
         writer.count(self.provenance.len());
         for provenance in &self.provenance {
             put_provenance(&mut writer, provenance);
@@ -29,6 +30,7 @@ impl Capture {
                 FindingReason::ShowOnly => 1,
                 FindingReason::SocketOfEndedProcess => 2,
                 FindingReason::LiveChanged => 3,
+                FindingReason::LinksTorn => 4,
             });
         }
         writer.into_bytes()
@@ -40,6 +42,7 @@ impl Capture {
         let set = ChangeSet::decode(reader.bytes("bytes of a change set", bytes.len())?)?;
         let shown = ChangeSet::decode(reader.bytes("bytes of a change set", bytes.len())?)?;
         let since = reader.timestamp()?;
+        let present = reader.option(Reader::timestamp)?;
         let at = reader.at();
         let count = reader.count("provenances", MIN_PROVENANCE_BYTES)?;
         if count != set.len() {
@@ -62,6 +65,7 @@ impl Capture {
             provenance,
             shown,
             since,
+            present,
             findings,
         })
     }
@@ -161,6 +165,7 @@ fn take_finding(reader: &mut Reader<'_>) -> Result<Finding, DecodeError> {
         1 => FindingReason::ShowOnly,
         2 => FindingReason::SocketOfEndedProcess,
         3 => FindingReason::LiveChanged,
+        4 => FindingReason::LinksTorn,
         tag => return Err(reader.unknown("reason of a finding", tag)),
     };
     Ok(Finding { path, reason })
@@ -219,13 +224,15 @@ mod tests {
             set in change_set(),
             shown in change_set(),
             since in timestamp(),
+            present in proptest::option::of(timestamp()),
             provenance in proptest::collection::vec(provenance(), 12),
-            found in proptest::collection::vec((path(), 0..3usize), 0..4),
+            found in proptest::collection::vec((path(), 0..4usize), 0..4),
         ) -> Capture {
             let reasons = [
                 FindingReason::ShowOnly,
                 FindingReason::SocketOfEndedProcess,
                 FindingReason::LiveChanged,
+                FindingReason::LinksTorn,
             ];
             let finding = |(path, reason)| Finding { path, reason: reasons[reason] };
             Capture {
@@ -233,6 +240,7 @@ mod tests {
                 set,
                 shown,
                 since,
+                present,
                 findings: found.into_iter().map(finding).collect(),
             }
         }

@@ -20,8 +20,44 @@ pub struct Capture {
     /// When the scratchpad was made: `CLOCK_REALTIME_COARSE` just before the mounts. A live inode
     /// with `ctime >= since` was changed meanwhile.
     pub since: Timestamp,
+    /// When everything had been looked at; `None` when that is not known, or somebody set the clock
+    /// after `since`: see [`Window`].
+    pub present: Option<Timestamp>,
     /// Things that were seen and are not committed, with the reason, for the report.
     pub findings: Vec<Finding>,
+}
+
+/// The times of change that tell of somebody else's change. One later than the present is from a
+/// clock that was ahead (an image made on a machine without one), and is the same for years.
+///
+/// It cannot be from a change since the scratchpad was made: the kernel gives a changed inode the
+/// time of its clock, which goes forward from `since` to `present` as long as nobody sets it. When
+/// somebody does, also forth and back again, `present` is not known, and every late time tells of a
+/// change. What changes after the present was taken has another time than the one that was seen,
+/// and is found by comparing the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// The first such time.
+    pub since: Timestamp,
+    /// The last one, if it is known.
+    pub present: Option<Timestamp>,
+}
+
+impl Capture {
+    /// The times that tell of somebody else's change since the scratchpad was made.
+    pub fn window(&self) -> Window {
+        Window {
+            since: self.since,
+            present: self.present,
+        }
+    }
+}
+
+impl Window {
+    /// Whether a change since may have this time.
+    pub fn holds(&self, ctime: Timestamp) -> bool {
+        ctime >= self.since && self.present.is_none_or(|present| ctime <= present)
+    }
 }
 
 /// Where one change comes from.
@@ -105,6 +141,11 @@ pub struct Finding {
 /// Why something in the scratchpad is not part of the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FindingReason {
+    /// A file with several names was written through one of them, or made anew under it (which looks
+    /// the same), where the overlay keeps no index of its inodes, since its lower layer has no file
+    /// handles, as another overlay has not. When it was written the other names kept the old bytes,
+    /// and the run is not what it would have been natively.
+    LinksTorn,
     /// The volume mounted here is shown and not committed; its changes are in `shown`.
     ShowOnly,
     /// A socket's name is useless without the process that bound it.

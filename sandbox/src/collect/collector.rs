@@ -11,7 +11,7 @@ use super::settle::{self, Items, Row};
 use super::step;
 use super::tree::Tree;
 use super::walk::{Digests, Found, Walk};
-use crate::capture::{Capture, Provenance, Source};
+use crate::capture::{Capture, Provenance, Source, Window};
 use crate::change::{Content, Kind, Node, RelPath, Timestamp};
 use crate::layout::{Layout, Volume};
 
@@ -56,6 +56,15 @@ impl Collector {
     /// first time. Only the first capture can be committed: the provenance of a later one is
     /// against live, and what an earlier entry changed has to be there first. The overlays may be mounted or not; no process should be writing in them.
     pub fn collect(&mut self) -> Result<Capture, CollectError> {
+        self.collect_until(|| None)
+    }
+
+    /// Like [`Self::collect`]. `present` is asked after everything was looked at, for
+    /// [`Capture::present`].
+    pub(crate) fn collect_until(
+        &mut self,
+        present: impl FnOnce() -> Option<Timestamp>,
+    ) -> Result<Capture, CollectError> {
         let Found {
             mut items,
             covered,
@@ -70,7 +79,11 @@ impl Collector {
         };
         self.read_linked(&mut rows, &items, previous.as_ref())?;
         self.previous = Some(items);
-        settle::finish(rows, &self.layout, self.since, gone)
+        let window = Window {
+            since: self.since,
+            present: present(),
+        };
+        settle::finish(rows, &self.layout, window, gone)
     }
 
     /// What changed between two looks.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::CollectError;
 use super::item::{Elsewhere, Item, Role};
 use super::view::View;
-use crate::capture::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source};
-use crate::change::{Change, ChangeSet, Content, Kind, Node, RelPath, Timestamp};
-use crate::layout::{CommitPolicy, Layout};
+use crate::capture::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source, Window};
+use crate::change::{Change, ChangeSet, Content, Kind, Node, RelPath};
+use crate::layout::{CommitPolicy, Layout, Volume};
 
 /// All items by path.
 pub(super) type Items = BTreeMap<RelPath, Item>;
@@ -165,7 +165,7 @@ pub(super) fn rows(items: &Items, layout: &Layout) -> Vec<Row> {
 pub(super) fn finish(
     rows: Vec<Row>,
     layout: &Layout,
-    since: Timestamp,
+    window: Window,
     gone: Vec<RelPath>,
 ) -> Result<Capture, CollectError> {
     let show_only = |volume: usize| {
@@ -177,6 +177,11 @@ pub(super) fn finish(
     let (shown, committed): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|(_, p)| show_only(p.volume));
     let mut findings = Vec::new();
+    let torn = torn_volumes(layout);
+    let shared: HashSet<RelPath> = committed
+        .iter()
+        .flat_map(|(c, _)| shared_names(c))
+        .collect();
     for (index, volume) in layout.volumes.iter().enumerate() {
         if shown.iter().any(|(_, p)| p.volume == index) {
             findings.push(Finding {
@@ -199,9 +204,25 @@ pub(super) fn finish(
         {
             add(FindingReason::SocketOfEndedProcess);
         }
+        if torn.contains(&provenance.volume)
+            && parts_from_names(change, provenance)
+            && !shared.contains(&change.path)
+        {
+            add(FindingReason::LinksTorn);
+        }
         // A directory's changes with every name in it; that is no conflict as long as nobody
         // changed what this would change.
-        let late = |live: &LiveIdentity| live.ctime >= since && !only_aged(change);
+        // Times of a filesystem whose clock is not this kernel's say nothing about ours. What has
+        // its scratch directory elsewhere may be one of these (network filesystems).
+        let ours = layout
+            .volumes
+            .get(provenance.volume)
+            .is_some_and(|v| v.policy == CommitPolicy::Rename);
+        let window = Window {
+            present: window.present.filter(|_| ours),
+            ..window
+        };
+        let late = |live: &LiveIdentity| window.holds(live.ctime) && !only_aged(change);
         if provenance.live.as_ref().is_some_and(late)
             || provenance.replaced.as_ref().is_some_and(late)
         {
@@ -217,9 +238,44 @@ pub(super) fn finish(
         set: ChangeSet::new(changes)?,
         provenance,
         shown: ChangeSet::new(shown.into_iter().map(|(change, _)| change).collect())?,
-        since,
+        since: window.since,
+        present: window.present,
         findings,
     })
+}
+
+/// The volumes whose overlay was mounted without an index, so that writing through one name of a
+/// file left the others as they were. The kernel makes the index's directory with the mount.
+fn torn_volumes(layout: &Layout) -> HashSet<usize> {
+    let is_torn = |volume: &Volume| {
+        let work = volume.scratch.join("work");
+        work.join("work").is_dir() && !work.join("index").is_dir()
+    };
+    let volumes = layout.volumes.iter().enumerate();
+    volumes
+        .filter_map(|(index, volume)| is_torn(volume).then_some(index))
+        .collect()
+}
+
+/// Whether a file that had further names may have been written through this one. Without an index
+/// the kernel says nothing of where a copy of such a file is from (ovl_copy_up_inode: "breaking the
+/// association with a lower hard link"), so that a file made anew in its place looks the same.
+fn parts_from_names(change: &Change, provenance: &Provenance) -> bool {
+    let is_file = |node: &Option<Node>| {
+        node.as_ref()
+            .is_some_and(|node| matches!(node.kind, Kind::File { .. }))
+    };
+    matches!(provenance.source, Source::Upper { .. })
+        && is_file(&change.before)
+        && is_file(&change.after)
+        && provenance.live.is_some_and(|live| live.nlink > 1)
+}
+
+/// The names that a change tells to be of one new inode: such a file was not copied by being
+/// written, since each copy has one name.
+fn shared_names(change: &Change) -> Vec<RelPath> {
+    let first = change.after.as_ref().and_then(|node| node.link_of.clone());
+    first.map_or_else(Vec::new, |first| vec![first, change.path.clone()])
 }
 
 /// Whether a directory stays in place and only its time of modification changes.

@@ -2,7 +2,9 @@
 //! be tried on a tree in memory, too. Not for deciding which step is next (see `apply`). Upholds:
 //! what is replaced is what the run saw, else it is put back.
 
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -11,7 +13,8 @@ use nix::fcntl::{AtFlags, OFlag};
 use super::apply::StepError;
 use super::sites::Sites;
 use super::step::{Area, Attributes, LOCKS, Loc, Object};
-use crate::fs::{Stat, change_flags, overwrite_data, set_metadata, set_mtime};
+use crate::change::{Digest, Metadata};
+use crate::fs::{Stat, change_flags, overwrite_data, read_metadata, set_metadata, set_mtime};
 use crate::sys::files;
 use crate::sys::inspect::FileHandle;
 
@@ -35,6 +38,11 @@ pub(super) trait Ground {
     fn unlock(&mut self, loc: &Loc, stat: &Stat) -> Result<(), Errno>;
     /// Writes the first `size` bytes of a file over those of another, whose inode stays.
     fn overwrite(&mut self, source: &Loc, target: &Loc, size: u64) -> Result<(), Errno>;
+    /// Whether the bytes of a file are the first `size` ones of another, and no more.
+    fn has_bytes(&mut self, source: &Loc, target: &Loc, size: u64) -> Result<bool, Errno>;
+    /// Whether the object, of which `stat` was just read, has these attributes; it may be locked
+    /// besides.
+    fn has_metadata(&mut self, loc: &Loc, stat: &Stat, wanted: &Metadata) -> Result<bool, Errno>;
     /// Sets attributes of the object, of which `stat` was just read.
     fn set(&mut self, loc: &Loc, stat: &Stat, attributes: &Attributes) -> Result<(), Errno>;
 }
@@ -142,6 +150,28 @@ impl Ground for Sites {
         let from = self.parent(source)?.place().open(OFlag::O_RDONLY)?;
         let to = self.parent(target)?.place().open(OFlag::O_RDWR)?;
         overwrite_data(from.as_fd(), to.as_fd(), size)
+    }
+
+    fn has_bytes(&mut self, source: &Loc, target: &Loc, size: u64) -> Result<bool, Errno> {
+        if self
+            .stat(target)?
+            .is_none_or(|stat| stat.identity.size != size)
+        {
+            return Ok(false);
+        }
+        let from = self.parent(source)?.place().open(OFlag::O_RDONLY)?;
+        let to = self.parent(target)?.place().open(OFlag::O_RDONLY)?;
+        let digest = |file: OwnedFd| {
+            Digest::of_reader(File::from(file).take(size))
+                .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
+        };
+        Ok(digest(from)? == digest(to)?)
+    }
+
+    fn has_metadata(&mut self, loc: &Loc, stat: &Stat, wanted: &Metadata) -> Result<bool, Errno> {
+        let mut found = read_metadata(self.parent(loc)?.place(), stat)?;
+        found.flags &= !LOCKS | wanted.flags;
+        Ok(found == *wanted)
     }
 
     fn set(&mut self, loc: &Loc, stat: &Stat, attributes: &Attributes) -> Result<(), Errno> {

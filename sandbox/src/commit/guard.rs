@@ -11,7 +11,7 @@ use super::item::{Item, Origin};
 use super::shape::Shape;
 use super::sites::Sites;
 use super::step::{Area, Loc};
-use crate::capture::LiveIdentity;
+use crate::capture::{LiveIdentity, Window};
 use crate::change::{RelPath, Timestamp};
 use crate::fs::{Stat, walk};
 
@@ -86,12 +86,12 @@ pub(super) fn compare(
     mount: &RelPath,
     items: &[Item<'_>],
     facts: &Facts,
-    since: Timestamp,
+    window: Window,
     conflicts: &mut Conflicts,
 ) {
     for item in items {
         let found = facts.at(&item.from);
-        if let Some(kind) = difference(item, found, since) {
+        if let Some(kind) = difference(item, found, window) {
             conflicts.push(Conflict {
                 path: live_path(mount, &item.from),
                 kind,
@@ -112,7 +112,7 @@ pub(super) fn compare_replaced(
     mount: &RelPath,
     shape: &Shape<'_>,
     facts: &Facts,
-    since: Timestamp,
+    window: Window,
     conflicts: &mut Conflicts,
 ) {
     let olds: std::collections::BTreeSet<&RelPath> = shape.items.iter().map(|i| &i.from).collect();
@@ -121,7 +121,7 @@ pub(super) fn compare_replaced(
         let occupant = shape.occupant(index).filter(|old| !olds.contains(*old));
         if item.change.moved_from.is_some()
             && let Some(old) = occupant
-            && let Some(kind) = differs(item.replaced.as_ref(), facts.at(old), since)
+            && let Some(kind) = differs(item.replaced.as_ref(), facts.at(old), window)
         {
             conflicts.push(Conflict {
                 path: live_path(mount, old),
@@ -133,8 +133,8 @@ pub(super) fn compare_replaced(
     }
 }
 
-fn difference(item: &Item<'_>, found: Option<&Stat>, since: Timestamp) -> Option<ConflictKind> {
-    differs(item.live.as_ref(), found, since).or_else(|| {
+fn difference(item: &Item<'_>, found: Option<&Stat>, window: Window) -> Option<ConflictKind> {
+    differs(item.live.as_ref(), found, window).or_else(|| {
         let found = found.filter(|stat| stat.is_directory())?;
         let changed = item
             .live
@@ -148,7 +148,7 @@ fn difference(item: &Item<'_>, found: Option<&Stat>, since: Timestamp) -> Option
 fn differs(
     expected: Option<&LiveIdentity>,
     found: Option<&Stat>,
-    since: Timestamp,
+    window: Window,
 ) -> Option<ConflictKind> {
     let (expected, found) = match (expected, found) {
         (None, None) => return None,
@@ -164,7 +164,7 @@ fn differs(
     // In a directory others may add and remove names meanwhile; that what is below is still so is
     // looked at path by path, and by the walk where all of it goes.
     let changed = !found.is_directory()
-        && (now.ctime >= since
+        && (window.holds(now.ctime)
             || (now.ctime, now.mtime, now.size, now.mode)
                 != (expected.ctime, expected.mtime, expected.size, expected.mode));
     changed.then_some(ConflictKind::Changed)
@@ -254,6 +254,7 @@ impl<'a> Strangers<'a> {
         };
         Ok(match covered {
             false => Below::Differs(ConflictKind::Appeared),
+            // Nobody looked at it before, so there is nothing to compare a time that is ahead with.
             true if stat.identity.ctime >= self.since => Below::Differs(ConflictKind::Changed),
             true => Below::Unnamed,
         })

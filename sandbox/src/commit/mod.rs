@@ -201,10 +201,10 @@ fn make_ready(
         let occupants = Shape::occupants(items);
         facts::gather_occupants(sites, volume, occupants, &mut facts)?;
         let mount = &layout.volumes[volume].mount_point;
-        guard::compare(mount, items, &facts, capture.since, &mut conflicts);
+        guard::compare(mount, items, &facts, capture.window(), &mut conflicts);
         let bound = bound_files(layout, volume, items);
         let shape = Shape::new(items, &facts, &bound)?;
-        guard::compare_replaced(mount, &shape, &facts, capture.since, &mut conflicts);
+        guard::compare_replaced(mount, &shape, &facts, capture.window(), &mut conflicts);
         let strangers = Strangers::new(&shape, capture.since);
         guard::walk_removed(sites, volume, &strangers, &mut facts, &mut conflicts)?;
         shapes.push((volume, shape, facts));

@@ -14,7 +14,9 @@ use super::shape::Shape;
 use super::sites::Sites;
 use super::step::{Area, Loc};
 use crate::change::{Node, RelPath};
-use crate::fs::{Place, copy_data, remove_tree, set_mtime, set_xattrs_exactly, walk};
+use crate::fs::{
+    Place, Stat, copy_data, punch_again, remove_tree, set_mtime, set_xattrs_exactly, walk,
+};
 
 /// Something could not be prepared. Nothing live was touched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +55,14 @@ pub(super) fn prepare(
     work.drop_index()?;
     for (from, to) in &plan.relocations {
         work.relocate(from, to)?;
+    }
+    let donors = plan
+        .steps
+        .rewrites
+        .iter()
+        .map(|r| (&r.after.source, &r.after.path));
+    for (source, target) in plan.sources.iter().map(|(s, t)| (s, t)).chain(donors) {
+        work.punch(source, target)?;
     }
     for (source, target) in &plan.sources {
         work.clean(source, target)?;
@@ -188,6 +198,44 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Makes holes again where a file that the overlay copied had them: it copies a whole MiB around
+    /// each piece of data (ovl_copy_up_file). Before attributes are set, which this can take away.
+    fn punch(&mut self, source: &RelPath, target: &RelPath) -> Result<(), PrepareError> {
+        let Some((item, (ino, _))) = self
+            .shape
+            .item_at(target)
+            .and_then(|item| Some((item, item.copy()?)))
+        else {
+            return Ok(());
+        };
+        let (live, copy) = (
+            self.loc(Area::Live, &item.from),
+            self.loc(Area::Scratch, source),
+        );
+        let error = self.error(&copy);
+        let old = self.sites.stat(&live).map_err(&error)?;
+        let has_holes = |stat: &Stat| stat.is_file() && stat.blocks * 512 < stat.identity.size;
+        let Some(stat) = self.sites.stat(&copy).map_err(&error)? else {
+            return Ok(());
+        };
+        if !stat.is_file() || !old.is_some_and(|old| old.ino() == ino && has_holes(&old)) {
+            return Ok(());
+        }
+        let old = self.sites.parent(&live).map_err(&error)?;
+        let new = self.sites.parent(&copy).map_err(&error)?;
+        let punch = || {
+            let from = old.place().open(OFlag::O_RDONLY)?;
+            let to = new.place().open(OFlag::O_RDWR)?;
+            punch_again(from.as_fd(), to.as_fd(), stat.identity.size)?;
+            set_mtime(new.place(), stat.identity.mtime)
+        };
+        match punch() {
+            // No holes here: the file is right without.
+            Err(Errno::EOPNOTSUPP) => Ok(()),
+            done => done.map_err(&error),
+        }
     }
 
     /// The state after of a path, when it comes from the upper layer.

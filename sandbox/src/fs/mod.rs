@@ -22,7 +22,7 @@ mod removal;
 mod durable;
 mod together;
 
-pub use data::{copy_data, overwrite_data};
+pub use data::{copy_data, overwrite_data, punch_again};
 pub use dir::{Dir, Place};
 pub use durable::write_durably;
 pub use metadata::{

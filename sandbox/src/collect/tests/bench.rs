@@ -22,6 +22,8 @@ pub(super) const OLD_SECS: i64 = 1_577_836_800;
 /// A throwaway live tree with a scratchpad, and an equal tree to run in natively.
 pub(crate) struct Bench {
     pub(crate) directory: tempfile::TempDir,
+    /// The overlay's option `index`.
+    pub(crate) index: &'static str,
 }
 
 impl Drop for Bench {
@@ -64,7 +66,10 @@ impl Bench {
             directory.path(),
             "mkdir -p scratch/upper scratch/work merged; touch -r live scratch/upper",
         );
-        Some(Self { directory })
+        Some(Self {
+            directory,
+            index: "on",
+        })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -91,11 +96,12 @@ impl Bench {
         // Each step is a process of its own in one mount namespace, which the first one holds.
         let mut holder = Command::new("unshare")
             .args(["-m", "--propagation", "private", "/bin/sh", "-ec"])
-            .arg(
+            .arg(format!(
                 "mount -t overlay overlay -o lowerdir=live,upperdir=scratch/upper,\
-                 workdir=scratch/work,index=on,redirect_dir=on,metacopy=on,xino=on,volatile merged
+                 workdir=scratch/work,index={},redirect_dir=on,metacopy=on,xino=on,volatile merged
                  echo ready; read -r _ || true; cd /; umount \"$OLDPWD/merged\"",
-            )
+                self.index
+            ))
             .current_dir(self.directory.path())
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())

@@ -1,7 +1,10 @@
 //! One entry in a scratchpad: what each kind of command leaves is listed as it should be.
 
-use super::bench::{BASES, Bench, assert_listing};
+use super::bench::{BASES, Bench, NEVER, assert_listing};
 use crate::capture::FindingReason;
+use crate::change::Timestamp;
+use crate::collect::{Collector, collect};
+use crate::layout::CommitPolicy;
 
 /// One script, one expected listing, on a disk filesystem and on tmpfs.
 fn case(setup: &str, script: &str, expected: &str) {
@@ -271,4 +274,48 @@ fn a_renamed_file_that_was_written_since_is_the_same_inode_where_that_shows() {
          A /y [new]
          R /z <- /o/d = /o/e [copy]",
     );
+}
+
+#[test]
+fn without_an_index_names_that_may_have_come_apart_are_found() {
+    let setup = "echo a > a; ln a b; echo c > c; ln c d; echo e > e; echo f > f; ln f g";
+    for (index, expected) in [("on", &[][..]), ("off", &["/a"])] {
+        let Some(mut bench) = Bench::new(BASES[0], setup) else {
+            return;
+        };
+        // What the kernel falls back to on a lower layer without file handles.
+        bench.index = index;
+        // `c` and `d` come anew with both names, as a package manager makes them; `f` only goes.
+        let script = "echo more >> a; echo C > n; ln n m; mv n c; mv m d; echo more >> e; rm f";
+        bench.in_scratchpad(&[script], || {});
+        let findings = collect(&bench.layout(), NEVER).unwrap().findings;
+        let torn = findings
+            .iter()
+            .filter(|f| f.reason == FindingReason::LinksTorn);
+        let torn: Vec<_> = torn.map(|f| f.path.to_string()).collect();
+        assert_eq!(torn, expected, "index={index}");
+    }
+}
+
+#[test]
+fn only_a_time_that_the_clock_gave_meanwhile_tells_of_a_change_by_somebody_else() {
+    let Some(bench) = Bench::new(BASES[0], "echo a > a") else {
+        return;
+    };
+    bench.in_scratchpad(&["echo more >> a"], || {});
+    let at = |secs| Timestamp { secs, nanos: 0 };
+    let is_late = |layout, present| {
+        let mut collector = Collector::new(layout, at(1));
+        let capture = collector.collect_until(|| present).unwrap();
+        capture
+            .findings
+            .iter()
+            .any(|f| f.reason == FindingReason::LiveChanged)
+    };
+    assert!(is_late(bench.layout(), None));
+    assert!(is_late(bench.layout(), Some(at(i64::MAX))));
+    assert!(!is_late(bench.layout(), Some(at(2))));
+    let mut elsewhere = bench.layout();
+    elsewhere.volumes[0].policy = CommitPolicy::Copy;
+    assert!(is_late(elsewhere, Some(at(2))), "its clock may be another");
 }

@@ -3,6 +3,8 @@
 use super::manifest::{difference, manifest};
 use super::stage::Stage;
 use super::{make_live, path, places};
+use crate::capture::Capture;
+use crate::change::Timestamp;
 use crate::commit::{CommitError, ConflictKind, UndoError, commit, undo};
 
 /// Commits after `meddle` changed the live tree, and gives the conflicts.
@@ -147,5 +149,45 @@ fn undo_refuses_what_changed_since() {
         assert_eq!(found.list.len(), 1);
         assert_eq!(found.list[0].path.to_string(), path);
         assert_eq!(difference(&before.0, &manifest(stage.live()).0), "");
+    }
+}
+
+#[test]
+fn a_time_of_change_ahead_of_the_clock_is_no_conflict_until_it_changes() {
+    for place in places() {
+        let mut stage = Stage::new(place.path(), make_live);
+        stage.write("a/one", b"ours", false);
+        // As if the scratchpad had been made and left long before the file's time of change.
+        let mut capture = stage.capture();
+        let at = |secs| Timestamp { secs, nanos: 0 };
+        capture.since = at(1);
+        let layout = stage.layout.clone();
+        let refused = |capture: &Capture| match commit(&layout, capture, b"") {
+            Err(CommitError::Conflicts(found)) => found.list[0].kind == ConflictKind::Changed,
+            _ => false,
+        };
+        assert!(refused(&capture), "the clock was set, or that is not known");
+        capture.present = Some(at(2));
+        let one = stage.live().join("a/one");
+        let (old, mtime) = (std::fs::read(&one).unwrap(), one.metadata().unwrap());
+        std::fs::write(&one, b"theirs").unwrap();
+        assert!(refused(&capture), "it changed after that");
+        std::fs::write(&one, old).unwrap();
+        let file = std::fs::File::options().write(true).open(&one).unwrap();
+        file.set_modified(mtime.modified().unwrap()).unwrap();
+        assert!(
+            refused(&capture),
+            "it looks as it did, and has another time of change"
+        );
+    }
+    for place in places() {
+        let mut stage = Stage::new(place.path(), make_live);
+        stage.write("a/one", b"ours", false);
+        let mut capture = stage.capture();
+        capture.since = Timestamp { secs: 1, nanos: 0 };
+        capture.present = Some(Timestamp { secs: 2, nanos: 0 });
+        let landed = commit(&stage.layout, &capture, b"").unwrap();
+        landed.finish().unwrap();
+        assert_eq!(std::fs::read(stage.live().join("a/one")).unwrap(), b"ours");
     }
 }

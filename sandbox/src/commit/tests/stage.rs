@@ -433,6 +433,7 @@ impl Stage {
             shown: ChangeSet::default(),
             provenance,
             since: self.since,
+            present: None,
             findings: Vec::new(),
         }
     }

@@ -157,6 +157,22 @@ impl Ground for Fragile {
         self.disks[volume].write(target, bytes)
     }
 
+    fn has_bytes(&mut self, source: &Loc, target: &Loc, size: u64) -> Result<bool, Errno> {
+        let disk = &self.disks[target.volume];
+        let bytes = |ino: u64| match &disk.inode(ino).body {
+            Body::File(bytes) => Ok(bytes),
+            _ => Err(Errno::EISDIR),
+        };
+        let (source, target) = (bytes(self.ino(source)?)?, bytes(self.ino(target)?)?);
+        Ok(source.get(..size as usize) == Some(target))
+    }
+
+    fn has_metadata(&mut self, loc: &Loc, _: &Stat, wanted: &Metadata) -> Result<bool, Errno> {
+        let mut found = self.disks[loc.volume].inode(self.ino(loc)?).meta.clone();
+        found.flags &= !LOCKS | wanted.flags;
+        Ok(found == *wanted)
+    }
+
     fn set(&mut self, loc: &Loc, _: &Stat, attributes: &Attributes) -> Result<(), Errno> {
         match attributes {
             Attributes::All(all) => {

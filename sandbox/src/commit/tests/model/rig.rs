@@ -103,6 +103,7 @@ impl Rig {
                 secs: since,
                 nanos: 0,
             },
+            present: None,
             findings: Vec::new(),
         };
         for disk in &mut disks {
@@ -237,9 +238,9 @@ impl Rig {
         conflicts: &mut Conflicts,
     ) {
         let mount = &self.layout.volumes[volume].mount_point;
-        let since = self.capture.since;
-        guard::compare(mount, shape.items, facts, since, conflicts);
-        guard::compare_replaced(mount, shape, facts, since, conflicts);
+        let (since, window) = (self.capture.since, self.capture.window());
+        guard::compare(mount, shape.items, facts, window, conflicts);
+        guard::compare_replaced(mount, shape, facts, window, conflicts);
         let strangers = Strangers::new(shape, since);
         let mut is_live = |path: &RelPath| Ok::<_, Errno>(disk.at(LIVE, path).is_some());
         for top in strangers.tops(facts) {
