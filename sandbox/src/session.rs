@@ -29,7 +29,7 @@ use crate::collect::Collector;
 use crate::layout::{Layout, TxId};
 use crate::mounts::{
     Inventory, InventoryError, Plan, PlanError, PlanSettings, ScratchError, SeenMount, Step,
-    Uncovered, make_scratch, other_names, plan,
+    Uncovered, make_scratch, name_instead, other_names, plan,
 };
 use crate::transaction::Transaction;
 
@@ -301,7 +301,13 @@ fn lay_out(
         let Err(error) = make_scratch(&planned.layout) else {
             return Ok(planned);
         };
-        let place = &planned.layout.volumes[error.volume].mount_point;
+        let volume = &planned.layout.volumes[error.volume];
+        if let Some(instead) = name_instead(volume, &planned.layout) {
+            settings.hidden.push(instead);
+            transaction.clear()?;
+            continue;
+        }
+        let place = &volume.mount_point;
         if place.is_root() || settings.unusable.contains(place) {
             return Err(error.into());
         }

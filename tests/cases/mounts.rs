@@ -349,3 +349,17 @@ fn a_name_taken_by_an_ordinary_user_keeps_no_entry_away() {
     host.isconf(["unlock", "--discard"]).code(0);
     assert_eq!(host.sh("ls -A /srv").out(), "");
 }
+
+#[test]
+fn a_name_that_comes_and_goes_keeps_no_entry_away() {
+    let Some(host) = Machine::locked("toggled") else {
+        return;
+    };
+    host.sh("mount -t tmpfs -o mode=1777 none /srv").code(0);
+    let script = "while test ! -e /run/over; do ln -sT /etc /srv/.isconf; rm /srv/.isconf; done \
+                  2>/dev/null & \
+                  for i in $(seq 40); do isconf try sh -c 'echo 1 >/srv/one' || bad=1; done; \
+                  >/run/over; wait; exit ${bad:-0}";
+    host.sh(script).code(0).does_not_print("read-only");
+    assert_eq!(host.sh("ls -A /srv").out(), "");
+}

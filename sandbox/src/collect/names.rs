@@ -14,7 +14,7 @@ use super::view::View;
 use super::walk::Walk;
 use crate::capture::LiveIdentity;
 use crate::change::RelPath;
-use crate::fs::{Dir, Stat, walk};
+use crate::fs::{Dir, Place, Stat, walk_where_paths_reach};
 
 /// The live names of inodes, by volume and inode number, below the volume: an earlier look's, as a
 /// search can mean to read all of a volume. Others' changes since are conflicts.
@@ -144,12 +144,12 @@ impl Walk<'_> {
                 }
             }
         }
-        let searched = walk::<End>(&top, &mut |path, _, stat| match note(path.clone(), stat) {
+        let mut visit = |path: &RelPath, _: Place<'_>, stat: &Stat| match note(path.clone(), stat) {
             true => Err(End::Complete),
             false => Ok(()),
-        });
-        match searched {
-            // Not all need be there: a name can lie where something else is mounted.
+        };
+        match walk_where_paths_reach(&top, &mut visit) {
+            // Not all need be there: a name can lie where something else is mounted, or too deep.
             Ok(()) | Err(End::Complete) => Ok(()),
             Err(End::Failed(errno)) => Err(failed(self, errno)),
         }

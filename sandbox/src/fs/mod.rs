@@ -32,4 +32,4 @@ pub use node::copy_node;
 pub use removal::remove_tree;
 pub use stat::Stat;
 pub use together::sync_together;
-pub use tree::walk;
+pub use tree::{walk, walk_where_paths_reach};

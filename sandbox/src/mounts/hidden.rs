@@ -39,10 +39,26 @@ pub(crate) fn other_names(layout: &Layout) -> Vec<(RelPath, OsString)> {
     hidden.filter_map(other_name).collect()
 }
 
+/// The top of the volume with another name, for when the usual one was somebody else's after all: who
+/// may write there can take it between a look and the making. `None` where nobody else may, and
+/// where it was another name that failed.
+pub(crate) fn name_instead(volume: &Volume, layout: &Layout) -> Option<(RelPath, OsString)> {
+    let hidden = hidden_directory(volume, layout)?;
+    let top = hidden.parent()?;
+    let is_usual = hidden.file_name()? == VOLUME_SCRATCH_DIR;
+    let is_open = is_open_to_others(&std::fs::symlink_metadata(top).ok()?);
+    let top = RelPath::from_absolute(top).ok()?;
+    (is_usual && is_open).then(|| (top, layout.tx.hidden_name()))
+}
+
+/// Whether others than root can make names in that directory.
+fn is_open_to_others(top: &Metadata) -> bool {
+    top.uid() != 0 || top.mode() & 0o022 != 0
+}
+
 /// The name to use below `top`; `None` for the usual one.
 fn choose(top: &Path, tx: &TxId) -> io::Result<Option<OsString>> {
-    let status = std::fs::symlink_metadata(top)?;
-    if status.uid() == 0 && status.mode() & 0o022 == 0 {
+    if !is_open_to_others(&std::fs::symlink_metadata(top)?) {
         return Ok(None);
     }
     let is_taken = match std::fs::symlink_metadata(top.join(VOLUME_SCRATCH_DIR)) {
@@ -114,5 +130,29 @@ mod tests {
         assert_eq!(choose(top, &tx).unwrap(), known);
         make(top, VOLUME_SCRATCH_DIR, 0o700);
         assert_eq!(choose(top, &tx).unwrap(), None);
+    }
+
+    #[test]
+    fn only_the_usual_name_where_others_may_write_has_another_instead() {
+        let Some(top) = top() else { return };
+        let volume = |name: &str| Volume {
+            mount_point: RelPath::from_absolute(top.path()).unwrap(),
+            fs_type: "tmpfs".to_owned(),
+            device: (0, 1),
+            scratch: top.path().join(name).join("tx/v1"),
+            policy: crate::layout::CommitPolicy::Rename,
+        };
+        let layout = Layout {
+            tx: TxId::from_parts(1, 0xabc),
+            directory: PathBuf::from("/home/scratch/tx"),
+            root: PathBuf::from("/"),
+            volumes: Vec::new(),
+        };
+        let (place, name) = name_instead(&volume(".isconf"), &layout).unwrap();
+        assert_eq!(place, volume("").mount_point);
+        assert_eq!(name, ".isconf-0000000000000abc");
+        assert_eq!(name_instead(&volume(name.to_str().unwrap()), &layout), None);
+        fs::set_permissions(top.path(), Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(name_instead(&volume(".isconf"), &layout), None);
     }
 }

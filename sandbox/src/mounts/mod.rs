@@ -25,7 +25,7 @@ pub use scratch::{RemoveError, ScratchError};
 pub use step::Step;
 
 pub(crate) use apply::{apply, overlay_probe};
-pub(crate) use hidden::other_names;
+pub(crate) use hidden::{name_instead, other_names};
 pub(crate) use scratch::{
     make_beside, make_scratch, remove_hidden_if_empty, remove_scratch, remove_tree, remove_volumes,
 };

@@ -91,9 +91,30 @@ pub(crate) fn make_beside(transaction: &Path) -> io::Result<()> {
     make_hidden(hidden, transaction).map_err(|(_, _, e)| e)
 }
 
+/// How often a hidden directory is made that other transactions remove meanwhile, because it is
+/// empty. Each time one of them ends at that very moment, so that a few are many.
+const ATTEMPTS: usize = 20;
+
 /// Makes `<mount>/.isconf` and the transaction's directory in it; leaves the mount's root with its
 /// time of modification.
 fn make_hidden(hidden: &Path, transaction: &Path) -> Result<(), Failed> {
+    let mut attempts = 1;
+    loop {
+        let made = make_hidden_once(hidden, transaction);
+        let is_passing = |e: &io::Error| {
+            matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+            )
+        };
+        match made {
+            Err((_, _, e)) if is_passing(&e) && attempts < ATTEMPTS => attempts += 1,
+            made => return made,
+        }
+    }
+}
+
+fn make_hidden_once(hidden: &Path, transaction: &Path) -> Result<(), Failed> {
     let fail = |operation, e| (operation, hidden.to_path_buf(), e);
     match std::fs::symlink_metadata(hidden) {
         Ok(status) if is_roots_own(&status) => {}
@@ -193,17 +214,26 @@ pub(crate) fn remove_volumes(directory: &Path, scratches: &[PathBuf]) -> Result<
         remove_volume(scratch)?;
     }
     for scratch in scratches.iter().filter(|s| !s.starts_with(directory)) {
+        let Some(tx) = scratch.parent() else { continue };
+        let Some(hidden) = tx.parent() else { continue };
+        if !is_ours(hidden) {
+            continue;
+        }
         remove_volume(scratch)?;
         let fail = |path: &Path, source| RemoveError {
             path: path.to_path_buf(),
             source,
         };
-        let Some(tx) = scratch.parent() else { continue };
         remove_if_empty(tx).map_err(|e| fail(tx, e))?;
-        let Some(hidden) = tx.parent() else { continue };
         remove_hidden_if_empty(hidden).map_err(|e| fail(hidden, e))?;
     }
     Ok(())
+}
+
+/// Whether the hidden directory is one that we made. At the top of a volume where others may write
+/// the name can be somebody else's by now, and a link: then nothing of ours is below it.
+fn is_ours(hidden: &Path) -> bool {
+    std::fs::symlink_metadata(hidden).is_ok_and(|status| is_roots_own(&status))
 }
 
 /// What lies in a scratch directory in which nothing was written, from the inside out: our own
@@ -241,16 +271,22 @@ fn remove_volume(scratch: &Path) -> Result<(), RemoveError> {
 
 /// Removes `<mount>/.isconf` if it is empty; the mount's root keeps its time of modification.
 pub(crate) fn remove_hidden_if_empty(hidden: &Path) -> io::Result<()> {
-    keeping_parent_time(hidden, || remove_if_empty(hidden))
+    match is_ours(hidden) {
+        true => keeping_parent_time(hidden, || remove_if_empty(hidden)),
+        false => Ok(()),
+    }
 }
 
-/// Removes an empty directory; leaves one that is not, since another transaction uses it.
+/// Removes an empty directory; leaves one that is not, since another transaction uses it, and what
+/// somebody put there after ours was gone.
 fn remove_if_empty(path: &Path) -> io::Result<()> {
     match std::fs::remove_dir(path) {
         Err(e)
             if !matches!(
                 e.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::DirectoryNotEmpty
+                    | io::ErrorKind::NotADirectory
             ) =>
         {
             Err(e)
@@ -271,7 +307,62 @@ pub(crate) fn remove_tree(path: &Path) -> Result<(), RemoveError> {
     };
     match Dir::open(parent) {
         Ok(parent) => fs::remove_tree(parent.at(name.as_bytes())).map_err(fail),
-        Err(Errno::ENOENT) => Ok(()),
+        // Somebody's file or link in the place of a hidden directory that is gone.
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(()),
         Err(errno) => Err(fail(errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    /// A place for a hidden directory; `None` where this is not root.
+    fn top() -> Option<tempfile::TempDir> {
+        let top = tempfile::tempdir().unwrap();
+        (fs::metadata(top.path()).unwrap().uid() == 0).then_some(top)
+    }
+
+    #[test]
+    fn a_name_that_is_somebody_elses_by_now_is_left_and_keeps_nothing_from_being_removed() {
+        let Some(top) = top() else { return };
+        let (hidden, other) = (top.path().join(".isconf"), top.path().join("other"));
+        let scratch = hidden.join("tx/v1");
+        let theirs = other.join("tx/v1/theirs");
+        fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+        fs::write(&theirs, b"").unwrap();
+        let remove = || remove_volumes(Path::new("/nowhere"), std::slice::from_ref(&scratch));
+        remove().unwrap();
+        symlink(&other, &hidden).unwrap();
+        remove().unwrap();
+        remove_hidden_if_empty(&hidden).unwrap();
+        fs::remove_file(&hidden).unwrap();
+        fs::write(&hidden, b"").unwrap();
+        remove().unwrap();
+        remove_hidden_if_empty(&hidden).unwrap();
+        remove_tree(&scratch).unwrap();
+        assert!(theirs.exists() && hidden.exists());
+        assert!(make_beside(&hidden.join("tx")).is_err());
+    }
+
+    #[test]
+    fn two_that_make_and_remove_the_same_hidden_directory_do_not_disturb_each_other() {
+        let Some(top) = top() else { return };
+        let hidden = top.path().join(".isconf");
+        std::thread::scope(|scope| {
+            for name in ["a", "b", "c"] {
+                let (tx, hidden) = (hidden.join(name), hidden.clone());
+                scope.spawn(move || {
+                    for _ in 0..300 {
+                        make_hidden(&hidden, &tx).unwrap();
+                        remove_if_empty(&tx).unwrap();
+                        remove_hidden_if_empty(&hidden).unwrap();
+                    }
+                });
+            }
+        });
+        assert!(!hidden.exists());
     }
 }
