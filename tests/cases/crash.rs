@@ -282,3 +282,115 @@ fn import_stopped_at_any_point_is_whole_or_not_there() {
     }
     assert!(visited >= 3, "only {visited} points were visited");
 }
+
+/// Runs isconf so that it stops at a point, and tells whether it came there.
+fn stops_at<const N: usize>(host: &mut Machine, point: &str, args: [&str; N]) -> bool {
+    host.setenv("ISCONF_CRASH_AT", point);
+    let status = host.isconf(args).status();
+    host.setenv("ISCONF_CRASH_AT", "");
+    status == 137
+}
+
+/// The points that have to be among those that a test came to.
+#[track_caller]
+fn came_to(visited: &BTreeSet<String>, needed: &[&str]) {
+    let missed: Vec<_> = needed.iter().filter(|p| !visited.contains(**p)).collect();
+    assert!(missed.is_empty(), "never stopped at {missed:?}");
+}
+
+#[test]
+fn taking_back_stopped_at_any_point_leaves_everything_as_before() {
+    let Some(mut host) = Machine::locked("crashback") else {
+        return;
+    };
+    // A directory of the lower layer cannot be moved there: when that is found, others are moved.
+    host.sh(
+        "mkdir /root/o && mount -t tmpfs none /root/o && cd /root/o && mkdir -p l/dir/sub l/a u w && \
+         echo old >l/file && echo gone >l/gone && \
+         mount -t overlay none -o lowerdir=l,upperdir=u,workdir=w,redirect_dir=off /srv",
+    )
+    .code(0);
+    let change =
+        "echo new >/srv/a/new; echo more >>/srv/file; rm /srv/gone; mv /srv/dir /srv/moved";
+    // An overlay shows a directory that it copied with one name only. Not compared: copies of a
+    // commit that did not happen, which lie in isconf's own directory of the volume.
+    let look = &LOOK
+        .replace("%n ", "")
+        .replace("find .", "find . -name .isconf -prune -o");
+    let old = host.sh(look).out();
+    host.isconf(["exec", "sh", "-c", change])
+        .fails()
+        .says("taken back");
+    assert_eq!(host.sh(look).out(), old);
+    let mut visited = BTreeSet::new();
+    for point in points() {
+        if stops_at(&mut host, &point, ["exec", "sh", "-c", change]) {
+            visited.insert(point.clone());
+        }
+        // Recovers, and sweeps.
+        host.isconf(["try", "true"]).code(0);
+        assert_eq!(host.sh(look).out(), old, "{point}");
+        host.isconf(["status"]).code(0).prints("nothing");
+    }
+    let needed = ["decided", "durable", "applied", "synced", "removed"];
+    let needed = needed.map(|point| format!("commit.rollback.{point}"));
+    came_to(&visited, &needed.each_ref().map(String::as_str));
+}
+
+#[test]
+fn recovery_stopped_at_any_point_completes_the_commit_and_records_it_once() {
+    let Some(mut host) = Machine::locked("crashagain") else {
+        return;
+    };
+    let new = changed_natively(&host);
+    let mut visited = BTreeSet::new();
+    for point in points() {
+        host.sh(PREPARE).code(0);
+        assert!(stops_at(
+            &mut host,
+            "commit.apply.after_move",
+            ["exec", "sh", "-c", CHANGE]
+        ));
+        if stops_at(&mut host, &point, ["exec", "true"]) {
+            visited.insert(point.clone());
+        }
+        host.isconf(["try", "true"]).code(0);
+        assert_eq!(host.sh(LOOK).out(), new, "{point}");
+        let wip = host.isconf(["status", "--json"]).code(0).out();
+        host.isconf(["ci"]).code(0);
+        let log = host.isconf(["log"]).code(0).out();
+        assert!(log.contains("moved"), "{point}: {log}\n{wip}");
+        host.isconf(["up"]).code(0).says("no new updates");
+        host.isconf(["lock", "again"]).code(0);
+    }
+    let needed = [
+        "commit.recover.begun",
+        "commit.recover.applied",
+        "settle.begun",
+        "settle.draft.durable",
+        "settle.receipt.durable",
+    ];
+    came_to(&visited, &needed);
+}
+
+#[test]
+fn undo_of_what_changed_nothing_stopped_at_any_point_is_undone_or_not() {
+    let Some(mut host) = Machine::locked("crashnothing") else {
+        return;
+    };
+    // No file: a reboot.
+    host.setenv("IS_REBOOT_CMD", "true");
+    let mut visited = BTreeSet::new();
+    for point in points() {
+        host.isconf(["reboot"]).code(0);
+        if stops_at(&mut host, &point, ["undo"]) {
+            visited.insert(point.clone());
+        }
+        host.isconf(["try", "true"]).code(0);
+        host.isconf(["unlock", "--discard"]).code(0);
+        host.isconf(["lock", "again"]).code(0);
+        host.isconf(["status"]).code(0).prints("nothing");
+        host.isconf(["diff"]).code(0);
+    }
+    came_to(&visited, &["undo.receipt.durable", "undo.draft.dropped"]);
+}
