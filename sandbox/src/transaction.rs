@@ -298,6 +298,15 @@ fn sweep_one(directory: &Path, tx: &TxId) -> Result<bool, SweepError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(failed("open", &path)(e).into()),
     };
+    remove_owned(directory, tx)
+}
+
+/// Removes a transaction whose lock we have, or that has none, unless it is marked: until it was
+/// ours, its owner may have kept it, or have begun to commit.
+fn remove_owned(directory: &Path, tx: &TxId) -> Result<bool, SweepError> {
+    if is_marked(directory) {
+        return Ok(false);
+    }
     let scratches = volumes_file::scratches(directory, tx)?;
     remove_scratch(directory, &scratches)?;
     Ok(true)
@@ -332,6 +341,21 @@ mod tests {
             std::fs::remove_file(&record).unwrap();
         }
         assert_eq!(sweep(home.path()).unwrap(), [tx()]);
+    }
+
+    #[test]
+    fn what_its_owner_marked_before_we_had_its_lock_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join(tx().as_str());
+        std::fs::create_dir(&directory).unwrap();
+        for marker in [KEEP, "intent", "done"] {
+            let marker = directory.join(marker);
+            std::fs::write(&marker, b"").unwrap();
+            assert!(!remove_owned(&directory, &tx()).unwrap());
+            std::fs::remove_file(&marker).unwrap();
+        }
+        assert!(remove_owned(&directory, &tx()).unwrap());
+        assert!(!directory.exists());
     }
 
     #[test]
