@@ -211,6 +211,26 @@ impl Drop for Transaction {
     }
 }
 
+/// A kept scratchpad that nobody else commits or removes while this lasts.
+#[derive(Debug)]
+#[must_use = "the scratchpad is held as long as this value lasts"]
+pub struct KeptHold {
+    _lock: Flock<File>,
+}
+
+/// Takes the lock of a kept scratchpad's transaction, without waiting: to be had before it is
+/// committed or its marker is removed, since `sweep` removes what has neither owner nor marker.
+/// `EAGAIN` when somebody else has it; `ENOENT` when it is not kept any more.
+pub fn hold_kept(directory: &Path) -> Result<KeptHold, DirectoryError> {
+    let path = directory.join(LOCK);
+    let file = File::open(&path).map_err(failed("open", &path))?;
+    let lock = take(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|errno| failed("lock", &path)(errno.into()))?;
+    let marker = directory.join(KEEP);
+    std::fs::symlink_metadata(&marker).map_err(failed("find", &marker))?;
+    Ok(KeptHold { _lock: lock })
+}
+
 /// The scratch directories of these volumes.
 fn scratches(volumes: Vec<Volume>) -> Vec<PathBuf> {
     volumes.into_iter().map(|volume| volume.scratch).collect()
@@ -298,6 +318,15 @@ fn sweep_one(directory: &Path, tx: &TxId) -> Result<bool, SweepError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(failed("open", &path)(e).into()),
     };
+    remove_owned(directory, tx)
+}
+
+/// Removes a transaction whose lock we have, or that has none, unless it is marked: until it was
+/// ours, its owner may have kept it, or have begun to commit.
+fn remove_owned(directory: &Path, tx: &TxId) -> Result<bool, SweepError> {
+    if is_marked(directory) {
+        return Ok(false);
+    }
     let scratches = volumes_file::scratches(directory, tx)?;
     remove_scratch(directory, &scratches)?;
     Ok(true)
@@ -332,6 +361,43 @@ mod tests {
             std::fs::remove_file(&record).unwrap();
         }
         assert_eq!(sweep(home.path()).unwrap(), [tx()]);
+    }
+
+    #[test]
+    fn a_kept_scratchpad_that_is_held_is_neither_swept_nor_held_twice() {
+        let home = tempfile::tempdir().unwrap();
+        let kept = Transaction::make(home.path(), &tx()).unwrap();
+        let directory = kept.directory.clone();
+        assert!(hold_kept(&directory).is_err());
+        let layout = Layout {
+            tx: tx(),
+            directory: directory.clone(),
+            root: PathBuf::from("/"),
+            volumes: Vec::new(),
+        };
+        kept.keep(&layout).unwrap();
+        let hold = hold_kept(&directory).unwrap();
+        assert!(hold_kept(&directory).is_err());
+        std::fs::remove_file(directory.join(KEEP)).unwrap();
+        assert_eq!(sweep(home.path()).unwrap(), []);
+        drop(hold);
+        assert!(hold_kept(&directory).is_err());
+        assert_eq!(sweep(home.path()).unwrap(), [tx()]);
+    }
+
+    #[test]
+    fn what_its_owner_marked_before_we_had_its_lock_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join(tx().as_str());
+        std::fs::create_dir(&directory).unwrap();
+        for marker in [KEEP, "intent", "done"] {
+            let marker = directory.join(marker);
+            std::fs::write(&marker, b"").unwrap();
+            assert!(!remove_owned(&directory, &tx()).unwrap());
+            std::fs::remove_file(&marker).unwrap();
+        }
+        assert!(remove_owned(&directory, &tx()).unwrap());
+        assert!(!directory.exists());
     }
 
     #[test]

@@ -254,6 +254,7 @@ impl From<ScratchpadError> for Failure {
             ScratchpadError::Unknown(_) => {
                 Self::of(ExitCode::Failure, &error).hint("`isconf try --list` shows what was kept.")
             }
+            ScratchpadError::Held(_) => Self::of(ExitCode::Retry, &error),
             ScratchpadError::Taken(_) => Self::of(ExitCode::Failure, &error)
                 .hint("choose another name, or remove that one with `isconf try --drop NAME`."),
             ScratchpadError::Interrupted(_) | ScratchpadError::Finish(_) => {

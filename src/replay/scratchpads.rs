@@ -17,7 +17,8 @@ use isconf_sandbox::child::Exit;
 use isconf_sandbox::commit::{self, CommitError, Landed, RecordError};
 use isconf_sandbox::layout::{Layout, TxId};
 use isconf_sandbox::session::{
-    DiscardError, EndError, KeepError, SweepError, VolumesError, is_committed, kept_layout, sweep,
+    DirectoryError, DiscardError, EndError, KeepError, SweepError, VolumesError, hold_kept,
+    is_committed, kept_layout, sweep,
 };
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,9 @@ pub enum ScratchpadError {
     /// Leftovers could not be removed.
     #[error("cannot remove scratch directories")]
     Sweep(#[from] SweepError),
+    /// Somebody else commits or drops it.
+    #[error("the scratchpad is being committed or dropped by another isconf")]
+    Held(#[from] DirectoryError),
     /// The commit was begun and could not be taken back.
     #[error("the commit was interrupted; the next start of isconf goes on with it")]
     Interrupted(#[source] CommitError),
@@ -238,6 +242,7 @@ impl KeptScratchpad {
 
     /// Makes it real. `None` when the report says why it was not: it stays kept then.
     pub fn commit(&mut self, payload: &[u8]) -> Result<Option<Landed>, ScratchpadError> {
+        let _hold = hold_kept(&self.layout.directory)?;
         match commit::commit(&self.layout, &self.capture, payload) {
             Ok(landed) => {
                 // From here on it is the undo copy of a commit, and no kept scratchpad.
@@ -263,8 +268,10 @@ impl KeptScratchpad {
 pub fn drop_kept(home: &Home, name: &ScratchName) -> Result<(), ScratchpadError> {
     let found = find(home, name)?;
     let (directory, _) = found.ok_or_else(|| ScratchpadError::Unknown(name.clone()))?;
-    // Without its marker it is a leftover like any other.
+    let hold = hold_kept(&directory)?;
+    // Without its marker it is a leftover like any other, from when nobody holds it.
     durable::remove(&directory.join(KEEP))?;
+    drop(hold);
     sweep(home.as_path())?;
     Ok(())
 }
