@@ -8,7 +8,7 @@ use crate::journal::{OthersDrafts, WipFault};
 use crate::model::BranchName;
 use crate::model::report::Conflict;
 use crate::replay::{
-    DiscardError, InspectError, MakeRealError, MoveError, RecordingError, RecoveryError,
+    DiscardError, InspectError, MakeRealError, MoveError, NoRoom, RecordingError, RecoveryError,
     ScratchpadError, SettleError, SnapshotError, TakeBackError, TrialError, UpdateError,
     UpkeepError, WorkError,
 };
@@ -209,6 +209,7 @@ impl From<TakeBackError> for Failure {
             TakeBackError::Settle(_) | TakeBackError::Forget(_) => {
                 Self::of(ExitCode::Recovery, &error)
             }
+            TakeBackError::Room(error) => error.into(),
             TakeBackError::Undo(_)
             | TakeBackError::Nothing
             | TakeBackError::Reboot
@@ -268,6 +269,12 @@ impl From<ScratchpadError> for Failure {
             | ScratchpadError::Capture { .. }
             | ScratchpadError::Sweep(_) => Self::of(ExitCode::Trouble, &error),
         }
+    }
+}
+
+impl From<NoRoom> for Failure {
+    fn from(error: NoRoom) -> Self {
+        Self::of(ExitCode::Failure, &error).hint("nothing was changed: make room and try again.")
     }
 }
 

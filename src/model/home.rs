@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! IS_HOME/
-//!   conf/{domain,branch,history,history.next,hmac_keys,host.key,audit,.pid,.ctl,.lock,.daemon.lock}
+//!   conf/{domain,branch,history,history.next,hmac_keys,host.key,audit,.pid,.ctl,.lock,.daemon.lock,.reserve}
 //!   fs/cache/DOMAIN/volume/BRANCH/{journal,head,lock}
 //!   fs/cache/DOMAIN/blob/ab/<sha256>
 //!   fs/private/DOMAIN/volume/BRANCH/journal.wip
@@ -82,6 +82,11 @@ impl Home {
     /// The host-wide lock file.
     pub fn host_lock(&self) -> PathBuf {
         self.conf().join(".lock")
+    }
+
+    /// The file that keeps room for the records of a change.
+    pub fn reserve(&self) -> PathBuf {
+        self.conf().join(".reserve")
     }
 
     /// The scratch directories of the volume that holds this directory.

@@ -11,6 +11,7 @@ use isconf_sandbox::session::{DiscardError, EndError, Exited, Hold};
 use nix::errno::Errno;
 
 use super::payload::Payload;
+use super::room::keep_room;
 use super::settle::{SettleError, settle};
 use super::this_host::ThisHost;
 use crate::history::History;
@@ -63,6 +64,12 @@ pub fn make_real(
         ended.discard()?;
         return Ok(None);
     }
+    let payload = candidate.payload.to_bytes();
+    if let Err(error) = keep_room(host, payload.len()) {
+        refuse(report, &error);
+        ended.discard()?;
+        return Ok(None);
+    }
     let paths = candidate.capture.set.changes().len() as u64;
     progress.begin("committing", Unit::Paths, Some(paths));
     let mut tell = |done: u64, total: u64| {
@@ -73,7 +80,6 @@ pub fn make_real(
             progress.end();
         }
     };
-    let payload = candidate.payload.to_bytes();
     let approved = ended.into_approved();
     let committed = approved.commit(candidate.capture, &payload, &mut tell);
     progress.end();
@@ -87,7 +93,7 @@ pub fn make_real(
         }
         Err((error, None)) => Err(MakeRealError::Interrupted(error)),
         Err((error, Some(ended))) => {
-            refuse(report, error);
+            not_committed(report, error);
             // Why nothing was committed matters more than a scratchpad that cannot be removed, as
             // when its filesystem became read-only; the next start sweeps it.
             let _swept_later = ended.discard();
@@ -97,10 +103,10 @@ pub fn make_real(
 }
 
 /// Says in the report why nothing was committed.
-pub fn refuse(report: &mut Report, error: CommitError) {
-    report.fate = Fate::Dropped;
+pub fn not_committed(report: &mut Report, error: CommitError) {
     match error {
         CommitError::Conflicts(conflicts) => {
+            report.fate = Fate::Dropped;
             report.verdict = Verdict::Conflict;
             report.conflicts = conflicts
                 .list
@@ -112,13 +118,17 @@ pub fn refuse(report: &mut Report, error: CommitError) {
                 })
                 .collect();
         }
-        other => {
-            report.verdict = Verdict::Refused(vec![Refusal {
-                path: None,
-                reason: chain(&other),
-            }]);
-        }
+        other => refuse(report, &other),
     }
+}
+
+/// Says in the report why nothing may be committed.
+fn refuse(report: &mut Report, error: &(dyn Error + 'static)) {
+    report.fate = Fate::Dropped;
+    report.verdict = Verdict::Refused(vec![Refusal {
+        path: None,
+        reason: chain(error),
+    }]);
 }
 
 /// An error with all its causes, from the outside in, as one line without a full stop. A cause that

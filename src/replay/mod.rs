@@ -5,7 +5,7 @@
 //! ```text
 //! this_host ── settings, stores, host lock
 //! recover ── what an interrupted isconf left behind, first of all
-//! work ─> trial ─> judge ─> commit ─> settle          record: origin; update: targets
+//! work ─> trial ─> judge ─> room ─> commit ─> settle   record: origin; update: targets
 //! ```
 
 mod this_host;
@@ -18,6 +18,7 @@ mod contents;
 mod trial;
 mod congruence;
 mod payload;
+mod room;
 mod settle;
 mod commit;
 mod recover;
@@ -36,6 +37,7 @@ pub use inspect::{Answer, InspectError, Question, inspect};
 pub use payload::{InvalidPayload, Payload};
 pub use record::{Intention, Manner, Recorded, RecordingError, check_lock, exec, reboot, snap};
 pub use recover::{RecoveryError, Repaired, recover};
+pub use room::{NoRoom, keep_room};
 pub use scratchpads::{
     Attempt, Attempted, KeptScratchpad, ScratchpadError, drop_kept, kept_names, open_kept, try_out,
 };

@@ -22,7 +22,7 @@ use isconf_sandbox::session::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::commit::refuse;
+use super::commit::not_committed;
 use super::contents::Contents;
 use super::trial::{Afterwards, Bench, TrialError, attempt, blank, prepare};
 use super::work::{Streams, Work};
@@ -256,7 +256,7 @@ impl KeptScratchpad {
                 error @ CommitError::Transaction(commit::TransactionError::NotTakenBack { .. }),
             ) => Err(ScratchpadError::Interrupted(error)),
             Err(error) => {
-                refuse(&mut self.report, error);
+                not_committed(&mut self.report, error);
                 self.report.fate = Fate::Kept;
                 Ok(None)
             }

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use isconf_sandbox::commit::{Landed, RecordError, crash_point};
 
 use super::payload::{InvalidPayload, Payload};
+use super::room::give_room;
 use super::this_host::ThisHost;
+use crate::durable::FileError;
 use crate::history::{History, HistoryError};
 use crate::journal::{JournalError, Wip, WipDraft};
 use crate::model::{BranchName, Deed, DraftId, ReceiptBody};
@@ -34,6 +36,9 @@ pub enum SettleError {
         /// The file with the branch's name.
         file: PathBuf,
     },
+    /// The room that was kept for the records cannot be given to them.
+    #[error(transparent)]
+    Room(#[from] FileError),
     /// The intent cannot be finished.
     #[error("cannot finish the transaction's intent")]
     Finish(#[from] RecordError),
@@ -56,6 +61,7 @@ pub fn settle(
         });
     }
     crash_point("settle.begun");
+    give_room(host)?;
     if let Some(draft) = &payload.draft {
         record_draft(host, draft)?;
         crash_point("settle.draft.durable");

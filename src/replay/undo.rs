@@ -7,6 +7,7 @@ use isconf_sandbox::commit::{self, ConflictKind, ForgetError, UndoError, crash_p
 use isconf_sandbox::layout::TxId;
 
 use super::payload::Payload;
+use super::room::{NoRoom, keep_room};
 use super::settle::{SettleError, forget_draft, settle};
 use super::this_host::ThisHost;
 use crate::check_in::DraftsError;
@@ -56,6 +57,9 @@ pub enum TakeBackError {
     /// The history cannot be used.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// What is recorded with it has no room.
+    #[error(transparent)]
+    Room(#[from] NoRoom),
     /// It was taken back and could not be recorded; the next start records it.
     #[error(transparent)]
     Settle(#[from] SettleError),
@@ -253,7 +257,9 @@ pub fn take_back(
                 receipt,
                 draft: None,
             };
-            let landed = commit::undo(host.home.as_path(), host.root(), tx, &payload.to_bytes())
+            let payload = payload.to_bytes();
+            keep_room(host, payload.len())?;
+            let landed = commit::undo(host.home.as_path(), host.root(), tx, &payload)
                 .map_err(|error| refused(host, last, error))?;
             settle(host, history, landed)?;
             commit::forget(host.home.as_path(), tx)?;

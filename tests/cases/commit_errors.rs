@@ -280,3 +280,36 @@ fn undo_sees_a_write_that_keeps_length_and_time() {
         .does_not_say("/srv/other");
     assert_eq!(host.read("/srv/file"), "bbbb\n");
 }
+
+#[test]
+fn a_disk_without_room_for_the_records_refuses_the_change() {
+    for kind in [RootKind::Ext4, RootKind::Xfs, RootKind::Btrfs] {
+        let size = if kind == RootKind::Xfs { 320 } else { 160 };
+        let spec = support::spec("room").root(kind).size(size << 20);
+        let Some(host) = locked(spec) else { return };
+        host.sh("mkdir /srv/fill; echo old >/srv/file; for slice in $(seq 30); do \
+                 head -c 98304 /dev/zero >/srv/fill/$slice; done; ! cat /dev/zero >/srv/fill/rest; sync; \
+                 ! cat /dev/zero >>/srv/fill/rest")
+            .code(0);
+        let before = host.manifest_of_others();
+        let mut refused = 0;
+        // Nothing was recorded on this branch, so all files of it have to be made.
+        while let done = host.isconf(["-q", "exec", "sh", "-c", "echo new >/srv/file"])
+            && done.status() != 0
+        {
+            // 5 where not even the change set could be stored.
+            assert!([1, 5].contains(&done.status()), "{}", done.err());
+            done.says("No space left on device");
+            host.isconf(["status"]).code(0);
+            if refused == 0 {
+                host.is_still(&before);
+            }
+            refused += 1;
+            host.sh("grep -qx old /srv/file && set -- /srv/fill/* && rm \"$1\"")
+                .code(0);
+        }
+        assert!(refused > 0, "there was room from the start");
+        host.sh("grep -qx new /srv/file").code(0);
+        host.isconf(["-q", "ci"]).code(0);
+    }
+}

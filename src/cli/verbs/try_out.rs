@@ -191,7 +191,9 @@ fn commit_unjournaled(
         receipt,
         draft: None,
     };
-    if let Some(landed) = kept.commit(&payload.to_bytes())? {
+    let payload = payload.to_bytes();
+    replay::keep_room(&host, payload.len())?;
+    if let Some(landed) = kept.commit(&payload)? {
         replay::settle(&host, &mut history, landed)?;
     }
     close(session, kept, &host.settings, show)
