@@ -13,7 +13,7 @@ use crate::series::Series;
 const DRIVER: &str = "/opt/figures";
 
 /// The longest that one measurement may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(1800);
 
 /// What carries a host's root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub enum Medium {
     Disk,
     /// An ext4 image in memory.
     Memory,
+    /// The same with xfs.
+    XfsDisk,
+    /// The same with btrfs.
+    BtrfsDisk,
     /// No disk format at all: for journals that take a sync a record to make.
     Tmpfs,
 }
@@ -37,10 +41,15 @@ impl BenchHost {
         let spec = HostSpec::new(name)
             .program(env!("CARGO_BIN_EXE_isconf"))
             .size(8 << 30);
+        let on_disk = |kind| {
+            spec.clone()
+                .root(kind)
+                .images_in(env!("CARGO_TARGET_TMPDIR"))
+        };
         let spec = match medium {
-            Medium::Disk => spec
-                .root(RootKind::Ext4)
-                .images_in(env!("CARGO_TARGET_TMPDIR")),
+            Medium::Disk => on_disk(RootKind::Ext4),
+            Medium::XfsDisk => on_disk(RootKind::Xfs),
+            Medium::BtrfsDisk => on_disk(RootKind::Btrfs),
             Medium::Memory => spec,
             Medium::Tmpfs => spec.root(RootKind::Tmpfs),
         };
@@ -64,6 +73,15 @@ impl BenchHost {
     /// The host itself.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// Whether a program is installed.
+    pub fn has(&self, program: &str) -> bool {
+        let found = self.host.sh(format!("command -v {program}"));
+        if found.is_err() {
+            eprintln!("  no {program} here: not compared with it");
+        }
+        found.is_ok()
     }
 
     /// Runs a line of shell that must succeed; gives its standard output.

@@ -1,16 +1,16 @@
-//! What runs inside a host: starts programs and clocks them, and does by hand what isconf is
-//! compared with. Prints numbers only. Not for deciding what to measure (`figures`).
+//! What runs inside a host: starts programs and clocks them. Prints numbers only. Not for deciding
+//! what to measure (`figures`), nor for what isconf is compared with (`by_hand`).
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::hint::black_box;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::{Error, fill};
+use crate::{Error, by_hand, fill};
 
 /// The first word that says that this is the driver.
 pub const INSIDE: &str = "--inside";
@@ -25,10 +25,20 @@ pub fn main(words: &[String]) -> Result<(), Error> {
         ["pair", times, commands @ ..] => pair(1, times.parse()?, commands),
         ["pair-once", commands @ ..] => pair(0, 1, commands),
         ["peak", command @ ..] => peak(command),
-        ["rewrite", directory, count, text] => rewrite(directory, count.parse()?, text),
-        ["exchange", directory, count] => exchange(directory.as_ref(), count.parse()?),
-        ["durable", directory, count] => durable(directory.as_ref(), count.parse()?),
-        ["data", file, mebibytes] => data(file.as_ref(), mebibytes.parse()?),
+        ["inside-pair", turns, kind, count] => inside_pair(turns.parse()?, kind, count),
+        ["calls", kind, count] => calls(kind, count.parse()?),
+        ["tree", directory, count, text] => by_hand::tree(directory.as_ref(), count.parse()?, text),
+        ["change", kind, directory, count] => {
+            by_hand::change(kind, directory.as_ref(), count.parse()?)
+        }
+        ["renames", kind, directory, count] => {
+            print(by_hand::renames(kind, directory.as_ref(), count.parse()?)?)
+        }
+        ["durable", directory, count] => {
+            let count: u32 = count.parse()?;
+            print(by_hand::durable(directory.as_ref(), count)? / count)
+        }
+        ["data", file, mebibytes] => by_hand::data(file.as_ref(), mebibytes.parse()?),
         ["fill", count] => fill::fill(count.parse()?),
         _ => Err(format!("unknown words: {words:?}").into()),
     }
@@ -78,66 +88,63 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-fn named(directory: &Path, number: u32) -> PathBuf {
-    directory.join(format!("file-{number:05}"))
-}
-
-/// Replaces many small files, as an installer does: written aside, renamed.
-fn rewrite(directory: &str, count: u32, text: &str) -> Result<(), Error> {
-    let directory = Path::new(directory);
-    fs::create_dir_all(directory)?;
-    let aside = directory.join("aside");
-    for number in 0..count {
-        fs::write(&aside, format!("{text} {number}\n"))?;
-        fs::rename(&aside, named(directory, number))?;
-    }
+/// Prints a duration in milliseconds.
+fn print(took: Duration) -> Result<(), Error> {
+    println!("{}", milliseconds(took));
     Ok(())
 }
 
-/// Prints how long it takes to exchange many new files with old ones and to sync.
-fn exchange(directory: &Path, count: u32) -> Result<(), Error> {
-    let (old, new) = (directory.join("old"), directory.join("new"));
-    for side in [&old, &new] {
-        let text = side.to_string_lossy().into_owned();
-        rewrite(&text, count, &text)?;
-    }
-    let begun = Instant::now();
-    for number in 0..count {
-        let (from, to) = (named(&new, number), named(&old, number));
-        renameat2(AT_FDCWD, &from, AT_FDCWD, &to, RenameFlags::RENAME_EXCHANGE)?;
-    }
-    nix::unistd::syncfs(&File::open(directory)?)?;
-    println!("{}", milliseconds(begun.elapsed()));
-    fs::remove_dir_all(directory)?;
-    Ok(())
-}
-
-/// Prints how long it takes, for each, to write a small file durably by hand: aside, synced,
-/// renamed, directory synced.
-fn durable(directory: &Path, count: u32) -> Result<(), Error> {
-    fs::create_dir_all(directory)?;
-    let aside = directory.join("aside");
-    let begun = Instant::now();
-    for number in 0..count {
-        let mut file = File::create(&aside)?;
-        file.write_all(b"small\n")?;
-        file.sync_all()?;
-        fs::rename(&aside, named(directory, number))?;
-        File::open(directory)?.sync_all()?;
-    }
-    println!("{}", milliseconds(begun.elapsed()) / f64::from(count));
-    Ok(())
-}
-
-/// Writes a file of so many MiB of which no two are alike.
-fn data(path: &Path, mebibytes: u32) -> Result<(), Error> {
-    let mut file = File::create(path)?;
-    let mut block: Vec<u8> = (0..1u32 << 20)
-        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+/// Prints a line with the microseconds of a call inside a scratchpad and outside for every turn.
+fn inside_pair(turns: u32, kind: &str, count: &str) -> Result<(), Error> {
+    let this = std::env::current_exe()?;
+    let outside: [&OsStr; 5] = [
+        this.as_ref(),
+        INSIDE.as_ref(),
+        "calls".as_ref(),
+        kind.as_ref(),
+        count.as_ref(),
+    ];
+    let inside: Vec<&OsStr> = ["isconf", "-q", "try"]
+        .map(OsStr::new)
+        .into_iter()
+        .chain(outside)
         .collect();
-    for number in 0..mebibytes {
-        block[..4].copy_from_slice(&number.to_be_bytes());
-        file.write_all(&block)?;
+    for _ in 0..turns {
+        println!("{} {}", said(&inside)?, said(&outside)?);
     }
+    Ok(())
+}
+
+/// The first line that a program writes, which must succeed; a report of isconf comes behind it.
+fn said(words: &[&OsStr]) -> Result<String, Error> {
+    let (program, arguments) = words.split_first().ok_or("no command")?;
+    let output = Command::new(program).args(arguments).output()?;
+    if output.status.success() {
+        let text = String::from_utf8(output.stdout)?;
+        return Ok(text.lines().next().unwrap_or_default().to_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{words:?} ended with {}: {said}", output.status).into())
+}
+
+/// Prints the microseconds of one call of a kind, done so often.
+fn calls(kind: &str, count: u32) -> Result<(), Error> {
+    let directory = Path::new("/srv/calls");
+    fs::create_dir_all(directory)?;
+    let begun = Instant::now();
+    for number in 0..count {
+        match kind {
+            "fork" => drop(Command::new("/bin/true").status()?),
+            "open" => drop(black_box(File::open("/usr/bin/env")?.metadata()?)),
+            "stat" => drop(black_box(fs::metadata("/usr/bin/env")?)),
+            "write" => fs::write(directory.join(number.to_string()), [b'x'; 4096])?,
+            _ => return Err(format!("no such kind of call: {kind}").into()),
+        }
+    }
+    println!(
+        "{}",
+        milliseconds(begun.elapsed()) * 1000.0 / f64::from(count)
+    );
+    fs::remove_dir_all(directory)?;
     Ok(())
 }

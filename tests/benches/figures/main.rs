@@ -6,12 +6,14 @@
 //! cargo bench -p isconf --bench figures [-- --write] [FIGURE...]
 //!
 //! main ─> figures ─> Host ─(this program again, inside)─> driver ─> times on standard output
-//!            └─> Table ─> standard output, and with --write docs/benchmarks.md
+//!            └─> Page ─> standard output, and with --write docs/benchmarks.md
 //! ```
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 mod bench_host;
+mod by_hand;
+mod commits;
 mod driver;
 mod figures;
 mod fill;
@@ -21,7 +23,7 @@ mod table;
 
 use std::process::ExitCode;
 
-use table::Table;
+use page::Page;
 
 /// What every part of this program may fail with; it ends at the edge of main.
 type Error = Box<dyn std::error::Error>;
@@ -49,16 +51,16 @@ fn measure(words: &[String]) -> Result<(), Error> {
         .map(String::as_str)
         .filter(|word| !word.starts_with("--"))
         .collect();
-    let mut table = Table::default();
+    let mut page = Page::default();
     for (name, figure) in figures::ALL {
         if named.is_empty() || named.contains(&name) {
             eprintln!("measuring {name} ...");
-            figure(&mut table)?;
+            figure(&mut page)?;
         }
     }
-    println!("{table}");
+    println!("{page}");
     if words.iter().any(|word| word == "--write") {
-        page::write(&table)?;
+        page.write()?;
     }
     Ok(())
 }

@@ -27,6 +27,11 @@ impl Series {
         self.sorted().first().copied().unwrap_or(f64::NAN)
     }
 
+    /// In another unit.
+    pub fn scaled(&self, factor: f64) -> Self {
+        Self(self.0.iter().map(|value| value * factor).collect())
+    }
+
     fn sorted(&self) -> Vec<f64> {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);

@@ -19,13 +19,13 @@ pub enum Target {
 #[derive(Debug)]
 pub struct Figure {
     /// What was measured.
-    pub name: &'static str,
+    pub name: String,
     /// `ms`, `MiB`.
     pub unit: &'static str,
     /// What isconf needs.
     pub subject: Series,
     /// What it is compared with: its name and what it needs.
-    pub baseline: Option<(&'static str, Series)>,
+    pub baseline: Option<(String, Series)>,
     /// What is demanded.
     pub target: Target,
 }
@@ -38,6 +38,11 @@ impl Table {
     /// Adds a figure.
     pub fn add(&mut self, figure: Figure) {
         self.0.push(figure);
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -82,7 +87,7 @@ impl fmt::Display for Table {
                 Some(false) => "NO",
                 None => "",
             };
-            let name = figure.name;
+            let name = &figure.name;
             writeln!(
                 f,
                 "| {name} | {median:.2} {unit} | {least:.2} {unit} | {baseline} | {ratio} | {target} | {met} |"

@@ -1,0 +1,32 @@
+//! What is measured and what is demanded of it. Not for how a program is clocked (`driver`).
+
+mod start;
+mod scratchpad;
+mod replay;
+mod commit;
+mod audit;
+mod preview;
+mod memory;
+
+use crate::Error;
+use crate::page::Page;
+
+/// Adds its lines to the page.
+type Measure = fn(&mut Page) -> Result<(), Error>;
+
+/// Everything that can be asked for by name.
+pub const ALL: [(&str, Measure); 13] = [
+    ("start", start::measure),
+    ("try", scratchpad::set_up),
+    ("inside", scratchpad::inside),
+    ("up", replay::small_files),
+    ("replay", replay::many_entries),
+    ("idle", replay::nothing_to_do),
+    ("commit", commit::ten_thousand),
+    ("modified100k", commit::modified),
+    ("commit100k", commit::hundred_thousand),
+    ("undo", commit::undo),
+    ("diff", audit::measure),
+    ("preview", preview::measure),
+    ("memory", memory::measure),
+];
