@@ -67,6 +67,7 @@ use self::plan::VolumePlan;
 use self::record::Records;
 use self::shape::Shape;
 use self::sites::{Sites, sites_of};
+use self::sync::HeadStart;
 use crate::capture::Capture;
 use crate::change::RelPath;
 use crate::layout::{CommitPolicy, Layout, Volume};
@@ -194,6 +195,7 @@ fn make_ready(
     volumes: &[Vec<Item<'_>>],
     sites: &mut Sites,
 ) -> Result<Vec<VolumePlan>, CommitError> {
+    let head_start = HeadStart::begin(sites, volumes.iter().map(Vec::len));
     let mut conflicts = Conflicts::default();
     let mut shapes = Vec::new();
     for (volume, items) in volumes.iter().enumerate() {
@@ -224,6 +226,7 @@ fn make_ready(
         plans.push(plan);
     }
     crash_point("commit.prepare.done");
+    head_start.finish()?;
     for (volume, fresh) in &fresh {
         sync::before(sites, *volume, fresh)?;
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -12,7 +13,7 @@ use super::prepare::Fresh;
 use super::sites::Sites;
 use super::step::{Area, Loc, Move, Steps};
 use crate::change::RelPath;
-use crate::fs::sync_together;
+use crate::fs::{Dir, sync_together};
 
 /// Up to this many objects each is synced by itself: the sync of a filesystem also writes what
 /// others have left dirty, which was measured as seconds. Beyond it the one sync is cheaper than
@@ -28,6 +29,41 @@ pub struct SyncError {
     /// Why.
     #[source]
     pub errno: Errno,
+}
+
+/// Begins to write what a command left dirty while the changes are still being compared and
+/// prepared: that is work for the processor, this for the disk. Promises nothing, so that a commit
+/// without it is as safe: [`before`] comes behind it and finds less to do. Measured with 100,000
+/// new files: most of a second of the three that the commit took.
+#[derive(Debug, Default)]
+pub(super) struct HeadStart(Vec<(PathBuf, JoinHandle<Result<(), Errno>>)>);
+
+impl HeadStart {
+    /// Begins on the volumes with so many changes that their whole filesystem will be synced.
+    pub fn begin(sites: &Sites, changes: impl Iterator<Item = usize>) -> Self {
+        let many = changes.enumerate().filter(|(_, n)| *n > SINGLE_SYNCS);
+        let begun = many.filter_map(|(volume, _)| {
+            let top = sites.top(volume, Area::Live);
+            // Without another descriptor or thread there is no head start.
+            let top = Dir::from(top.as_fd().try_clone_to_owned().ok()?);
+            let sync = move || top.sync_filesystem();
+            let thread = thread::Builder::new().spawn(sync).ok()?;
+            Some((sites.sites()[volume].mount_point.to_absolute(), thread))
+        });
+        Self(begun.collect())
+    }
+
+    /// Waits for it. An error is one of the commit: the kernel tells it once for a descriptor and
+    /// its copies, so that the sync behind this one would not hear of it.
+    pub fn finish(self) -> Result<(), SyncError> {
+        let wait = |(path, thread): (PathBuf, JoinHandle<Result<(), Errno>>)| {
+            let done = thread.join().unwrap_or(Err(Errno::EIO));
+            done.map_err(|errno| SyncError { path, errno })
+        };
+        // All of them are waited for, whichever fails.
+        let done: Vec<_> = self.0.into_iter().map(wait).collect();
+        done.into_iter().collect()
+    }
 }
 
 /// Before the intent: without it redo would place files that a power cut left empty. None of it is
