@@ -14,6 +14,7 @@
 
 pub mod machine;
 pub mod papers;
+pub mod site;
 
 use std::path::Path;
 

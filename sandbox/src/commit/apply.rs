@@ -80,6 +80,15 @@ enum Progress {
     ToDo,
 }
 
+impl Progress {
+    fn done_unless(still_to_do: bool) -> Self {
+        match still_to_do {
+            true => Self::ToDo,
+            false => Self::Done,
+        }
+    }
+}
+
 /// Does all steps in order, and tells how many of how many are done; gives how many moves there were to
 /// do. After an error some steps are
 /// done and the rest is not.
@@ -268,12 +277,7 @@ impl<G: Ground> Work<'_, G> {
                 object,
                 holders,
             } => {
-                if self.holds_in(to, object.ino, holders[1])? {
-                    return Ok(Progress::Done);
-                }
-                if let Some(next) = self.later.get(&index).copied()
-                    && matches!(self.gone_on(all, next)?, Progress::Done)
-                {
+                if self.holds_in(to, object.ino, holders[1])? || self.has_gone_on(all, index)? {
                     return Ok(Progress::Done);
                 }
                 if !self.holds_in(from, object.ino, holders[0])? {
@@ -292,18 +296,17 @@ impl<G: Ground> Work<'_, G> {
             } => {
                 // The scratch side is asked first: a live path may lead elsewhere by now.
                 if self.holds(scratch, old.ino)? {
-                    Ok(Progress::Done)
-                } else if self.holds(scratch, new.ino)? {
-                    match self.holds(live, old.ino)? {
-                        true => Ok(Progress::ToDo),
-                        false => self.foreign(live),
-                    }
-                } else if let Some(next) = self.later.get(&index).copied()
-                    && matches!(self.gone_on(all, next)?, Progress::Done)
-                {
-                    Ok(Progress::Done)
-                } else {
-                    self.foreign(scratch)
+                    return Ok(Progress::Done);
+                }
+                if !self.holds(scratch, new.ino)? {
+                    return match self.has_gone_on(all, index)? {
+                        true => Ok(Progress::Done),
+                        false => self.foreign(scratch),
+                    };
+                }
+                match self.holds(live, old.ino)? {
+                    true => Ok(Progress::ToDo),
+                    false => self.foreign(live),
                 }
             }
             Move::Link { name, ino, .. } => match self.stat(name)? {
@@ -315,33 +318,30 @@ impl<G: Ground> Work<'_, G> {
             // which its directory tells.
             Move::Unlink {
                 name, ino, holder, ..
-            } => {
-                let there = self.holds_in(name, *ino, Some(*holder))?;
-                Ok(if there {
-                    Progress::ToDo
-                } else {
-                    Progress::Done
-                })
-            }
-            Move::Release { name, ino, .. } => Ok(match self.holds(name, *ino)? {
-                true => Progress::ToDo,
-                false => Progress::Done,
-            }),
+            } => Ok(Progress::done_unless(self.holds_in(
+                name,
+                *ino,
+                Some(*holder),
+            )?)),
+            Move::Release { name, ino, .. } => Ok(Progress::done_unless(self.holds(name, *ino)?)),
             Move::Recall { name, ino, .. } => {
-                if self.holds(name, *ino)? {
-                    return Ok(Progress::Done);
-                }
-                match self.later.get(&index).copied() {
-                    Some(next) => self.gone_on(all, next),
-                    None => Ok(Progress::ToDo),
-                }
+                let done = self.holds(name, *ino)? || self.has_gone_on(all, index)?;
+                Ok(Progress::done_unless(!done))
             }
         }
     }
 
+    /// Whether a later move goes on with the object of this one, and is done.
+    fn has_gone_on(&mut self, all: &[Move], index: usize) -> Result<bool, StepError> {
+        match self.later.get(&index).copied() {
+            Some(next) => self.gone_on(all, next),
+            None => Ok(false),
+        }
+    }
+
     /// Whether the move that goes on with an object from the scratch directory is done.
-    fn gone_on(&mut self, all: &[Move], next: usize) -> Result<Progress, StepError> {
-        let done = match &all[next] {
+    fn gone_on(&mut self, all: &[Move], next: usize) -> Result<bool, StepError> {
+        Ok(match &all[next] {
             Move::Rename {
                 from,
                 to,
@@ -355,8 +355,7 @@ impl<G: Ground> Work<'_, G> {
             // Released: neither the scratch name nor, then, the old live one has it.
             Move::Release { name, .. } => self.stat(name)?.is_none() && self.departed(all, name)?,
             _ => false,
-        };
-        Ok(if done { Progress::Done } else { Progress::ToDo })
+        })
     }
 
     /// Whether the live name that an object came from to `name` does not have it any more.
