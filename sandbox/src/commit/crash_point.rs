@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The environment variable that names the point: `NAME`, or `NAME:N` for its N-th passage;
-/// `NAME:N:pause` has the process wait there for `SIGCONT` instead.
+/// `NAME:N:pause` has the process wait there for `SIGCONT` instead. Of several names with commas
+/// between them each passage counts.
 pub const CRASH_AT: &str = "ISCONF_CRASH_AT";
 
 /// Every point of this crate. Other crates keep a table of their own under another prefix.
@@ -43,11 +44,11 @@ pub const ALL: &[&str] = &[
     "commit.forget.removed",
 ];
 
-/// The point that the environment chose.
+/// The points that the environment chose.
 #[derive(Debug)]
 struct Chosen {
-    name: String,
-    /// How many of its passages are left to survive.
+    names: Vec<String>,
+    /// How many of their passages are left to survive.
     left: AtomicU64,
     /// What the process then does to itself.
     signal: Signal,
@@ -60,7 +61,7 @@ static CHOSEN: OnceLock<Option<Chosen>> = OnceLock::new();
 pub fn crash_point(name: &str) {
     let chosen = CHOSEN.get_or_init(|| std::env::var(CRASH_AT).ok().and_then(|v| parse(&v)));
     if let Some(chosen) = chosen
-        && chosen.name == name
+        && chosen.names.iter().any(|chosen| chosen == name)
         && chosen.left.fetch_sub(1, Ordering::Relaxed) == 1
     {
         let sent = nix::sys::signal::raise(chosen.signal);
@@ -72,7 +73,7 @@ pub fn crash_point(name: &str) {
 /// Reads the value; `None` when it says anything else.
 fn parse(value: &str) -> Option<Chosen> {
     let mut parts = value.split(':');
-    let (name, passage, what) = (parts.next()?, parts.next(), parts.next());
+    let (names, passage, what) = (parts.next()?, parts.next(), parts.next());
     let left = passage.unwrap_or("1").parse::<u64>().ok();
     let signal = match what {
         None => Signal::SIGKILL,
@@ -80,7 +81,7 @@ fn parse(value: &str) -> Option<Chosen> {
         Some(_) => return None,
     };
     Some(Chosen {
-        name: name.to_owned(),
+        names: names.split(',').map(str::to_owned).collect(),
         left: AtomicU64::new(left.filter(|n| *n > 0)?),
         signal,
     })
@@ -123,7 +124,11 @@ mod tests {
     #[test]
     fn a_passage_number_is_understood_and_nonsense_is_not() {
         let third = parse("a.b:3").unwrap();
-        assert_eq!((third.name.as_str(), third.left.into_inner()), ("a.b", 3));
+        assert_eq!(
+            (third.names, third.left.into_inner()),
+            (vec!["a.b".to_owned()], 3)
+        );
+        assert_eq!(parse("a.b,c:2").unwrap().names, ["a.b", "c"]);
         assert_eq!(parse("a.b").unwrap().left.into_inner(), 1);
         assert_eq!(parse("a.b:1:pause").unwrap().signal, Signal::SIGSTOP);
         assert!(parse("a.b:1:sleep").is_none());
