@@ -25,7 +25,7 @@ const OBJECTS: u64 = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum NoRoom {
     /// The bytes cannot be reserved.
-    #[error("no room for the record of the change")]
+    #[error("cannot keep room for the record of the change")]
     Bytes(#[source] FileError),
     /// The filesystem has hardly any inodes left.
     #[error("no room for the record of the change: {left} inodes are left on the filesystem of {}", home.display())]
