@@ -94,8 +94,8 @@ impl Live {
             // A file mount: its inode flags cannot be had through the file layer.
             Err(Errno::EXDEV) => Ok(Metadata {
                 mode: stat.identity.mode & 0o7777,
-                uid: stat.uid,
-                gid: stat.gid,
+                uid: stat.identity.uid,
+                gid: stat.identity.gid,
                 mtime: stat.identity.mtime,
                 xattrs: read_xattrs(place)?,
                 flags: 0,

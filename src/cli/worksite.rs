@@ -161,16 +161,8 @@ pub fn ending(report: &Report, not_started: Option<String>) -> Result<ExitCode, 
 
 /// The live system changed meanwhile.
 pub fn conflict(report: &Report) -> Failure {
-    let listed = report
-        .conflicts
-        .iter()
-        .map(|conflict| conflict.path.to_string());
-    let found = report
-        .findings
-        .iter()
-        .map(|finding| finding.path.to_string());
-    let mut paths: Vec<String> = listed.chain(found).take(10).collect();
-    paths.dedup();
+    let paths = report.conflicts.iter().take(10);
+    let paths: Vec<String> = paths.map(|conflict| conflict.path.to_string()).collect();
     let message = format!(
         "nothing was changed, because these paths changed on the live system meanwhile: {}",
         paths.join(", ")

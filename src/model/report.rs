@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use isconf_sandbox::capture::{Finding, LiveIdentity};
+use isconf_sandbox::capture::{Capture, Finding, Glimpse, LiveIdentity, Meanwhile};
 use isconf_sandbox::change::{Change, ChangeSet, Node, RelPath, Timestamp};
 use isconf_sandbox::child::{Effect, Exit, Phases};
 
@@ -138,9 +138,9 @@ pub enum Seen {
     Nothing,
     /// The object that the scratchpad was built on.
     Live(LiveIdentity),
-    /// The object that was there when the scratchpad was made; it changed before it was looked at,
-    /// so nothing else is known of it.
-    At(Timestamp),
+    /// The object that was there when the scratchpad was made. It changed before it was looked at, so
+    /// that only this is known of it.
+    At(Timestamp, Glimpse),
     /// The object that the entry left, which is to be taken back.
     Left(Box<Node>),
     /// What the entry left, which its change set does not describe: something of a tree that it
@@ -151,6 +151,18 @@ pub enum Seen {
 impl From<Option<LiveIdentity>> for Seen {
     fn from(live: Option<LiveIdentity>) -> Self {
         live.map_or(Self::Nothing, Self::Live)
+    }
+}
+
+impl Conflict {
+    /// Those that were found when the changes were collected.
+    pub fn of_capture(capture: &Capture) -> Vec<Self> {
+        let conflict = |found: &Meanwhile| Self {
+            path: found.path.clone(),
+            seen: Seen::At(capture.since, found.seen),
+            found: found.found,
+        };
+        capture.conflicts.iter().map(conflict).collect()
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Evidence<'a> {
     pub interrupted_by: Option<i32>,
     /// What the collection found.
     pub findings: &'a [Finding],
+    /// How many live objects it found changed meanwhile.
+    pub conflicts: usize,
 }
 
 /// Judges one entry. An interruption wins over everything, since the command may have ended well
@@ -30,8 +32,7 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
         Ending::CouldNotStart(_) => return Verdict::CommandFailed,
         Ending::Exited(_) | Ending::NoCommand => {}
     }
-    let changed = |finding: &Finding| finding.reason == FindingReason::LiveChanged;
-    if evidence.findings.iter().any(changed) {
+    if evidence.conflicts > 0 {
         return Verdict::Conflict;
     }
     let torn: Vec<Refusal> = evidence.findings.iter().filter_map(torn).collect();
@@ -62,7 +63,11 @@ mod tests {
 
     use super::*;
 
-    fn judged(ending: Ending, interrupted_by: Option<i32>, reasons: &[FindingReason]) -> Verdict {
+    fn judged(
+        ending: Ending,
+        interrupted_by: Option<i32>,
+        (reasons, conflicts): (&[FindingReason], usize),
+    ) -> Verdict {
         let finding = |reason: &FindingReason| Finding {
             path: RelPath::root(),
             reason: *reason,
@@ -72,35 +77,30 @@ mod tests {
             ending,
             interrupted_by,
             findings: &findings,
+            conflicts,
         })
     }
 
     #[test]
     fn only_success_on_an_unchanged_host_is_approved() {
-        use FindingReason::{LinksTorn, LiveChanged, ShowOnly};
+        use FindingReason::{LinksTorn, ShowOnly};
         let ok = Ending::Exited(Exit::Status(0));
-        assert_eq!(judged(ok, None, &[]), Verdict::Approved);
-        assert_eq!(judged(ok, None, &[ShowOnly]), Verdict::Approved);
-        assert_eq!(judged(Ending::NoCommand, None, &[]), Verdict::Approved);
-        assert_eq!(
-            judged(ok, None, &[ShowOnly, LiveChanged]),
-            Verdict::Conflict
-        );
-        assert_eq!(judged(ok, Some(2), &[]), Verdict::Interrupted(2));
-        let Verdict::Refused(refusals) = judged(ok, None, &[ShowOnly, LinksTorn]) else {
+        assert_eq!(judged(ok, None, (&[], 0)), Verdict::Approved);
+        assert_eq!(judged(ok, None, (&[ShowOnly], 0)), Verdict::Approved);
+        assert_eq!(judged(Ending::NoCommand, None, (&[], 0)), Verdict::Approved);
+        assert_eq!(judged(ok, None, (&[ShowOnly], 1)), Verdict::Conflict);
+        assert_eq!(judged(ok, Some(2), (&[], 0)), Verdict::Interrupted(2));
+        let Verdict::Refused(refusals) = judged(ok, None, (&[ShowOnly, LinksTorn], 0)) else {
             panic!("what came apart is refused");
         };
         assert_eq!(refusals[0].path, Some(RelPath::root()));
-        assert_eq!(
-            judged(ok, None, &[LinksTorn, LiveChanged]),
-            Verdict::Conflict
-        );
+        assert_eq!(judged(ok, None, (&[LinksTorn], 2)), Verdict::Conflict);
         for bad in [
             Ending::Exited(Exit::Status(1)),
             Ending::Exited(Exit::Signal(9)),
             Ending::CouldNotStart(2),
         ] {
-            assert_eq!(judged(bad, None, &[LiveChanged]), Verdict::CommandFailed);
+            assert_eq!(judged(bad, None, (&[], 1)), Verdict::CommandFailed);
         }
     }
 }

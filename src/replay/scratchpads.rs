@@ -28,7 +28,7 @@ use super::trial::{Afterwards, Bench, TrialError, attempt, blank, prepare};
 use super::work::{Streams, Work};
 use crate::config::Settings;
 use crate::durable::{self, FileError};
-use crate::model::report::{Description, Ending, Fate, Place, Report, Verdict};
+use crate::model::report::{Conflict, Description, Ending, Fate, Place, Report, Verdict};
 use crate::model::{Bytes, Exec, Home, ScratchName};
 use crate::store::Store;
 
@@ -215,9 +215,11 @@ pub fn open_kept(home: &Home, name: &ScratchName) -> Result<KeptScratchpad, Scra
     report.changes = capture.set.clone();
     report.shown_only = capture.shown.clone();
     report.findings = capture.findings.clone();
+    report.conflicts = Conflict::of_capture(&capture);
     report.ending = row.ending();
     report.verdict = match report.ending {
         Ending::Exited(exit) if !exit.is_success() => Verdict::CommandFailed,
+        _ if !capture.conflicts.is_empty() => Verdict::Conflict,
         Ending::Exited(_) | Ending::NoCommand | Ending::CouldNotStart(_) => Verdict::Approved,
     };
     report.fate = Fate::Kept;
@@ -243,6 +245,10 @@ impl KeptScratchpad {
     /// Makes it real. `None` when the report says why it was not: it stays kept then.
     pub fn commit(&mut self, payload: &[u8]) -> Result<Option<Landed>, ScratchpadError> {
         let _hold = hold_kept(&self.layout.directory)?;
+        if !self.capture.conflicts.is_empty() {
+            self.report.verdict = Verdict::Conflict;
+            return Ok(None);
+        }
         match commit::commit(&self.layout, &self.capture, payload) {
             Ok(landed) => {
                 // From here on it is the undo copy of a commit, and no kept scratchpad.

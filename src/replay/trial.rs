@@ -3,8 +3,8 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use isconf_sandbox::capture::{Capture, Finding, FindingReason, LiveIdentity};
-use isconf_sandbox::change::{Change, ChangeSet, NormalRules, PathPattern, RelPath, Timestamp};
+use isconf_sandbox::capture::Capture;
+use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern, Timestamp};
 use isconf_sandbox::child::Phases;
 use isconf_sandbox::collect::CollectError;
 use isconf_sandbox::mounts::Uncovered;
@@ -17,7 +17,7 @@ use super::judge::{Evidence, judge};
 use super::work::{Scratchpad, Streams, Work, WorkError};
 use crate::config::Settings;
 use crate::model::report::{
-    Conflict, Congruence, Description, Ending, Fate, Place, Report, Seen, UncoveredMount, Verdict,
+    Conflict, Congruence, Description, Ending, Fate, Place, Report, UncoveredMount, Verdict,
 };
 use crate::model::{ChangeDigests, Home};
 use crate::store::Store;
@@ -133,15 +133,14 @@ pub fn attempt(
         ending: done.ending,
         interrupted_by: exited.interrupted_by(),
         findings: &capture.findings,
+        conflicts: capture.conflicts.len(),
     });
     report.changes = capture.set.clone();
     report.shown_only = capture.shown.clone();
     report.effects = exited.effects().to_vec();
     report.uncovered = exited.uncovered().iter().map(uncovered_mount).collect();
-    report.conflicts = conflicts(&capture);
-    let is_conflict = |finding: &&Finding| finding.reason == FindingReason::LiveChanged;
-    let findings = capture.findings.iter().filter(|f| !is_conflict(f));
-    report.findings = findings.cloned().collect();
+    report.conflicts = Conflict::of_capture(&capture);
+    report.findings = capture.findings.clone();
     report.ending = done.ending;
     report.phases = *exited.phases();
     Ok(Trial {
@@ -151,34 +150,6 @@ pub fn attempt(
         rules,
         not_started: done.not_started,
     })
-}
-
-/// What the collection found changed on the live side. What the scratchpad was built on is not known
-/// of these: they were changed before they were looked at.
-fn conflicts(capture: &Capture) -> Vec<Conflict> {
-    let live_at = |path: &RelPath| -> Option<LiveIdentity> {
-        let at = |change: &Change| change.path.cmp(path);
-        let index = capture.set.changes().binary_search_by(at).ok()?;
-        let provenance = capture.provenance.get(index)?;
-        let late = |live: &&LiveIdentity| live.ctime >= capture.since;
-        let both = provenance.live.iter().chain(&provenance.replaced);
-        both.clone().find(late).or(both.last()).copied()
-    };
-    let mut paths: Vec<&RelPath> = capture
-        .findings
-        .iter()
-        .filter(|finding| finding.reason == FindingReason::LiveChanged)
-        .map(|finding| &finding.path)
-        .collect();
-    paths.dedup();
-    paths
-        .into_iter()
-        .map(|path| Conflict {
-            path: path.clone(),
-            seen: Seen::At(capture.since),
-            found: live_at(path),
-        })
-        .collect()
 }
 
 /// A clock. Inodes are stamped with the coarse one, or, where somebody looks closely, with the fine

@@ -13,6 +13,7 @@ mod page;
 mod quantity;
 mod attributes;
 mod object_json;
+mod conflict_json;
 pub mod change_text;
 mod verdict_text;
 pub mod diff;

@@ -6,19 +6,20 @@
 
 use std::time::Duration;
 
-use isconf_sandbox::capture::{FindingReason, LiveIdentity};
+use isconf_sandbox::capture::FindingReason;
 use isconf_sandbox::change::ChangeSet;
 use isconf_sandbox::child::{Effect, EffectOutcome, Exit, Phases};
 use serde::Serialize;
 
+use super::conflict_json::ConflictJson;
 use super::diff::{Secrets, content_diff};
-use super::object_json::{BytesJson, ChangeJson, NodeJson, time};
+use super::object_json::{BytesJson, ChangeJson};
 use super::quantity::{errno_name, signal_name};
-use super::report_text::{View, effect_kind_words, file_type_words};
+use super::report_text::{View, effect_kind_words};
 use crate::model::Author;
 use crate::model::contents::ContentSource;
 use crate::model::report::{
-    Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Report, Seen, Verdict,
+    Congruence, Description, Divergence, Ending, Fate, Place, Report, Verdict,
 };
 
 /// The version of every JSON document that isconf writes; raised when a reader could be misled.
@@ -166,32 +167,6 @@ struct FindingJson {
 }
 
 #[derive(Serialize)]
-struct ConflictJson {
-    path: BytesJson,
-    seen: Option<SeenJson>,
-    found: Option<LiveJson>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum SeenJson {
-    Live(LiveJson),
-    At { at: String },
-    Left { left: Option<NodeJson> },
-}
-
-#[derive(Serialize)]
-struct LiveJson {
-    kind: String,
-    mode: String,
-    size: u64,
-    ino: u64,
-    nlink: u64,
-    mtime: String,
-    ctime: String,
-}
-
-#[derive(Serialize)]
 struct CongruenceJson {
     answer: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -307,7 +282,6 @@ const fn finding_name(reason: FindingReason) -> &'static str {
     match reason {
         FindingReason::ShowOnly => "shown_only",
         FindingReason::SocketOfEndedProcess => "socket_of_ended_process",
-        FindingReason::LiveChanged => "live_changed",
         FindingReason::LinksTorn => "links_torn",
     }
 }
@@ -408,39 +382,6 @@ impl<'a> EffectJson<'a> {
             outcome,
             errno,
             count: effect.count,
-        }
-    }
-}
-
-impl ConflictJson {
-    fn of(conflict: &Conflict, secrets: &dyn Secrets) -> Self {
-        let left = |node| NodeJson::of(node, secrets.is_secret(&conflict.path));
-        Self {
-            path: BytesJson::path(&conflict.path),
-            seen: match &conflict.seen {
-                Seen::Nothing => None,
-                Seen::Live(live) => Some(SeenJson::Live(LiveJson::of(live))),
-                Seen::At(moment) => Some(SeenJson::At { at: time(*moment) }),
-                Seen::Left(node) => Some(SeenJson::Left {
-                    left: Some(left(node)),
-                }),
-                Seen::AsLeft => Some(SeenJson::Left { left: None }),
-            },
-            found: conflict.found.as_ref().map(LiveJson::of),
-        }
-    }
-}
-
-impl LiveJson {
-    fn of(live: &LiveIdentity) -> Self {
-        Self {
-            kind: file_type_words(live.mode).replace(' ', "_"),
-            mode: format!("{:04o}", live.mode & 0o7777),
-            size: live.size,
-            ino: live.ino,
-            nlink: live.nlink,
-            mtime: time(live.mtime),
-            ctime: time(live.ctime),
         }
     }
 }

@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use isconf_sandbox::capture::{FindingReason, LiveIdentity};
+use isconf_sandbox::capture::{FindingReason, Glimpse, LiveIdentity};
 use isconf_sandbox::change::{Change, ChangeSet, RelPath, Totals};
 use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome};
 
@@ -244,7 +244,6 @@ pub(super) const fn finding_words(reason: FindingReason) -> &'static str {
     match reason {
         FindingReason::ShowOnly => "shown only",
         FindingReason::SocketOfEndedProcess => "socket of a process that ended",
-        FindingReason::LiveChanged => "the live object changed meanwhile",
         FindingReason::LinksTorn => "it may have come apart from its other names",
     }
 }
@@ -264,10 +263,45 @@ fn seen_words(seen: &Seen, detail: Detail, shown: Shown) -> String {
     match seen {
         Seen::Nothing => live_words(None),
         Seen::Live(live) => live_words(Some(live)),
-        Seen::At(moment) => format!("as it was at {}", exact_time(*moment)),
+        Seen::At(moment, glimpse) => format!(
+            "as it was at {}: {}",
+            exact_time(*moment),
+            glimpse_words(glimpse)
+        ),
         Seen::Left(node) => format!("{}, as the entry left it", described(node, detail, shown)),
         Seen::AsLeft => "as the entry left it".to_owned(),
     }
+}
+
+/// What is known of a state that nobody looked at, and what is not.
+fn glimpse_words(glimpse: &Glimpse) -> String {
+    let Some(kind) = glimpse.kind else {
+        return "nothing more is known".to_owned();
+    };
+    let type_words = file_type_words(kind);
+    let is_sized = matches!(type_words, "file" | "symlink");
+    let parts = [
+        (
+            "mode",
+            glimpse.permissions.map(|mode| format!("mode {mode:04o}")),
+        ),
+        (
+            "owner",
+            glimpse.owner.map(|(uid, gid)| format!("owner {uid}:{gid}")),
+        ),
+        ("size", glimpse.size.map(human_bytes)),
+        ("inode", glimpse.ino.map(|ino| format!("inode {ino}"))),
+    ];
+    let mut words = type_words.to_owned();
+    let mut unknown = Vec::new();
+    for (name, part) in parts.into_iter().filter(|(n, _)| is_sized || *n != "size") {
+        match part {
+            Some(part) => words.push_str(&format!(", {part}")),
+            None => unknown.push(name),
+        }
+    }
+    unknown.push("mtime");
+    format!("{words}; not known: {}", unknown.join(", "))
 }
 
 fn live_words(live: Option<&LiveIdentity>) -> String {
@@ -275,9 +309,11 @@ fn live_words(live: Option<&LiveIdentity>) -> String {
         return "nothing".to_owned();
     };
     format!(
-        "{} {:04o}, {}, inode {}, {}, mtime {}, ctime {}",
+        "{} {:04o} {}:{}, {}, inode {}, {}, mtime {}, ctime {}",
         file_type_words(live.mode),
         live.mode & 0o7777,
+        live.uid,
+        live.gid,
         human_bytes(live.size),
         live.ino,
         counted(live.nlink, "name"),

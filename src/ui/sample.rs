@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use isconf_sandbox::capture::{Finding, FindingReason, LiveIdentity};
+use isconf_sandbox::capture::{Finding, FindingReason, Glimpse, LiveIdentity};
 use isconf_sandbox::change::{
     Change, ChangeSet, Content, Digest, FLAG_IMMUTABLE, Kind, Metadata, Node, RelPath, Timestamp,
 };
@@ -262,6 +262,8 @@ pub(super) fn conflicting() -> Report {
         mtime: Timestamp { secs: 10, nanos: 0 },
         size,
         mode: 0o100_644,
+        uid: 0,
+        gid: 4,
     };
     Report {
         conflicts: vec![
@@ -277,7 +279,21 @@ pub(super) fn conflicting() -> Report {
             },
             Conflict {
                 path: path("etc/late"),
-                seen: Seen::At(live(5, 12).ctime),
+                seen: Seen::At(
+                    live(5, 12).ctime,
+                    Glimpse {
+                        kind: Some(0o100_000),
+                        ino: Some(5),
+                        permissions: Some(0o644),
+                        owner: Some((0, 4)),
+                        size: None,
+                    },
+                ),
+                found: Some(live(5, 12)),
+            },
+            Conflict {
+                path: path("etc/removed"),
+                seen: Seen::At(live(5, 12).ctime, Glimpse::default()),
                 found: None,
             },
             Conflict {

@@ -105,12 +105,19 @@ fn a_live_change_meanwhile_is_a_conflict_and_nothing_is_lost() {
                   read x' </root/fifo & pid=$!; exec 9>/root/fifo; \
                   until ls -A /var/is/scratch/*/v0/upper/srv/other >/dev/null 2>&1; do :; done; \
                   echo outside >/srv/file; echo go >&9; wait $pid";
-    host.sh("mkfifo /root/fifo").code(0);
+    host.sh("mkfifo /root/fifo; chown 7:8 /srv/file; stat -c %i /srv/file >/root/inode")
+        .code(0);
+    let inode = host.read("/root/inode");
+    let inode = inode.trim_end();
     host.sh(script)
         .code(3)
         .says("/srv/file")
+        .says("run the same command again")
         .prints("seen:  as it was at ")
-        .prints("found: file 0644, 8 B, inode");
+        .prints(&format!(
+            ": file, mode 0644, owner 7:8, inode {inode}; not known: size, mtime"
+        ))
+        .prints(&format!("found: file 0644 7:8, 8 B, inode {inode}, 1 name"));
     assert_eq!(host.read("/srv/file"), "outside\n");
     assert!(!host.exists("/srv/other"));
 }
@@ -142,7 +149,7 @@ fn undo_takes_back_the_last_entry_only_and_refuses_on_conflict() {
             .code(3)
             .says("/srv/words")
             .prints("seen:  file 0644 0:0, 8 B, as the entry left it")
-            .prints("found: file 0644, 8 B, inode");
+            .prints("found: file 0644 0:0, 8 B, inode");
     }
     assert_eq!(target.read("/srv/words"), "by hand\n");
 }

@@ -229,6 +229,36 @@ fn kept_scratchpad_is_refused_when_the_live_file_changed() {
 }
 
 #[test]
+fn what_somebody_removed_while_the_command_ran_does_not_come_back_by_a_later_commit() {
+    let Some(host) = Machine::bare("keepremoved") else {
+        return;
+    };
+    host.write("/srv/file", "before\n");
+    host.write("/srv/other", "before\n");
+    host.sh("mkfifo /root/in /root/out").code(0);
+    // The command's streams lead to the live pipes.
+    let script = "isconf try --keep one sh -c 'echo more >>/srv/file; chmod 600 /srv/other; \
+                  echo done; read x' <>/root/in >/root/out & pid=$!; exec 8</root/out; \
+                  read x <&8; rm /srv/file; echo live >>/srv/other; echo go >/root/in; \
+                  cat <&8; wait $pid";
+    host.sh(script).code(0).prints("changed meanwhile");
+    let before = host.manifest_of_others();
+    host.isconf(["try", "--show", "one", "--json"])
+        .code(0)
+        .prints("\"verdict\":\"conflict\"");
+    host.isconf(["try", "--commit", "one"])
+        .code(3)
+        .says("/srv/file, /srv/other")
+        .prints(": file; not known: mode, owner, size, inode, mtime")
+        .prints("found: nothing")
+        .prints(": file, owner 0:0, 7 B, inode ")
+        .prints("; not known: mode, mtime")
+        .prints("found: file 0644 0:0, 12 B, inode ");
+    host.is_still(&before);
+    assert!(!host.exists("/srv/file"));
+}
+
+#[test]
 fn on_a_host_with_a_domain_a_commit_needs_unjournaled() {
     let Some(host) = Machine::ready("unjournaled") else {
         return;

@@ -1,15 +1,19 @@
 //! The bytes of a capture, for a scratchpad that is kept: docs/formats.md has them.
 
-use super::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source};
+use super::{
+    Capture, Finding, FindingReason, Glimpse, LiveIdentity, Meanwhile, Provenance, Source,
+};
 use crate::change::{ChangeSet, DecodeError, Reader, Writer};
 
 const MAGIC: &str = "isconf capture\n";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// The fewest bytes of a provenance: volume, source, two marks of presence, path.
 const MIN_PROVENANCE_BYTES: usize = 8 + 1 + 1 + 8 + 1;
 /// The fewest bytes of a finding: path and reason.
 const MIN_FINDING_BYTES: usize = 8 + 1;
+/// The fewest bytes of a conflict: path, five marks of presence, one more.
+const MIN_CONFLICT_BYTES: usize = 8 + 5 + 1;
 
 impl Capture {
     /// The bytes of the capture.
@@ -29,9 +33,12 @@ impl Capture {
             writer.u8(match finding.reason {
                 FindingReason::ShowOnly => 1,
                 FindingReason::SocketOfEndedProcess => 2,
-                FindingReason::LiveChanged => 3,
                 FindingReason::LinksTorn => 4,
             });
+        }
+        writer.count(self.conflicts.len());
+        for conflict in &self.conflicts {
+            put_conflict(&mut writer, conflict);
         }
         writer.into_bytes()
     }
@@ -59,6 +66,10 @@ impl Capture {
         let findings = (0..count)
             .map(|_| take_finding(&mut reader))
             .collect::<Result<_, _>>()?;
+        let count = reader.count("conflicts", MIN_CONFLICT_BYTES)?;
+        let conflicts = (0..count)
+            .map(|_| take_conflict(&mut reader))
+            .collect::<Result<_, _>>()?;
         reader.end()?;
         Ok(Self {
             set,
@@ -67,6 +78,7 @@ impl Capture {
             since,
             present,
             findings,
+            conflicts,
         })
     }
 }
@@ -145,6 +157,8 @@ pub fn put_identity(writer: &mut Writer, identity: &LiveIdentity) {
     writer.timestamp(identity.mtime);
     writer.u64(identity.size);
     writer.u32(identity.mode);
+    writer.u32(identity.uid);
+    writer.u32(identity.gid);
 }
 
 /// Takes what tells a live object from others.
@@ -156,6 +170,42 @@ pub fn take_identity(reader: &mut Reader<'_>) -> Result<LiveIdentity, DecodeErro
         mtime: reader.timestamp()?,
         size: reader.u64()?,
         mode: reader.u32()?,
+        uid: reader.u32()?,
+        gid: reader.u32()?,
+    })
+}
+
+fn put_conflict(writer: &mut Writer, conflict: &Meanwhile) {
+    let Glimpse {
+        kind,
+        ino,
+        permissions,
+        owner,
+        size,
+    } = conflict.seen;
+    writer.path(&conflict.path);
+    writer.option(kind, Writer::u32);
+    writer.option(ino, Writer::u64);
+    writer.option(permissions, Writer::u32);
+    writer.option(owner, |writer, (uid, gid)| {
+        writer.u32(uid);
+        writer.u32(gid);
+    });
+    writer.option(size, Writer::u64);
+    writer.option(conflict.found.as_ref(), put_identity);
+}
+
+fn take_conflict(reader: &mut Reader<'_>) -> Result<Meanwhile, DecodeError> {
+    Ok(Meanwhile {
+        path: reader.path()?,
+        seen: Glimpse {
+            kind: reader.option(Reader::u32)?,
+            ino: reader.option(Reader::u64)?,
+            permissions: reader.option(Reader::u32)?,
+            owner: reader.option(|reader| Ok((reader.u32()?, reader.u32()?)))?,
+            size: reader.option(Reader::u64)?,
+        },
+        found: reader.option(take_identity)?,
     })
 }
 
@@ -164,7 +214,6 @@ fn take_finding(reader: &mut Reader<'_>) -> Result<Finding, DecodeError> {
     let reason = match reader.u8()? {
         1 => FindingReason::ShowOnly,
         2 => FindingReason::SocketOfEndedProcess,
-        3 => FindingReason::LiveChanged,
         4 => FindingReason::LinksTorn,
         tag => return Err(reader.unknown("reason of a finding", tag)),
     };
@@ -179,14 +228,40 @@ mod tests {
     use crate::change::arbitrary::{change_set, path, timestamp};
 
     fn identity() -> impl Strategy<Value = LiveIdentity> {
-        (any::<(u64, u64, u64, u32)>(), timestamp(), timestamp()).prop_map(
-            |((ino, nlink, size, mode), ctime, mtime)| LiveIdentity {
+        let numbers = any::<(u64, u64, u64, u32, u32, u32)>();
+        (numbers, timestamp(), timestamp()).prop_map(
+            |((ino, nlink, size, mode, uid, gid), ctime, mtime)| LiveIdentity {
                 ino,
                 nlink,
                 ctime,
                 mtime,
                 size,
                 mode,
+                uid,
+                gid,
+            },
+        )
+    }
+
+    fn conflict() -> impl Strategy<Value = Meanwhile> {
+        let seen = any::<(
+            Option<u32>,
+            Option<u64>,
+            Option<u32>,
+            Option<(u32, u32)>,
+            Option<u64>,
+        )>();
+        (path(), seen, proptest::option::of(identity())).prop_map(
+            |(path, (kind, ino, permissions, owner, size), found)| Meanwhile {
+                path,
+                seen: Glimpse {
+                    kind,
+                    ino,
+                    permissions,
+                    owner,
+                    size,
+                },
+                found,
             },
         )
     }
@@ -226,12 +301,12 @@ mod tests {
             since in timestamp(),
             present in proptest::option::of(timestamp()),
             provenance in proptest::collection::vec(provenance(), 12),
-            found in proptest::collection::vec((path(), 0..4usize), 0..4),
+            found in proptest::collection::vec((path(), 0..3usize), 0..4),
+            conflicts in proptest::collection::vec(conflict(), 0..4),
         ) -> Capture {
             let reasons = [
                 FindingReason::ShowOnly,
                 FindingReason::SocketOfEndedProcess,
-                FindingReason::LiveChanged,
                 FindingReason::LinksTorn,
             ];
             let finding = |(path, reason)| Finding { path, reason: reasons[reason] };
@@ -242,6 +317,7 @@ mod tests {
                 since,
                 present,
                 findings: found.into_iter().map(finding).collect(),
+                conflicts,
             }
         }
     }

@@ -3,8 +3,10 @@
 //! layer to decide what changed.
 
 mod codec;
+mod meanwhile;
 
 pub use codec::{put_identity, take_identity};
+pub use meanwhile::{Glimpse, Meanwhile};
 
 use crate::change::{ChangeSet, RelPath, Timestamp};
 
@@ -25,6 +27,9 @@ pub struct Capture {
     pub present: Option<Timestamp>,
     /// Things that were seen and are not committed, with the reason, for the report.
     pub findings: Vec<Finding>,
+    /// Live objects that somebody changed before they were looked at, in path order. With any, there
+    /// is nothing to commit.
+    pub conflicts: Vec<Meanwhile>,
 }
 
 /// The times of change that tell of somebody else's change. One later than the present is from a
@@ -127,6 +132,10 @@ pub struct LiveIdentity {
     pub size: u64,
     /// `st_mode` with the type bits.
     pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
 }
 
 /// Something in the scratchpad that cannot or will not be committed.
@@ -150,6 +159,4 @@ pub enum FindingReason {
     ShowOnly,
     /// A socket's name is useless without the process that bound it.
     SocketOfEndedProcess,
-    /// The live object changed while the scratchpad was in use.
-    LiveChanged,
 }

@@ -18,6 +18,7 @@ mod hidden;
 mod orphan;
 mod names;
 mod settle;
+mod meanwhile;
 mod view;
 mod step;
 mod collector;

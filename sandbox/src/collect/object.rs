@@ -272,6 +272,8 @@ impl Object {
             mtime: timestamp(self.stat.st_mtime, self.stat.st_mtime_nsec),
             size: self.stat.st_size.unsigned_abs(),
             mode: self.stat.st_mode,
+            uid: self.stat.st_uid,
+            gid: self.stat.st_gid,
         }
     }
 

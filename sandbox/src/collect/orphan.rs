@@ -12,6 +12,7 @@ use nix::sys::stat::fstat;
 use super::CollectError;
 use super::item::{Elsewhere, Item, Role, UpperInode, same_state};
 use super::leaf::set_holes;
+use super::meanwhile::Stranded;
 use super::object::{Failed, Object};
 use super::tree::Tree;
 use super::view::View;
@@ -64,7 +65,7 @@ impl Walk<'_> {
                 Inode::Number(ino) if self.is_known(ino) => ino,
                 Inode::Unknown => continue,
                 Inode::Number(_) | Inode::Gone => {
-                    self.found.gone.push(stray.path);
+                    self.strand(stray.path);
                     continue;
                 }
             };
@@ -94,6 +95,20 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Notes that the live object which the one at `path` is a copy of is not there any more.
+    fn strand(&mut self, path: RelPath) {
+        let item = self.found.items.get(&path);
+        let after = item.and_then(|item| item.after.as_ref());
+        let (Some(item), Some(after)) = (item, after) else {
+            return;
+        };
+        self.found.gone.push(Stranded {
+            kind: after.kind.clone(),
+            found: item.live,
+            path,
+        });
     }
 
     /// Whether any item of this volume was that live inode.

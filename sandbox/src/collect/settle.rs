@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::CollectError;
 use super::item::{Elsewhere, Item, Role};
+use super::meanwhile::{self, Stranded};
 use super::view::View;
-use crate::capture::{Capture, Finding, FindingReason, LiveIdentity, Provenance, Source, Window};
+use crate::capture::{Capture, Finding, FindingReason, Provenance, Source, Window};
 use crate::change::{Change, ChangeSet, Content, Kind, Node, RelPath};
 use crate::layout::{CommitPolicy, Layout, Volume};
 
@@ -160,13 +161,13 @@ pub(super) fn rows(items: &Items, layout: &Layout) -> Vec<Row> {
     rows
 }
 
-/// Splits the rows by what becomes of them, and adds the findings. `gone` are paths whose live
-/// object is not the one that the scratchpad saw.
+/// Splits the rows by what becomes of them, and adds findings and conflicts. `gone` are paths whose
+/// live object is not the one that the scratchpad saw.
 pub(super) fn finish(
     rows: Vec<Row>,
     layout: &Layout,
     window: Window,
-    gone: Vec<RelPath>,
+    gone: Vec<Stranded>,
 ) -> Result<Capture, CollectError> {
     let show_only = |volume: usize| {
         layout
@@ -210,29 +211,8 @@ pub(super) fn finish(
         {
             add(FindingReason::LinksTorn);
         }
-        // A directory's changes with every name in it; that is no conflict as long as nobody
-        // changed what this would change.
-        // Times of a filesystem whose clock is not this kernel's say nothing about ours. What has
-        // its scratch directory elsewhere may be one of these (network filesystems).
-        let ours = layout
-            .volumes
-            .get(provenance.volume)
-            .is_some_and(|v| v.policy == CommitPolicy::Rename);
-        let window = Window {
-            present: window.present.filter(|_| ours),
-            ..window
-        };
-        let late = |live: &LiveIdentity| window.holds(live.ctime) && !only_aged(change);
-        if provenance.live.as_ref().is_some_and(late)
-            || provenance.replaced.as_ref().is_some_and(late)
-        {
-            add(FindingReason::LiveChanged);
-        }
     }
-    findings.extend(gone.into_iter().map(|path| Finding {
-        path,
-        reason: FindingReason::LiveChanged,
-    }));
+    let conflicts = meanwhile::conflicts(&committed, layout, window, gone);
     let (changes, provenance) = committed.into_iter().unzip();
     Ok(Capture {
         set: ChangeSet::new(changes)?,
@@ -241,6 +221,7 @@ pub(super) fn finish(
         since: window.since,
         present: window.present,
         findings,
+        conflicts,
     })
 }
 
@@ -276,21 +257,6 @@ fn parts_from_names(change: &Change, provenance: &Provenance) -> bool {
 fn shared_names(change: &Change) -> Vec<RelPath> {
     let first = change.after.as_ref().and_then(|node| node.link_of.clone());
     first.map_or_else(Vec::new, |first| vec![first, change.path.clone()])
-}
-
-/// Whether a directory stays in place and only its time of modification changes.
-fn only_aged(change: &Change) -> bool {
-    match (&change.before, &change.after) {
-        (Some(before), Some(after)) => {
-            let mut aged = before.meta.clone();
-            aged.mtime = after.meta.mtime;
-            before.kind == Kind::Directory
-                && after.kind == Kind::Directory
-                && change.moved_from.is_none()
-                && aged == after.meta
-        }
-        _ => false,
-    }
 }
 
 /// The change and provenance of one item.

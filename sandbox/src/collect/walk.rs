@@ -10,6 +10,7 @@ use nix::sys::stat::FileStat;
 use super::CollectError;
 use super::hidden::Hidden;
 use super::item::{Item, Role, UpperInode};
+use super::meanwhile::Stranded;
 use super::names::Names;
 use super::object::{Failed, Object, Reader, stat};
 use super::orphan::Stray;
@@ -47,9 +48,8 @@ pub(super) struct Found {
     pub(super) covered: Vec<(usize, RelPath)>,
     /// Live paths of directories that were renamed with what is in them.
     pub(super) moved: HashSet<RelPath>,
-    /// Copies of live objects that are not at their place any more: somebody else moved or removed
-    /// them.
-    pub(super) gone: Vec<RelPath>,
+    /// Live objects that somebody else moved or removed.
+    pub(super) gone: Vec<Stranded>,
 }
 
 /// The walk of one volume.
@@ -316,7 +316,8 @@ impl Walk<'_> {
         }
         let merged = leaf.attributes.opaque != Opaque::Yes && default.is_some_and(|p| p.shows);
         if merged && self.is_replaced(here, &leaf)? {
-            self.found.gone.push(here.path.clone());
+            let found = leaf.live.as_ref().map(Object::identity);
+            self.found.gone.push(Stranded::directory(&here.path, found));
         }
         let merged = merged && leaf.live.as_ref().is_some_and(Object::is_directory);
         if !merged && let (Some(place), Some(live)) = (default, &leaf.live) {

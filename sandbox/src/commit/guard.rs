@@ -171,10 +171,9 @@ fn differs(
 }
 
 fn differs_in_owner(item: &Item<'_>, found: &Stat) -> bool {
-    item.change
-        .before
-        .as_ref()
-        .is_some_and(|node| (node.meta.uid, node.meta.gid) != (found.uid, found.gid))
+    item.change.before.as_ref().is_some_and(|node| {
+        (node.meta.uid, node.meta.gid) != (found.identity.uid, found.identity.gid)
+    })
 }
 
 /// Whether somebody locked the object. Its steps would open it up, as they do for an entry that

@@ -40,6 +40,13 @@ pub enum Refusal {
         /// Where its data was.
         data: RelPath,
     },
+    /// A live object was changed before it was looked at, so that what the commit would change is not
+    /// what the scratchpad saw.
+    #[error("{path} was changed on the live system while the scratchpad was in use")]
+    ChangedMeanwhile {
+        /// The first such path.
+        path: RelPath,
+    },
     /// The payload is longer than [`MAX_PAYLOAD_BYTES`](super::MAX_PAYLOAD_BYTES).
     #[error("the payload of {0} bytes is too long")]
     Payload(usize),

@@ -68,7 +68,7 @@ use self::record::Records;
 use self::shape::Shape;
 use self::sites::{Sites, sites_of};
 use self::sync::HeadStart;
-use crate::capture::Capture;
+use crate::capture::{Capture, Meanwhile};
 use crate::change::RelPath;
 use crate::layout::{CommitPolicy, Layout, Volume};
 
@@ -120,6 +120,11 @@ pub fn commit_telling(
 ) -> Result<Landed, CommitError> {
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(Refusal::Payload(payload.len()).into());
+    }
+    // A copy of what somebody removed since looks like something made anew, and only the collection
+    // can tell the two apart.
+    if let Some(Meanwhile { path, .. }) = capture.conflicts.first() {
+        return Err(Refusal::ChangedMeanwhile { path: path.clone() }.into());
     }
     let _locks = package_locks(&layout.root, &capture.set)?;
     let landed = attempt(layout, capture, payload, tell);

@@ -80,8 +80,8 @@ pub fn read_metadata(place: Place<'_>, stat: &Stat) -> Result<Metadata, Errno> {
     xattrs.retain(|name, _| is_kept(name));
     Ok(Metadata {
         mode: stat.identity.mode & 0o7777,
-        uid: stat.uid,
-        gid: stat.gid,
+        uid: stat.identity.uid,
+        gid: stat.identity.gid,
         mtime: stat.identity.mtime,
         xattrs,
         flags: read_flags(place, stat)?,
@@ -137,7 +137,7 @@ pub fn set_metadata(place: Place<'_>, stat: &Stat, wanted: &Metadata) -> Result<
     } else {
         place.name
     };
-    if (stat.uid, stat.gid) != (wanted.uid, wanted.gid) {
+    if (stat.identity.uid, stat.identity.gid) != (wanted.uid, wanted.gid) {
         let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
         nix::unistd::fchownat(
             place.dir,

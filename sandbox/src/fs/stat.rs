@@ -7,12 +7,8 @@ use crate::change::{FLAG_APPEND, FLAG_IMMUTABLE, Timestamp};
 /// The basic attributes of one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
-    /// Inode, names, times, length and mode.
+    /// Inode, names, times, length, mode and owner.
     pub identity: LiveIdentity,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
     /// For a device node: its numbers.
     pub rdev: (u32, u32),
     /// The filesystem's device numbers.
@@ -45,9 +41,9 @@ impl Stat {
                 mtime: time(&raw.stx_mtime),
                 size: raw.stx_size,
                 mode: u32::from(raw.stx_mode),
+                uid: raw.stx_uid,
+                gid: raw.stx_gid,
             },
-            uid: raw.stx_uid,
-            gid: raw.stx_gid,
             rdev: (raw.stx_rdev_major, raw.stx_rdev_minor),
             device: (raw.stx_dev_major, raw.stx_dev_minor),
             blocks: raw.stx_blocks,

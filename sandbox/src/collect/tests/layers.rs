@@ -2,7 +2,7 @@
 
 use super::super::collect;
 use super::bench::{BASES, Bench, NEVER, assert_listing, run};
-use crate::capture::FindingReason;
+use crate::capture::{FindingReason, Glimpse};
 use crate::change::{Label, RelPath, Timestamp};
 use crate::layout::{CommitPolicy, Volume};
 
@@ -70,16 +70,79 @@ fn our_own_scratch_is_neither_deleted_nor_listed() {
 }
 
 #[test]
-fn live_objects_that_changed_meanwhile_are_findings() {
-    let Some(bench) = Bench::new("/var/tmp", "echo 1 > a; echo 2 > b") else {
+fn of_a_live_object_that_changed_meanwhile_what_the_copy_still_tells_is_told() {
+    let setup =
+        "echo 1 > a; echo two > b; ln -s x c; echo d > d; echo e > e; touch -d @1577836800 b";
+    let Some(bench) = Bench::new("/var/tmp", setup) else {
         return;
     };
-    bench.in_scratchpad(&["echo x >> a; echo n > n; touch -d @1577836800 ."], || {});
-    let early = Timestamp::default();
+    let script =
+        "echo more >> a; chmod 600 b; chown -h 7:8 c; rm d; echo e > f; mv f e; echo n > n";
+    bench.in_scratchpad(&[&format!("{script}; touch -d @1577836800 .")], || {});
+    let early = Timestamp {
+        secs: 1_577_836_801,
+        nanos: 0,
+    };
     let capture = collect(&bench.layout(), early).unwrap();
-    assert_eq!(capture.findings.len(), 1);
-    assert_eq!(capture.findings[0].path, RelPath::new("a").unwrap());
-    assert_eq!(capture.findings[0].reason, FindingReason::LiveChanged);
+    let told = |path: &str| {
+        let path = RelPath::new(path).unwrap();
+        let conflict = capture.conflicts.iter().find(|c| c.path == path).unwrap();
+        (conflict.seen, conflict.found.unwrap())
+    };
+    assert_eq!(capture.conflicts.len(), 5);
+    for (path, kind, permissions, owner, size) in [
+        ("a", libc::S_IFREG, Some(0o644), Some((0, 0)), None),
+        ("b", libc::S_IFREG, None, Some((0, 0)), Some(4)),
+        ("c", libc::S_IFLNK, Some(0o777), None, Some(1)),
+    ] {
+        let (seen, found) = told(path);
+        let known = Glimpse {
+            kind: Some(kind),
+            ino: Some(found.ino),
+            permissions,
+            owner,
+            size,
+        };
+        assert_eq!(seen, known, "{path}");
+    }
+    // A whiteout and a new object tell nothing of what was there.
+    assert_eq!(told("d").0, Glimpse::default());
+    assert_eq!(told("e").0, Glimpse::default());
+}
+
+#[test]
+fn a_copy_of_an_object_that_somebody_replaced_tells_its_type() {
+    let setup = "echo 1 > a; echo 2 > b; mkdir d; echo x > d/x";
+    let Some(bench) = Bench::new("/var/tmp", setup) else {
+        return;
+    };
+    bench.in_scratchpad(&["echo more >> a; echo more >> b; chmod 700 d"], || {});
+    let live = bench.path("live");
+    run(
+        &live,
+        "rm a; echo new > b.new; mv b.new b; mv d away; ln -s away d",
+    );
+    let capture = collect(&bench.layout(), NEVER).unwrap();
+    let told: Vec<_> = capture
+        .conflicts
+        .iter()
+        .map(|c| {
+            (
+                c.path.to_string(),
+                c.seen.kind,
+                c.found.map(|f| f.mode & libc::S_IFMT),
+            )
+        })
+        .collect();
+    let file = Some(libc::S_IFREG);
+    assert_eq!(
+        told,
+        [
+            ("/a".to_owned(), file, None),
+            ("/b".to_owned(), file, file),
+            ("/d".to_owned(), Some(libc::S_IFDIR), Some(libc::S_IFLNK)),
+        ]
+    );
 }
 
 #[test]

@@ -435,6 +435,7 @@ impl Stage {
             since: self.since,
             present: None,
             findings: Vec::new(),
+            conflicts: Vec::new(),
         }
     }
 }

@@ -105,6 +105,7 @@ impl Rig {
             },
             present: None,
             findings: Vec::new(),
+            conflicts: Vec::new(),
         };
         for disk in &mut disks {
             disk.clock = since;
