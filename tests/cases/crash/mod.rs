@@ -7,6 +7,7 @@ mod made;
 mod replayed;
 mod taken_back;
 mod recovered;
+mod power;
 
 use std::collections::BTreeSet;
 use std::path::Path;
