@@ -3,8 +3,8 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{Read, Seek};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -87,7 +87,7 @@ impl HostLock {
         wait: Wait,
         on_wait: &mut dyn FnMut(Option<&Holder>),
     ) -> Result<Self, HostLockError> {
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -112,16 +112,17 @@ impl HostLock {
                 }
             }
         }
-        write_holder(&mut file, holder).map_err(FileError::of("write", path))?;
+        // Who waits is told less without it, as on a full disk; the lock is the kernel's.
+        let _said_if_possible = write_holder(&file, holder);
         Ok(Self { file })
     }
 }
 
 impl Drop for HostLock {
-    /// Empties the description; the kernel frees the lock when the file is closed. A description
-    /// that stays is harmless: it is read only while the lock is held.
+    /// Makes the description a comment; the kernel frees the lock when the file is closed. One that
+    /// stays is nearly harmless: it is read only while the lock is held.
     fn drop(&mut self) {
-        let _stale_text_is_harmless = self.file.set_len(0);
+        let _stale_text_is_harmless = self.file.write_at(b"#", 0);
     }
 }
 
@@ -149,15 +150,16 @@ fn try_until(file: &File, path: &Path, limit: Duration) -> Result<bool, FileErro
 }
 
 /// Writes the description in place: the lock is the inode's, so the file cannot be replaced. It
-/// need not be durable, since after a crash nobody has the lock.
-fn write_holder(file: &mut File, holder: &Holder) -> std::io::Result<()> {
+/// need not be durable, since after a crash nobody has the lock. Not emptied before: on a full disk
+/// the block that it has is the only one to be had.
+fn write_holder(file: &File, holder: &Holder) -> std::io::Result<()> {
     let mut text = RecordText::new();
     text.plain("pid", i64::from(holder.pid))
         .string("verb", &holder.verb)
         .string("since", &holder.since);
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(text.as_str().as_bytes())
+    let text = text.as_str().as_bytes();
+    file.write_all_at(text, 0)?;
+    file.set_len(text.len() as u64)
 }
 
 /// Reads the description; `None` when there is none yet, or it is being written.
@@ -198,7 +200,13 @@ mod tests {
         assert!(third.is_err());
         assert_eq!(told, Some(holder("up")));
         drop(first);
-        assert!(HostLock::take(&path, &holder("ci"), Wait::No, &mut quiet).is_ok());
+        let file = File::open(&path).unwrap();
+        assert_eq!(read_holder(&file), None, "nobody has it");
+        let longer = holder("a verb with a name longer than all others");
+        drop(HostLock::take(&path, &longer, Wait::No, &mut quiet).unwrap());
+        let again = HostLock::take(&path, &holder("ci"), Wait::No, &mut quiet).unwrap();
+        assert_eq!(read_holder(&file), Some(holder("ci")));
+        drop(again);
     }
 
     #[test]
