@@ -83,7 +83,7 @@ pub(crate) fn keep(directory: &Path, volumes: &[Volume]) -> Result<(), VolumesEr
 }
 
 /// The scratch directories of a transaction that is to be removed; none when the list was not
-/// written yet, and those that are whole in one that was cut short by a kill.
+/// written yet, and those that are whole in one that was cut short by a kill or a power cut.
 pub(crate) fn scratches(directory: &Path, tx: &TxId) -> Result<Vec<PathBuf>, VolumesError> {
     let volumes = read(directory, tx, decode_whole_volumes)?.unwrap_or_default();
     Ok(volumes.into_iter().map(|volume| volume.scratch).collect())

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Pid;
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RawDir, Statx, StatxFlags, getxattr, ioctl_getflags,
     listxattr, openat, readlinkat, statx,
@@ -38,6 +39,16 @@ impl Manifest {
         let flags = OFlags::PATH | OFlags::NOFOLLOW;
         walk.visit(inside.open(top, flags, Mode::empty())?, top.to_owned())?;
         Ok(Self { lines: walk.lines })
+    }
+
+    /// Lists the whole tree that a process has as its root, except the subtrees in `except`. For
+    /// rigs that make their hosts by other means than [`super::Host`].
+    ///
+    /// # Errors
+    /// Names the file that could not be read.
+    pub fn of_process(process: Pid, except: &[&str]) -> Result<Self, HostError> {
+        let except: Vec<PathBuf> = except.iter().map(PathBuf::from).collect();
+        Self::of(&Inside::of(process)?, Path::new("/"), &except)
     }
 
     /// Lists what differs: lines of `self` with `-`, lines of `other` with `+`, by path.

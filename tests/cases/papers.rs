@@ -65,7 +65,11 @@ fn no_file_of_the_crates_is_longer_than_the_conventions_allow() {
 #[test]
 fn the_list_of_dependencies_is_the_one_of_the_manifests() {
     let mut direct = BTreeSet::new();
-    for manifest in ["Cargo.toml", "sandbox/Cargo.toml"] {
+    for manifest in [
+        "Cargo.toml",
+        "sandbox/Cargo.toml",
+        "tests/recorded-disk/Cargo.toml",
+    ] {
         let manifest: toml::Table = read(manifest).parse().unwrap();
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let crates = manifest.get(section).and_then(toml::Value::as_table);

@@ -113,13 +113,14 @@ pub(super) fn after(sites: &mut Sites, steps: &Steps) -> Result<(), SyncError> {
             objects.insert(live(step.volume, path));
         }
     }
-    if directories.len() + objects.len() > SINGLE_SYNCS {
-        let volumes: BTreeSet<usize> = directories
-            .iter()
-            .chain(&objects)
-            .map(|l| l.volume)
-            .collect();
-        return volumes.into_iter().try_for_each(|v| filesystem(sites, v));
+    let many = directories.len() + objects.len() > SINGLE_SYNCS;
+    let touched = directories.iter().chain(&objects).map(|l| l.volume);
+    for volume in touched.collect::<BTreeSet<usize>>() {
+        if many || renames_need_both_sides(sites, volume)? {
+            filesystem(sites, volume)?;
+            directories.retain(|loc| loc.volume != volume);
+            objects.retain(|loc| loc.volume != volume);
+        }
     }
     let lasting = |loc: &&Loc| !objects.contains(*loc);
     let mut open = Vec::new();
@@ -136,6 +137,15 @@ fn parent(loc: &Loc) -> Option<Loc> {
     Some(Loc {
         path: loc.path.parent()?,
         ..loc.clone()
+    })
+}
+
+/// Whether single syncs would leave names behind that a rename took away.
+fn renames_need_both_sides(sites: &Sites, volume: usize) -> Result<bool, SyncError> {
+    let top = sites.top(volume, Area::Live);
+    top.renames_need_both_sides().map_err(|errno| SyncError {
+        path: sites.sites()[volume].mount_point.to_absolute(),
+        errno,
     })
 }
 

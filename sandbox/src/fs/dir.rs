@@ -10,6 +10,7 @@ use nix::dir::Type;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag};
 use nix::sys::stat::Mode;
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, fstatfs};
 use nix::unistd::UnlinkatFlags;
 
 use super::Stat;
@@ -158,6 +159,13 @@ impl Dir {
     /// Makes what was created, renamed or removed in this directory durable. fsync(2).
     pub fn sync(&self) -> Result<(), Errno> {
         nix::unistd::fsync(&self.0)
+    }
+
+    /// Whether a rename between two directories may be durable in one of them only, after fsync of
+    /// that one: then a power cut leaves both names. So it is on btrfs, whose log of an fsync has
+    /// the directory that was asked for and what is in it, and not the other one.
+    pub fn renames_need_both_sides(&self) -> Result<bool, Errno> {
+        Ok(fstatfs(&self.0)?.filesystem_type() == BTRFS_SUPER_MAGIC)
     }
 
     /// Makes everything on this directory's filesystem durable. syncfs(2).

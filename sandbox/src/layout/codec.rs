@@ -32,8 +32,10 @@ pub fn decode_volumes(bytes: &[u8]) -> Result<Vec<Volume>, DecodeError> {
     Ok(volumes)
 }
 
-/// The volumes that are whole in a list that may have been cut short while it was written.
+/// The volumes that are whole in a list that may have been cut short while it was written, by a
+/// kill or by a power cut.
 pub fn decode_whole_volumes(bytes: &[u8]) -> Result<Vec<Volume>, DecodeError> {
+    let bytes = without_lost_blocks(bytes);
     if encode_volumes(&[]).starts_with(bytes) {
         return Ok(Vec::new());
     }
@@ -47,6 +49,19 @@ pub fn decode_whole_volumes(bytes: &[u8]) -> Result<Vec<Volume>, DecodeError> {
         }
     }
     Ok(volumes)
+}
+
+/// A power cut can leave a file with its length and without its bytes: zeroes take the place of
+/// blocks that never reached the disk.
+fn without_lost_blocks(mut bytes: &[u8]) -> &[u8] {
+    /// The smallest block of a filesystem that a scratchpad covers.
+    const BLOCK: usize = 512;
+    while let Some(last) = bytes.chunks(BLOCK).last()
+        && last.iter().all(|byte| *byte == 0)
+    {
+        bytes = &bytes[..bytes.len() - last.len()];
+    }
+    bytes
 }
 
 fn put_volume(writer: &mut Writer, volume: &Volume) {
@@ -128,6 +143,21 @@ mod tests {
                 prop_assert_eq!(encode_volumes(&volumes).len(), all.len());
             }
         }
+    }
+
+    #[test]
+    fn a_list_whose_bytes_never_reached_the_disk_names_nothing() {
+        for lost in [1, 100, 4096, 5000] {
+            assert_eq!(decode_whole_volumes(&vec![0; lost]).unwrap(), []);
+        }
+        let mut begun = encode_volumes(&[]);
+        begun.resize(512, 7);
+        let whole = decode_whole_volumes(&begun);
+        begun.resize(5000, 0);
+        assert_eq!(
+            format!("{:?}", decode_whole_volumes(&begun)),
+            format!("{whole:?}")
+        );
     }
 
     #[test]
