@@ -71,6 +71,15 @@ impl Item {
         }
     }
 
+    /// Whether the data of a live file, or what else it is, is as before.
+    pub(super) fn keeps_data(&self) -> bool {
+        let kind = |node: &Option<Node>| node.as_ref().map(|node| node.kind.clone());
+        match (kind(&self.before), kind(&self.after)) {
+            (Some(before), Some(after)) => same_kind(&before, &after),
+            (None, _) | (_, None) => false,
+        }
+    }
+
     /// Whether live would be different with this: a copy that is as before is none.
     pub(super) fn is_change(&self) -> bool {
         let (before, after) = match (&self.before, &self.after) {

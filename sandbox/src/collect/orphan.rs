@@ -69,7 +69,7 @@ impl Walk<'_> {
                     continue;
                 }
             };
-            let Some(lost) = self.lost(ino).into_iter().next() else {
+            let Some(lost) = self.lost(ino)?.into_iter().next() else {
                 continue;
             };
             let after = self.found.items.get(&stray.path);
@@ -113,9 +113,9 @@ impl Walk<'_> {
 
     /// Whether any item of this volume was that live inode.
     fn is_known(&self, ino: u64) -> bool {
+        let is_it = |live: Option<LiveIdentity>| live.is_some_and(|live| live.ino == ino);
         let mut items = self.found.items.values();
-        items
-            .any(|item| item.volume == self.volume && item.live.is_some_and(|live| live.ino == ino))
+        items.any(|item| item.volume == self.volume && (is_it(item.live) || is_it(item.replaced)))
     }
 
     /// The live inode with a handle.
@@ -134,7 +134,7 @@ impl Walk<'_> {
     }
 
     /// The names of this volume that a live file had and does not have now.
-    fn lost(&self, ino: u64) -> Vec<Lost> {
+    fn lost(&mut self, ino: u64) -> Result<Vec<Lost>, CollectError> {
         let items = self.found.items.values();
         let lost = items.filter_map(|item| {
             let live = item.live.filter(|live| live.ino == ino)?;
@@ -145,7 +145,27 @@ impl Walk<'_> {
                 live,
             })
         });
-        lost.collect()
+        let mut lost: Vec<Lost> = lost.collect();
+        for path in self.replaced(ino) {
+            let below = path.strip_prefix(self.mount_point).unwrap_or_default();
+            if let Some(object) = self.live_at(&below)?.filter(|o| o.stat.st_ino == ino) {
+                let (node, live) = (object.live_node(), object.identity());
+                lost.push(Lost { path, node, live });
+            }
+        }
+        Ok(lost)
+    }
+
+    /// The names of a live file at which there are now directories from elsewhere.
+    fn replaced(&self, ino: u64) -> Vec<RelPath> {
+        let view = View::new(&self.found.items);
+        let items = self.found.items.iter();
+        let replaced = items.filter(|(_, item)| {
+            item.volume == self.volume && item.replaced.is_some_and(|live| live.ino == ino)
+        });
+        replaced
+            .filter_map(|(path, item)| view.hidden_by(path, item))
+            .collect()
     }
 
     fn live_digest(&mut self, path: &RelPath) -> Result<Option<Digest>, CollectError> {
@@ -173,7 +193,7 @@ impl Walk<'_> {
             let Some(orphan) = self.orphan(&mut tree, &path)? else {
                 continue;
             };
-            let lost = self.lost(orphan.ino);
+            let lost = self.lost(orphan.ino)?;
             let Some(first) = lost.first() else { continue };
             if first.live.nlink > lost.len() as u64 {
                 self.adopt(orphan, &lost)?;

@@ -105,17 +105,19 @@ fn mark_displaced(items: &mut Items) {
     }
 }
 
-/// Names of one upper inode: when one of them is an unchanged copy of a live file, the others are
-/// new names of that file; when one is a modified copy, all are.
+/// Names of one upper inode: when one of them is a live file whose data is as before, perhaps with
+/// other attributes, the others are new names of that file; when one is a modified copy, all are.
 fn share_copies(items: &mut Items, names: &Names) {
     for group in names.values() {
         let unchanged = group.iter().find_map(|path| {
             let item = items.get(path)?;
-            let copy = matches!(
-                item.role,
-                Role::Whole { origin: Some(_) } | Role::LiveData { .. }
-            );
-            (copy && !item.is_change()).then(|| (item.live_path.clone(), item.live))
+            match &item.role {
+                Role::LiveData { data, ino } if item.keeps_data() => Some((data.clone(), *ino)),
+                Role::Whole { origin: Some(_) } if !item.is_change() => {
+                    Some((item.live_path.clone(), item.live?.ino))
+                }
+                _ => None,
+            }
         });
         let origin = group.iter().find_map(|path| match items.get(path)?.role {
             Role::Whole { origin } => origin,
@@ -126,10 +128,10 @@ fn share_copies(items: &mut Items, names: &Names) {
                 continue;
             };
             match (&mut item.role, &unchanged) {
-                (Role::Whole { origin: None }, Some((data, Some(live)))) => {
+                (Role::Whole { origin: None }, Some((data, ino))) => {
                     item.role = Role::LiveData {
                         data: data.clone(),
-                        ino: live.ino,
+                        ino: *ino,
                     };
                 }
                 (Role::Whole { origin: own }, _) if own.is_none() => *own = origin,

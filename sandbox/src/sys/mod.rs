@@ -8,6 +8,8 @@ pub mod clone;
 pub mod process;
 pub mod channel;
 pub mod seccomp;
+#[cfg(test)]
+pub mod mapped;
 
 use nix::errno::Errno;
 

@@ -316,3 +316,38 @@ fn only_a_time_that_the_clock_gave_meanwhile_tells_of_a_change_by_somebody_else(
     elsewhere.volumes[0].policy = CommitPolicy::Copy;
     assert!(is_late(elsewhere, Some(at(2))), "its clock may be another");
 }
+
+#[test]
+fn a_pipe_with_other_attributes_gets_one_more_name() {
+    let bench = Bench::new("/dev/shm", "mkdir d; mkfifo fifo; echo a > a; ln -s a link");
+    let Some(bench) = bench else { return };
+    let capture = bench.check("chmod 600 fifo; ln fifo d/b; cat a > t; cat t > a; ln a d/a");
+    assert_listing(
+        &capture,
+        "t / [merged]
+         t /a [data /a]
+         t /d [merged]
+         A /d/a = /a [data /a]
+         A /d/b [data /fifo]
+         m /fifo = /d/b [data /fifo]
+         A /t [new]",
+    );
+}
+
+#[test]
+fn a_written_file_with_another_name_changes_places_with_a_directory() {
+    let setup = "mkdir -p d/e g o; echo 1 > g/one; ln g/one o/one; echo f > d/e/f";
+    let Some(bench) = Bench::new("/dev/shm", setup) else {
+        return;
+    };
+    bench.check("echo more >> g/one; mv d/e x; mv g/one d/e; mv x g/one");
+}
+
+#[test]
+fn a_new_name_of_a_written_file_has_what_was_written() {
+    let setup = "mkdir d g o; echo one > g/one; ln g/one o/one";
+    let Some(bench) = Bench::new("/dev/shm", setup) else {
+        return;
+    };
+    bench.check("echo more >> g/one; ln g/one d/a");
+}
