@@ -8,8 +8,8 @@ use crate::change::{ChangeSet, DecodeError, Reader, Writer};
 const MAGIC: &str = "isconf capture\n";
 const VERSION: u16 = 3;
 
-/// The fewest bytes of a provenance: volume, source, two marks of presence, path.
-const MIN_PROVENANCE_BYTES: usize = 8 + 1 + 1 + 8 + 1;
+/// The fewest bytes of a provenance: volume, source, three marks of presence, path.
+const MIN_PROVENANCE_BYTES: usize = 8 + 1 + 1 + 8 + 1 + 1;
 /// The fewest bytes of a finding: path and reason.
 const MIN_FINDING_BYTES: usize = 8 + 1;
 /// The fewest bytes of a conflict: path, five marks of presence, one more.
@@ -89,6 +89,7 @@ fn put_provenance(writer: &mut Writer, provenance: &Provenance) {
     writer.option(provenance.live.as_ref(), put_identity);
     writer.path(&provenance.live_path);
     writer.option(provenance.replaced.as_ref(), put_identity);
+    writer.option(provenance.linked.as_ref(), put_identity);
 }
 
 fn take_provenance(reader: &mut Reader<'_>) -> Result<Provenance, DecodeError> {
@@ -104,6 +105,7 @@ fn take_provenance(reader: &mut Reader<'_>) -> Result<Provenance, DecodeError> {
         live: reader.option(take_identity)?,
         live_path: reader.path()?,
         replaced: reader.option(take_identity)?,
+        linked: reader.option(take_identity)?,
     })
 }
 
@@ -282,14 +284,15 @@ mod tests {
 
     fn provenance() -> impl Strategy<Value = Provenance> {
         let live = proptest::option::of(identity());
-        let replaced = proptest::option::of(identity());
-        (0..9usize, source(), live, path(), replaced).prop_map(
-            |(volume, source, live, live_path, replaced)| Provenance {
+        let other = || proptest::option::of(identity());
+        (0..9usize, source(), live, path(), other(), other()).prop_map(
+            |(volume, source, live, live_path, replaced, linked)| Provenance {
                 volume,
                 source,
                 live,
                 live_path,
                 replaced,
+                linked,
             },
         )
     }

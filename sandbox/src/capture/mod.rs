@@ -80,6 +80,8 @@ pub struct Provenance {
     /// For a renamed object only: the live object at the new place, which the rename replaced;
     /// `None` when nothing was there.
     pub replaced: Option<LiveIdentity>,
+    /// For a new name of a live file only: that file, which is at [`Source::LiveData::data`].
+    pub linked: Option<LiveIdentity>,
 }
 
 /// Where the new state of a changed path lies.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use crate::change::{DuplicatePath, InvalidPath, RelPath};
+use crate::change::{DuplicatePath, InvalidPath};
 use crate::upper::InvalidAttribute;
 
 /// Why collecting failed.
@@ -38,14 +38,6 @@ pub enum CollectError {
         /// Why not.
         #[source]
         source: InvalidPath,
-    },
-    /// The live file that has the data of a changed one is gone: live changed meanwhile.
-    #[error("{path} has the data of the live file {data}, which is gone")]
-    LiveDataGone {
-        /// The changed file.
-        path: RelPath,
-        /// Where its data was.
-        data: RelPath,
     },
     /// Two volumes of the layout claim one path.
     #[error(transparent)]

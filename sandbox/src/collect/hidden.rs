@@ -27,7 +27,7 @@ impl Walk<'_> {
             }
             let names = match self.live.names(&hidden.live) {
                 Ok(names) => names,
-                Err(Errno::ENOENT | Errno::ENOTDIR) => continue,
+                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => continue,
                 Err(errno) => return Err(self.live.failed("list", &hidden.live, errno)),
             };
             for name in names {

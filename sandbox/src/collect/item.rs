@@ -13,6 +13,8 @@ pub(super) struct Item {
     pub(super) live: Option<LiveIdentity>,
     pub(super) live_path: RelPath,
     pub(super) replaced: Option<LiveIdentity>,
+    /// For a new name of a live file: that file.
+    pub(super) linked: Option<LiveIdentity>,
     /// Whether what was here before is now elsewhere, so that this is not it, however equal.
     pub(super) displaced: bool,
     pub(super) role: Role,

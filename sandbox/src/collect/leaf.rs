@@ -5,6 +5,7 @@ use nix::errno::Errno;
 
 use super::CollectError;
 use super::item::{Elsewhere, Item, Role};
+use super::meanwhile::Stranded;
 use super::object::Object;
 use super::orphan::Stray;
 use super::walk::{Here, Leaf, Side, Walk};
@@ -54,8 +55,12 @@ impl Walk<'_> {
             }));
             return self.stub_item(here, leaf, (before, copy_of.as_ref()), role);
         }
+        // Without a handle the name is all there is to go by.
+        let is_other = shows
+            && matches!(leaf.attributes.origin, Some(Origin::Handle(_)))
+            && self.origin(here, leaf)?.is_none();
         match (&here.live, &leaf.live) {
-            (Some(place), Some(live)) if matches!(live.kind, Kind::File { .. }) => {
+            (Some(place), Some(live)) if matches!(live.kind, Kind::File { .. }) && !is_other => {
                 let role = Role::LiveData {
                     data: self.absolute(&place.path)?,
                     ino: live.stat.st_ino,
@@ -63,11 +68,28 @@ impl Walk<'_> {
                 let before = live.live_node();
                 self.stub_item(here, leaf, (Some(before.clone()), Some(&before)), role)
             }
-            _ => Err(CollectError::LiveDataGone {
-                path: here.path.clone(),
-                data: here.path.clone(),
-            }),
+            _ => self.stub_without_data(here, leaf),
         }
+    }
+
+    /// A file that has attributes only, and whose live file somebody else moved, removed or
+    /// replaced: a conflict, so that nobody takes it for a file of nothing but holes.
+    fn stub_without_data(&mut self, here: &Here<'_>, leaf: &Leaf) -> Result<Item, CollectError> {
+        let redirected = match &leaf.attributes.redirect {
+            Some(redirect) => self.place_of(here, redirect)?,
+            None => None,
+        };
+        let (path, found) = match redirected {
+            Some(path) => (self.absolute(&path)?, None),
+            None => (here.path.clone(), leaf.live.as_ref().map(Object::identity)),
+        };
+        self.found.gone.push(Stranded {
+            path,
+            kind: leaf.object.kind.clone(),
+            found,
+        });
+        let before = leaf.live.as_ref().map(Object::live_node);
+        self.item(here, leaf, (before, None), Role::Whole { origin: None })
     }
 
     fn stub_item(

@@ -69,7 +69,8 @@ fn foreign_clocks(layout: &Layout) -> HashSet<usize> {
         .collect()
 }
 
-/// The live objects of one change that somebody changed: at its old place, and at its new one.
+/// The live objects of one change that somebody changed: at its old place, at its new one, and the
+/// file that got one more name.
 fn changed(row: &Row, window: Window) -> Vec<Meanwhile> {
     let (change, provenance) = row;
     let is_late = |live: &&LiveIdentity| window.holds(live.ctime);
@@ -90,7 +91,17 @@ fn changed(row: &Row, window: Window) -> Vec<Meanwhile> {
         seen: Glimpse::default(),
         found: Some(*live),
     });
-    old.into_iter().chain(replaced).collect()
+    // Writing the file that got the name changes what the name shows.
+    let linked = provenance.linked.as_ref().filter(is_late);
+    let linked = linked.and_then(|live| match &provenance.source {
+        Source::LiveData { data, .. } => Some(Meanwhile {
+            path: data.clone(),
+            seen: glimpse(row, live, window),
+            found: Some(*live),
+        }),
+        _ => None,
+    });
+    old.into_iter().chain(replaced).chain(linked).collect()
 }
 
 /// What the copy of a changed live object tells of it as it was when it was copied. Type and inode

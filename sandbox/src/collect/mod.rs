@@ -13,6 +13,7 @@ mod tree;
 mod object;
 mod item;
 mod walk;
+mod redirected;
 mod leaf;
 mod hidden;
 mod orphan;

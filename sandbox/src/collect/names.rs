@@ -132,7 +132,7 @@ impl Walk<'_> {
         for directory in near {
             let dir = match top.descend(&directory) {
                 Ok(dir) => dir,
-                Err(Errno::ENOENT | Errno::ENOTDIR) => continue,
+                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => continue,
                 Err(errno) => return Err(failed(self, errno)),
             };
             for name in dir.names().map_err(|e| failed(self, e))? {
@@ -221,6 +221,7 @@ impl Walk<'_> {
             live: Some(live),
             live_path: live_path.clone(),
             replaced: None,
+            linked: None,
             displaced: false,
             role: Role::LiveData {
                 data: live_path,

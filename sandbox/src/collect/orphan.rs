@@ -278,6 +278,7 @@ impl Walk<'_> {
             live: Some(stat.identity),
             live_path,
             replaced: None,
+            linked: None,
             displaced: false,
             role,
             upper: UpperInode {
@@ -306,7 +307,7 @@ impl Walk<'_> {
             let below = directory.strip_prefix(self.mount_point).unwrap_or_default();
             let dir = match top.descend(&below) {
                 Ok(dir) => dir,
-                Err(Errno::ENOENT | Errno::ENOTDIR) => continue,
+                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => continue,
                 Err(errno) => return Err(failed(self, errno)),
             };
             for name in dir.names().map_err(|e| failed(self, e))? {

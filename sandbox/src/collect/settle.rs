@@ -67,6 +67,8 @@ pub(super) fn settle(items: &mut Items) {
             if let Some(old) = items.get_mut(&old) {
                 old.displaced = true;
             }
+        } else if !other.rewritten {
+            item.linked = Some(other.live);
         }
     }
     share_copies(items, &names);
@@ -111,13 +113,15 @@ fn share_copies(items: &mut Items, names: &Names) {
     for group in names.values() {
         let unchanged = group.iter().find_map(|path| {
             let item = items.get(path)?;
-            match &item.role {
-                Role::LiveData { data, ino } if item.keeps_data() => Some((data.clone(), *ino)),
+            let (data, ino) = match &item.role {
+                Role::LiveData { data, ino } if item.keeps_data() => (data, *ino),
                 Role::Whole { origin: Some(_) } if !item.is_change() => {
-                    Some((item.live_path.clone(), item.live?.ino))
+                    (&item.live_path, item.live?.ino)
                 }
-                _ => None,
-            }
+                _ => return None,
+            };
+            let mut looked_at = item.live.into_iter().chain(item.linked);
+            Some((data.clone(), ino, looked_at.find(|live| live.ino == ino)))
         });
         let origin = group.iter().find_map(|path| match items.get(path)?.role {
             Role::Whole { origin } => origin,
@@ -128,11 +132,12 @@ fn share_copies(items: &mut Items, names: &Names) {
                 continue;
             };
             match (&mut item.role, &unchanged) {
-                (Role::Whole { origin: None }, Some((data, ino))) => {
+                (Role::Whole { origin: None }, Some((data, ino, live))) => {
                     item.role = Role::LiveData {
                         data: data.clone(),
                         ino: *ino,
                     };
+                    item.linked = *live;
                 }
                 (Role::Whole { origin: own }, _) if own.is_none() => *own = origin,
                 _ => {}
@@ -299,6 +304,7 @@ pub(super) fn row(path: &RelPath, item: &Item, layout: &Layout) -> Row {
         live: item.live,
         live_path: item.live_path.clone(),
         replaced: item.replaced,
+        linked: item.linked,
     };
     (change, provenance)
 }

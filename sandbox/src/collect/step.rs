@@ -280,6 +280,7 @@ fn vanished(path: RelPath, (volume, live_path): (usize, RelPath), mut before: No
         live: None,
         live_path,
         replaced: None,
+        linked: None,
     };
     (change, provenance)
 }

@@ -144,7 +144,7 @@ impl Tree {
             _ => (RelPath::root(), c".".to_owned()),
         };
         let dir = match self.directory(&parent) {
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
             Err(errno) => return Err(self.failed("open", &parent, errno)),
             Ok(dir) => dir,
         };

@@ -20,7 +20,7 @@ use crate::change::{
     Digest, FLAG_APPEND, FLAG_IMMUTABLE, FLAG_NOATIME, FLAG_SYNC, InvalidPath, Node, RelPath,
 };
 use crate::sys::inspect;
-use crate::upper::{Attributes, Opaque, Origin, Redirect};
+use crate::upper::{Attributes, Opaque, Origin};
 
 /// The inode flags that a copy-up carries over as flags (`OVL_COPY_FSFLAGS_MASK`, kernel source).
 /// `FLAG_IMMUTABLE` and `FLAG_APPEND` become an attribute. All others are lost by it, so a modified
@@ -182,7 +182,7 @@ impl Walk<'_> {
     fn open_live(&mut self, path: &RelPath) -> Result<Option<OwnedFd>, CollectError> {
         match self.open(Side::Live, path) {
             Err(CollectError::System {
-                errno: Errno::ENOENT | Errno::ENOTDIR,
+                errno: Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP,
                 ..
             }) => Ok(None),
             other => other.map(Some),
@@ -293,6 +293,7 @@ impl Walk<'_> {
             live: Some(live.identity()),
             live_path: self.absolute(live_path)?,
             replaced: None,
+            linked: None,
             displaced: false,
             role: Role::Gone,
             upper: UpperInode::default(),
@@ -398,33 +399,6 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The live object that a redirect names; `None` when that is the object's own place, or
-    /// nothing is there.
-    pub(super) fn lower_of(
-        &mut self,
-        here: &Here<'_>,
-        redirect: &Redirect,
-    ) -> Result<Option<(RelPath, Object)>, CollectError> {
-        let own = here.live.as_ref().map(|p| &p.path);
-        let path = match redirect {
-            Redirect::FromRoot(path) => path.clone(),
-            Redirect::Sibling(name) => match own.and_then(RelPath::parent) {
-                Some(parent) => parent
-                    .join(name)
-                    .map_err(|e| self.bad_path(&here.upper, e))?,
-                None => return Ok(None),
-            },
-        };
-        if here
-            .live
-            .as_ref()
-            .is_some_and(|p| p.shows && p.path == path)
-        {
-            return Ok(None);
-        }
-        Ok(self.live_at(&path)?.map(|object| (path, object)))
-    }
-
     /// The item for what is here. `states` are the state before, and the live state that the upper
     /// object is a copy of, if it is one.
     pub(super) fn item(
@@ -447,6 +421,7 @@ impl Walk<'_> {
             live: leaf.live.as_ref().map(Object::identity),
             live_path,
             replaced: None,
+            linked: None,
             displaced: false,
             role,
             upper: UpperInode {

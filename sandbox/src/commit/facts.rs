@@ -11,8 +11,8 @@ use nix::fcntl::OFlag;
 use super::item::{Item, Origin};
 use super::sites::Sites;
 use super::step::{Area, LOCKS, Loc};
-use crate::change::RelPath;
-use crate::fs::Stat;
+use crate::change::{Metadata, RelPath};
+use crate::fs::{Stat, read_metadata};
 use crate::sys::{files, inspect};
 
 /// What is live on one volume, at every path that the changes have to do with.
@@ -24,6 +24,9 @@ pub(super) struct Facts {
     pub held: BTreeSet<RelPath>,
     /// Live paths of files with several names that go without being named by the set.
     pub unnamed: BTreeSet<RelPath>,
+    /// All attributes of live directories that somebody did something to since they were looked at:
+    /// their times tell of names that came and went, too.
+    pub touched: HashMap<RelPath, Metadata>,
     /// File handles of live files with several names, by inode number.
     pub handles: BTreeMap<u64, inspect::FileHandle>,
 }
@@ -112,6 +115,7 @@ pub(super) fn gather(
                 facts.held.insert(item.from.clone());
             }
         }
+        note_touched(sites, volume, item, &mut facts)?;
         for path in [&item.from, &item.path] {
             if let Some(stat) = facts.at(path).copied()
                 && stat.identity.nlink > 1
@@ -123,6 +127,33 @@ pub(super) fn gather(
         }
     }
     Ok(facts)
+}
+
+/// Reads the attributes of a directory that has another time of change than when it was looked at.
+fn note_touched(
+    sites: &mut Sites,
+    volume: usize,
+    item: &Item<'_>,
+    facts: &mut Facts,
+) -> Result<(), LookError> {
+    let found = facts.at(&item.from).copied();
+    let touched = |stat: &Stat| {
+        stat.is_directory()
+            && item
+                .live
+                .is_some_and(|live| live.ctime != stat.identity.ctime)
+    };
+    let Some(stat) = found.filter(touched) else {
+        return Ok(());
+    };
+    let parent = sites.parent(&live(volume, &item.from));
+    let metadata = parent.and_then(|parent| read_metadata(parent.place(), &stat));
+    let metadata = metadata.map_err(|errno| LookError {
+        path: sites.live_path(volume, &item.from),
+        errno,
+    })?;
+    facts.touched.insert(item.from.clone(), metadata);
+    Ok(())
 }
 
 /// Looks at further live paths, those that the changes of moved directories replace.

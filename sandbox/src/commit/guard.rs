@@ -12,8 +12,9 @@ use super::shape::Shape;
 use super::sites::Sites;
 use super::step::{Area, Loc};
 use crate::capture::{LiveIdentity, Window};
-use crate::change::{RelPath, Timestamp};
+use crate::change::{Metadata, RelPath, Timestamp};
 use crate::fs::{Stat, walk};
+use crate::upper::is_volatile_name;
 
 /// The most conflicts that are listed.
 pub const MAX_CONFLICTS: usize = 100;
@@ -91,11 +92,39 @@ pub(super) fn compare(
 ) {
     for item in items {
         let found = facts.at(&item.from);
-        if let Some(kind) = difference(item, found, window) {
+        if let Some(kind) = difference(item, facts, window) {
             conflicts.push(Conflict {
                 path: live_path(mount, &item.from),
                 kind,
                 expected: item.live,
+                found: found.map(|stat| stat.identity),
+            });
+        }
+    }
+}
+
+/// Compares the live files that get one more name, and are not changed else, with what the
+/// scratchpad saw: the new name is to show that. Pure.
+pub(super) fn compare_linked(
+    mount: &RelPath,
+    items: &[Item<'_>],
+    facts: &Facts,
+    window: Window,
+    conflicts: &mut Conflicts,
+) {
+    let mut known: BTreeSet<&RelPath> = items.iter().map(|item| &item.from).collect();
+    for item in items {
+        let (Origin::LiveData { data, .. }, Some(linked)) = (&item.source, &item.linked) else {
+            continue;
+        };
+        let found = facts.at(data);
+        if known.insert(data)
+            && let Some(kind) = differs(Some(linked), found, window)
+        {
+            conflicts.push(Conflict {
+                path: live_path(mount, data),
+                kind,
+                expected: Some(*linked),
                 found: found.map(|stat| stat.identity),
             });
         }
@@ -133,14 +162,16 @@ pub(super) fn compare_replaced(
     }
 }
 
-fn difference(item: &Item<'_>, found: Option<&Stat>, window: Window) -> Option<ConflictKind> {
+fn difference(item: &Item<'_>, facts: &Facts, window: Window) -> Option<ConflictKind> {
+    let found = facts.at(&item.from);
     differs(item.live.as_ref(), found, window).or_else(|| {
         let found = found.filter(|stat| stat.is_directory())?;
         let changed = item
             .live
             .is_some_and(|live| live.mode != found.identity.mode)
             || differs_in_owner(item, found)
-            || was_locked(item, found);
+            || was_locked(item, found)
+            || has_other_attributes(item, facts);
         changed.then_some(ConflictKind::Changed)
     })
 }
@@ -174,6 +205,20 @@ fn differs_in_owner(item: &Item<'_>, found: &Stat) -> bool {
     item.change.before.as_ref().is_some_and(|node| {
         (node.meta.uid, node.meta.gid) != (found.identity.uid, found.identity.gid)
     })
+}
+
+/// Whether somebody set an extended attribute or an inode flag of a directory. The steps would set
+/// them as the entry left them.
+fn has_other_attributes(item: &Item<'_>, facts: &Facts) -> bool {
+    let (Some(before), Some(now)) = (&item.change.before, facts.touched.get(&item.from)) else {
+        return false;
+    };
+    let kept = |metadata: &Metadata| {
+        let xattrs = metadata.xattrs.clone().into_iter();
+        let kept = xattrs.filter(|(name, _)| !is_volatile_name(name));
+        (kept.collect::<Vec<_>>(), metadata.flags)
+    };
+    kept(&before.meta) != kept(now)
 }
 
 /// Whether somebody locked the object. Its steps would open it up, as they do for an entry that

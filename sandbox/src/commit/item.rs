@@ -65,6 +65,8 @@ pub(super) struct Item<'a> {
     pub live: Option<LiveIdentity>,
     /// For what moved: what was live at the new place.
     pub replaced: Option<LiveIdentity>,
+    /// See [`Provenance::linked`].
+    pub linked: Option<LiveIdentity>,
     /// Where the new state lies.
     pub source: Origin,
 }
@@ -146,6 +148,7 @@ fn item<'a>(mount: &RelPath, change: &'a Change, provenance: &Provenance) -> Opt
         from: provenance.live_path.strip_prefix(mount)?,
         live: provenance.live,
         replaced: provenance.replaced,
+        linked: provenance.linked,
         source,
     })
 }

@@ -210,7 +210,12 @@ fn make_ready(
         let mount = &layout.volumes[volume].mount_point;
         guard::compare(mount, items, &facts, capture.window(), &mut conflicts);
         let bound = bound_files(layout, volume, items);
-        let shape = Shape::new(items, &facts, &bound)?;
+        guard::compare_linked(mount, items, &facts, capture.window(), &mut conflicts);
+        let shape = match Shape::new(items, &facts, &bound) {
+            // What cannot be done is so because of them.
+            Err(_) if !conflicts.is_empty() => return Err(CommitError::Conflicts(conflicts)),
+            other => other?,
+        };
         guard::compare_replaced(mount, &shape, &facts, capture.window(), &mut conflicts);
         let strangers = Strangers::new(&shape, capture.since);
         guard::walk_removed(sites, volume, &strangers, &mut facts, &mut conflicts)?;

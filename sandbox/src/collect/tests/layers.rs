@@ -146,6 +146,61 @@ fn a_copy_of_an_object_that_somebody_replaced_tells_its_type() {
 }
 
 #[test]
+fn changed_attributes_of_a_file_that_somebody_moved_or_replaced_are_a_conflict() {
+    let setup = "echo 1 > a; echo 2 > b; echo 3 > c; mkdir d; echo 4 > d/e";
+    let Some(bench) = Bench::new("/var/tmp", setup) else {
+        return;
+    };
+    bench.in_scratchpad(&["chmod 600 a b d/e; mv c n"], || {});
+    let live = bench.path("live");
+    run(
+        &live,
+        "rm a; echo new > x; mv x b; mv c y; mv d z; ln -s z d",
+    );
+    let capture = collect(&bench.layout(), NEVER).unwrap();
+    let told: Vec<_> = capture
+        .conflicts
+        .iter()
+        .map(|c| {
+            (
+                c.path.to_string(),
+                c.seen.kind,
+                c.found.map(|f| f.mode & libc::S_IFMT),
+            )
+        })
+        .collect();
+    let file = Some(libc::S_IFREG);
+    assert_eq!(
+        told,
+        [
+            ("/a".to_owned(), file, None),
+            ("/b".to_owned(), file, file),
+            ("/c".to_owned(), file, None),
+            ("/d".to_owned(), Some(libc::S_IFDIR), Some(libc::S_IFLNK)),
+            ("/d/e".to_owned(), file, None),
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_changed_while_it_got_one_more_name_is_a_conflict() {
+    let Some(bench) = Bench::new("/var/tmp", "echo 1 > a; touch -d @1577836800 a") else {
+        return;
+    };
+    bench.in_scratchpad(&["ln a b; touch -d @1577836800 ."], || {});
+    let early = Timestamp {
+        secs: 1_577_836_801,
+        nanos: 0,
+    };
+    let capture = collect(&bench.layout(), early).unwrap();
+    assert_eq!(capture.conflicts.len(), 1);
+    let conflict = &capture.conflicts[0];
+    assert_eq!(conflict.path.to_string(), "/a");
+    assert_eq!(conflict.seen.size, Some(2));
+    assert_eq!(conflict.seen.ino, conflict.found.map(|found| found.ino));
+}
+
+#[test]
 fn trees_deeper_than_a_path_can_name_are_read() {
     let deep = "n=0; while [ $n -lt 60 ]; do d=$(printf '%0200d' $n); mkdir $d; cd -P $d; \
                 n=$((n+1)); done; echo deep > f";

@@ -210,6 +210,7 @@ impl Stage {
                     live,
                     live_path: old.clone(),
                     replaced: None,
+                    linked: None,
                 },
             ),
         );

@@ -138,6 +138,7 @@ impl Capturing<'_> {
             live: live.map(|ino| self.live.stat(ino).identity),
             live_path: mount(live_path),
             replaced: None,
+            linked: None,
         };
         self.rows.insert(path.clone(), (change, provenance));
     }
