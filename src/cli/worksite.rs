@@ -159,8 +159,13 @@ pub fn ending(report: &Report, not_started: Option<String>) -> Result<ExitCode, 
     }
 }
 
-/// The live system changed meanwhile.
+/// The live system changed meanwhile, and the command can be run again.
 pub fn conflict(report: &Report) -> Failure {
+    changed_meanwhile(report).hint("look at what changed them, then run the same command again.")
+}
+
+/// The live system changed meanwhile.
+pub fn changed_meanwhile(report: &Report) -> Failure {
     let paths = report.conflicts.iter().take(10);
     let paths: Vec<String> = paths.map(|conflict| conflict.path.to_string()).collect();
     let message = format!(
@@ -168,5 +173,4 @@ pub fn conflict(report: &Report) -> Failure {
         paths.join(", ")
     );
     Failure::new(ExitCode::Conflict, message)
-        .hint("look at what changed them, then run the same command again.")
 }

@@ -7,7 +7,7 @@ use isconf_sandbox::commit::{self, crash_point};
 
 use super::exec::plain;
 use crate::cli::invocation::{FailedCommand, Format, JournalPolicy, Presentation, TryCommand};
-use crate::cli::worksite::{conflict, ending, streams};
+use crate::cli::worksite::{changed_meanwhile, ending, streams};
 use crate::cli::{Failure, Member, Session};
 use crate::config::Settings;
 use crate::model::report::{Fate, Verdict};
@@ -230,7 +230,11 @@ fn close(
                 .info(&format!("scratchpad {} is real now", kept.name));
             Ok(ExitCode::Ok)
         }
-        (_, Verdict::Conflict) => Err(conflict(&kept.report)),
+        // It will always be older than what changed since.
+        (_, Verdict::Conflict) => Err(changed_meanwhile(&kept.report).hint(format!(
+            "look at what changed them, then `isconf try --drop {}` and run its command again.",
+            kept.name
+        ))),
         _ => ending(&kept.report, None),
     }
 }
