@@ -15,6 +15,7 @@ mod preview;
 mod commit_commands;
 mod commit;
 mod commit_errors;
+mod changed_meanwhile;
 mod audit;
 mod damage;
 mod crash;
