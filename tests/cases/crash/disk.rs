@@ -36,6 +36,9 @@ const STOPPED_BEHIND: &str = "! ISCONF_CRASH_AT=ci-journal \\";
 const OVERLAY: &str = "cd /data; mkdir -p o/l/dir/sub o/l/a o/u o/w; echo old >o/l/file; echo gone >o/l/gone; \
      mount -t overlay none -o lowerdir=o/l,upperdir=o/u,workdir=o/w,redirect_dir=off /data/srv";
 
+/// The rows of `exec`, `undo` and `up`, which need room for the change and for its records.
+pub(super) const LIVE: [&Row; 3] = [&ROWS[0], &ROWS[1], &ROWS[9]];
+
 /// Everything that writes durably. Each point comes at least once.
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -116,6 +119,7 @@ impl Disk {
         )
         .code(0);
         host.write("/cut/kind", filesystem);
+        host.write("/cut/mkfs", "");
         host.write("/cut/disk", include_str!("disk.sh"));
         host.write("/cut/change", on_data(CHANGE));
         host.write("/cut/prepare", on_data(PREPARE));
@@ -124,6 +128,11 @@ impl Disk {
         let init = format!("isconf init {DOMAIN}; echo a-key-for-tests >{keys}; chmod 600 {keys}");
         host.write("/cut/init", init);
         Some(Self { host })
+    }
+
+    /// Makes the filesystem with these arguments from now on.
+    pub(super) fn made_with(&self, arguments: &str) {
+        self.host.write("/cut/mkfs", arguments);
     }
 
     /// Has the entry change something else.

@@ -56,7 +56,7 @@ case $what in
 # The image that rounds start with; made by a script.
 base)
     rm -f /cut/device/now && truncate -s 300M /cut/device/now
-    mkfs.$kind -q /cut/device/now >&2
+    mkfs.$kind -q $(cat /cut/mkfs) /cut/device/now >&2
     on
     mkdir /data/is /data/srv
     sh -ec "$1" >&2
@@ -118,7 +118,7 @@ full)
         ;;
     inodes)
         mkdir /data/fill
-        (cd /data/fill && seq 100000 | xargs touch 2>/dev/null) || true
+        (cd /data/fill && seq 600 | xargs touch 2>/dev/null) || true
         (cd /data/fill && ls | head -n $2 | xargs -r rm)
         ;;
     esac
@@ -140,7 +140,7 @@ fault)
     case $1 in
     shutdown) xfs_io -x -c shutdown /data ;;
     abort) mount -o remount,abort /data ;;
-    small) mount -o remount,size=$(du -k /cut/device | cut -f1)k /cut/device ;;
+    small) mount -o "remount,size=$(($(df --output=used -k /cut/device | tail -1) + 0))k" /cut/device ;;
     esac
     kill -CONT $pid
     ended
