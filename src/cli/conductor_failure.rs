@@ -206,9 +206,9 @@ impl From<TakeBackError> for Failure {
             TakeBackError::NotKept { .. } => Self::of(ExitCode::Failure, &error).hint(
                 "make the change back by hand as an entry of its own; a larger IS_UNDO_KEEP or IS_UNDO_BYTES keeps more from now on.",
             ),
-            TakeBackError::Settle(_) | TakeBackError::Forget(_) => {
-                Self::of(ExitCode::Recovery, &error)
-            }
+            TakeBackError::Interrupted(_)
+            | TakeBackError::Settle(_)
+            | TakeBackError::Forget(_) => Self::of(ExitCode::Recovery, &error),
             TakeBackError::Room(error) => error.into(),
             TakeBackError::Undo(_)
             | TakeBackError::Nothing

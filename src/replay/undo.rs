@@ -3,7 +3,9 @@
 //! history remembers both.
 
 use isconf_sandbox::change::{Change, ChangeSet};
-use isconf_sandbox::commit::{self, ConflictKind, ForgetError, UndoError, crash_point};
+use isconf_sandbox::commit::{
+    self, ConflictKind, ForgetError, TransactionError, UndoError, crash_point,
+};
 use isconf_sandbox::layout::TxId;
 
 use super::payload::Payload;
@@ -51,6 +53,9 @@ pub enum TakeBackError {
     /// It cannot be taken back.
     #[error(transparent)]
     Undo(UndoError),
+    /// Taking it back was begun, failed, and could not be dropped: recovery goes on with it.
+    #[error("the undo was interrupted; the next start of isconf goes on with it")]
+    Interrupted(#[source] UndoError),
     /// The journal or the wip cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -213,6 +218,9 @@ fn refused(host: &ThisHost, last: &LastChange, error: UndoError) -> TakeBackErro
             let set = changes(host, last).unwrap_or_default();
             let list = conflicts.list.into_iter();
             TakeBackError::Conflicts(list.map(|one| conflict(&set, one)).collect())
+        }
+        UndoError::Transaction(TransactionError::NotTakenBack { .. }) => {
+            TakeBackError::Interrupted(error)
         }
         other => TakeBackError::Undo(other),
     }

@@ -12,7 +12,7 @@ use super::sync::{self, SyncError};
 #[derive(Debug, thiserror::Error)]
 pub enum TransactionError {
     /// A step could not be done; all others were taken back.
-    #[error("{0}; everything was taken back")]
+    #[error("everything was taken back: {0}")]
     TakenBack(#[source] Box<Failure>),
     /// A step could not be done, and then one could not be taken back. The record stays; recovery
     /// is needed.

@@ -7,7 +7,9 @@ mod made;
 mod replayed;
 mod taken_back;
 mod recovered;
+mod disk;
 mod power;
+mod faults;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -196,6 +198,11 @@ fn stops_at<const N: usize>(host: &mut Machine, point: &str, args: [&str; N]) ->
     let done = host.isconf(args);
     host.setenv("ISCONF_CRASH_AT", "");
     done.status() == 137
+}
+
+/// Whether this is the long run, for a machine with an hour to spare: `ISCONF_LONG=1`.
+fn is_long() -> bool {
+    std::env::var_os("ISCONF_LONG").is_some()
 }
 
 /// Begins the next round with nothing in the wip, whatever was in it.
