@@ -24,3 +24,5 @@ pub mod daemon;
 pub mod ui;
 pub mod cli;
 pub mod tour;
+#[doc(hidden)]
+pub mod fuzzing;

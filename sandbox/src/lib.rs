@@ -24,3 +24,5 @@ mod running;
 mod exited;
 pub mod session;
 pub mod probe;
+#[doc(hidden)]
+pub mod fuzzing;

@@ -38,4 +38,5 @@ pub use kind::ChainKind;
 pub use record::{MAX_RECORD_BYTES, SealedRecord, split_seal};
 pub use record_form::{FormFault, check_form, parse_row};
 pub use record_text::RecordText;
+pub(crate) use scan::record_ends;
 pub use standalone::{check_alone, seal_alone};

@@ -7,6 +7,7 @@ use isconf_sandbox::change::Digest;
 
 use super::error::Fault;
 use super::file::RecordRef;
+use super::header::MAX_HEADER_BYTES;
 use super::record::{Frame, MAX_RECORD_BYTES, check_last};
 use super::{ChainKind, Header};
 
@@ -64,6 +65,20 @@ pub(super) fn scan(header: &Header, mut reader: impl Read) -> Result<Vec<RecordR
             return Err(scan.broken(Fault::TooLong { limit }));
         }
     }
+}
+
+/// Checks a whole chain in memory; where its records end, when all are whole.
+pub(crate) fn record_ends(kind: ChainKind, file: &[u8]) -> Option<Vec<u64>> {
+    let start = file.len().min(MAX_HEADER_BYTES);
+    let header = Header::parse(kind, &file[..start]).ok()?;
+    let rest = file.get(header.to_text().len()..)?;
+    let records = scan(&header, rest).ok()?;
+    Some(
+        records
+            .iter()
+            .map(|record| record.offset + record.length)
+            .collect(),
+    )
 }
 
 /// Reads at most one chunk more into `buffer`; returns how much.

@@ -6,6 +6,7 @@ mod receipts;
 
 pub use receipts::{Effective, EffectiveBackwards, History, HistoryError, NotAPrefix};
 pub use record::ReceiptFault;
+pub(crate) use record::rewritten_receipt;
 
 #[cfg(test)]
 mod tests;

@@ -106,6 +106,13 @@ pub(super) fn parse_receipt(record: &[u8]) -> Result<Receipt, ReceiptFault> {
     Ok(Receipt { seq, prev, body })
 }
 
+/// Reads a receipt's record; the body that it would be written with, when it is one.
+pub(crate) fn rewritten_receipt(record: &[u8]) -> Option<String> {
+    parse_receipt(record)
+        .ok()
+        .map(|receipt| receipt_body(&receipt.body))
+}
+
 /// A receipt as TOML.
 #[derive(Deserialize)]
 struct Row {

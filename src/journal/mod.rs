@@ -11,6 +11,7 @@ mod agreement;
 pub use agreement::{OthersDrafts, WipFault, check_drafts, check_holder, drafts_of_others};
 pub use entries::{Import, Journal, JournalError};
 pub use record::RecordFault;
+pub(crate) use record::{rewritten_draft, rewritten_entry};
 pub use signature::{SignatureFault, verify_signature};
 pub use wip::{Wip, WipDraft};
 

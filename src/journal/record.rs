@@ -161,6 +161,17 @@ pub(super) fn parse_wip(record: &[u8]) -> Result<WipDraft, RecordFault> {
     Ok(wip)
 }
 
+/// Reads an entry's record; the body that it would be written with, when it is one.
+pub(crate) fn rewritten_entry(record: &[u8]) -> Option<String> {
+    let entry = parse_entry(record).ok()?;
+    Some(entry_body(&entry.draft, &entry.key))
+}
+
+/// Reads a draft's record; the body that it would be written with, when it is one.
+pub(crate) fn rewritten_draft(record: &[u8]) -> Option<String> {
+    parse_wip(record).ok().map(|wip| wip_body(&wip))
+}
+
 /// A record as TOML.
 #[derive(Deserialize)]
 struct Row {

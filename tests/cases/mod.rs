@@ -20,3 +20,6 @@ mod audit;
 mod damage;
 mod crash;
 mod hostile;
+mod hostile_trees;
+mod hostile_bytes;
+mod mutations;

@@ -105,6 +105,13 @@ pub enum CommitError {
     Transaction(#[from] TransactionError),
 }
 
+/// Reads an intent; the bytes that it would be written as, when it is one.
+pub(crate) fn rewritten_intent(bytes: &[u8]) -> Option<Vec<u8>> {
+    Intent::from_bytes(bytes)
+        .ok()
+        .map(|intent| intent.to_bytes())
+}
+
 /// Makes a change set real. `payload` is kept with the intent for whoever recovers it. The caller
 /// holds the host's lock, and the scratchpad's mounts are gone.
 pub fn commit(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Landed, CommitError> {

@@ -1,0 +1,31 @@
+//! Doors for the fuzz targets (`tests/fuzz`) to parsers that nobody else outside may use. Not part
+//! of what the crate offers.
+
+use crate::chain::{self, ChainKind};
+use crate::history;
+use crate::journal;
+
+/// Reads an entry's record; the body that it would be written with, when it is one.
+pub fn entry(record: &[u8]) -> Option<String> {
+    journal::rewritten_entry(record)
+}
+
+/// Reads a draft's record; the body that it would be written with, when it is one.
+pub fn draft(record: &[u8]) -> Option<String> {
+    journal::rewritten_draft(record)
+}
+
+/// Reads a receipt's record; the body that it would be written with, when it is one.
+pub fn receipt(record: &[u8]) -> Option<String> {
+    history::rewritten_receipt(record)
+}
+
+/// Checks a whole journal, without its head; where its records end, when all are whole.
+pub fn journal(file: &[u8]) -> Option<Vec<u64>> {
+    chain::record_ends(ChainKind::Journal, file)
+}
+
+/// Checks a whole history; where its records end, when all are whole.
+pub fn history(file: &[u8]) -> Option<Vec<u64>> {
+    chain::record_ends(ChainKind::History, file)
+}

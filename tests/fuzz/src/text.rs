@@ -1,0 +1,31 @@
+//! Targets of what people write: main.cf and the command line. Rule: it is refused with a message or
+//! understood, in bounded time, and nothing is done meanwhile.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
+use isconf::cli;
+use isconf::config::{HostNames, MainCf};
+
+/// A main.cf, as a host of its domain reads it.
+pub fn main_cf(input: &[u8]) {
+    let host = HostNames::new("h1", Some("h1.example.com"));
+    match MainCf::parse(input) {
+        Ok(file) => {
+            let variables = file.variables_of(&host);
+            assert!(variables.len() <= input.len());
+        }
+        Err(faults) => assert!(!faults.is_empty(), "refused without a reason"),
+    }
+}
+
+/// The words of a command line, divided by NUL, as the kernel hands them over.
+pub fn cli(input: &[u8]) {
+    let words = input.split(|byte| *byte == 0).map(<[u8]>::to_vec);
+    let words = words.map(OsString::from_vec);
+    let argv = std::iter::once(OsString::from("isconf")).chain(words);
+    if let Err(failure) = cli::parse(argv.collect()) {
+        assert!(!failure.text.is_empty(), "refused without a word");
+        assert!(failure.text.ends_with('\n'));
+    }
+}
