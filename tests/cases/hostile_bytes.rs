@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use isconf::model::{BranchName, DomainName};
-use isconf_sandbox::capture::{Capture, LiveIdentity, Provenance, Source};
+use isconf_sandbox::capture::{Capture, Glimpse, LiveIdentity, Meanwhile, Provenance, Source};
 use isconf_sandbox::change::{
     Change, ChangeSet, Content, Digest, Kind, Metadata, Node, RelPath, decode_nodes, encode_nodes,
 };
@@ -59,6 +59,8 @@ fn capture() -> Capture {
         mtime: Default::default(),
         size: 3,
         mode: 0o100_644,
+        uid: 0,
+        gid: 0,
     };
     Capture {
         set: set(),
@@ -73,10 +75,16 @@ fn capture() -> Capture {
             live: Some(live),
             live_path: path(),
             replaced: None,
+            linked: None,
         }],
         since: Default::default(),
         present: None,
         findings: Vec::new(),
+        conflicts: vec![Meanwhile {
+            path: path(),
+            seen: Glimpse::default(),
+            found: Some(live),
+        }],
     }
 }
 

@@ -68,6 +68,7 @@ fn the_list_of_dependencies_is_the_one_of_the_manifests() {
     for manifest in [
         "Cargo.toml",
         "sandbox/Cargo.toml",
+        "tests/fuzz/Cargo.toml",
         "tests/recorded-disk/Cargo.toml",
     ] {
         let manifest: toml::Table = read(manifest).parse().unwrap();
