@@ -10,6 +10,7 @@ mod recovered;
 mod disk;
 mod power;
 mod faults;
+mod read_only;
 
 use std::collections::BTreeSet;
 use std::path::Path;
