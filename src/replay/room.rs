@@ -28,7 +28,7 @@ pub enum NoRoom {
     #[error("cannot keep room for the record of the change")]
     Bytes(#[source] FileError),
     /// The filesystem has hardly any inodes left.
-    #[error("no room for the record of the change: {left} inodes are left on the filesystem of {}", home.display())]
+    #[error("no room for the record of the change: only {left} inodes left on the filesystem of {}", home.display())]
     Inodes {
         /// How many there are.
         left: u64,
