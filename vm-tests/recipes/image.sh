@@ -36,26 +36,27 @@ cat >"$root/usr/local/lib/vm-tests/stage0" <<'STAGE'
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
 read -r line </proc/cmdline
-root= data=
+root=
 for word in $line; do
     case $word in vmroot=*) root=${word#vmroot=} ;; esac
 done
+disk=/dev/nvme0n
 case $root in
 overlay)
     modprobe overlay
-    mount -t tmpfs -o size=400m room /srv
-    mkdir /srv/upper /srv/work
+    mount -t ext4 "${disk}2" /srv
+    mkdir -p /srv/upper /srv/work
     mount -t overlay -o lowerdir=/,upperdir=/srv/upper,workdir=/srv/work root /mnt
     ;;
 split)
-    mount -t ext4 -o rw /dev/nvme1n1p1 /mnt
-    mount -t ext4 -o rw /dev/nvme1n1p2 /mnt/usr
-    mount -t ext4 -o rw /dev/nvme1n1p3 /mnt/var
-    mount -t ext4 -o rw /dev/nvme1n1p4 /mnt/home
+    mount -t ext4 "${disk}2" /mnt
+    mount -t ext4 "${disk}3" /mnt/usr
+    mount -t ext4 "${disk}4" /mnt/var
+    mount -t ext4 "${disk}5" /mnt/home
     ;;
 *)
     modprobe "$root"
-    mount -t "$root" -o rw /dev/nvme1n1 /mnt
+    mount -t "$root" "${disk}2" /mnt
     ;;
 esac || echo "stage0: no root $root"
 umount /proc

@@ -260,15 +260,15 @@ fn arguments(parts: &Parts) -> Vec<String> {
             parts.append
         ),
     );
-    for (number, disk) in parts.disks.iter().enumerate() {
+    // One controller with a namespace for each disk: the names of controllers are a matter of luck.
+    add("-device", "nvme,id=nvme,serial=vm-tests".to_owned());
+    for (number, disk) in (1..).zip(&parts.disks) {
         let disk = disk.display();
-        add(
-            "-drive",
-            format!("file={disk},format=raw,if=none,id=d{number},cache=unsafe"),
-        );
+        let options = "format=raw,if=none,cache=unsafe";
+        add("-drive", format!("file={disk},id=d{number},{options}"));
         add(
             "-device",
-            format!("nvme,serial=disk{number},drive=d{number}"),
+            format!("nvme-ns,bus=nvme,nsid={number},drive=d{number}"),
         );
     }
     words

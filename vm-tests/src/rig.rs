@@ -102,7 +102,7 @@ impl<'a> Rig<'a> {
         })
     }
 
-    /// Adds an empty disk of 1 GiB to a machine that is switched off.
+    /// Adds an empty disk of 1 GiB to a machine that is switched off: `/dev/nvme0n2` and so on.
     pub fn add_disk(&self, parts: &mut Parts) -> Result<(), Failure> {
         let path = parts.folder.join(format!("disk{}.raw", parts.disks.len()));
         fs::File::create(&path)

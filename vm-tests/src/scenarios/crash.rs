@@ -1,15 +1,15 @@
 //! Power cuts in mid-commit, and what the next isconf makes of them after a cold boot. Upholds: after
 //! a crash at any moment a change is wholly live or wholly not, and the next start knows which.
 
-use super::host::state_of;
+use super::host;
 use super::quick_start;
-use crate::machine::Machine;
+use crate::machine::{Machine, Parts};
 use crate::release::Release;
 use crate::rig::{Failure, Rig, require, require_that};
 
 /// What the machine is after the cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum After {
+pub enum After {
     /// The intent was durable: the change is completed.
     Live,
     /// It was not begun: the change is gone.
@@ -18,45 +18,48 @@ enum After {
     Either,
 }
 
-/// The points of a commit, and what has to become of a change cut there.
-const POINTS: &[(&str, After)] = &[
+/// A point of the commit, and what has to become of a change that is cut there.
+pub type Cut = (&'static str, After);
+
+/// One before the intent, one among the moves.
+pub const TWO_POINTS: &[Cut] = &[
+    ("commit.intent.written", After::Absent),
+    ("commit.apply.after_move", After::Live),
+];
+
+/// The points that a commit without rewrites and without errors passes.
+const EVERY_POINT: &[Cut] = &[
     ("commit.prepare.begun", After::Absent),
+    ("commit.prepare.done", After::Absent),
     ("commit.presync.done", After::Absent),
     ("commit.intent.written", After::Absent),
+    ("commit.intent.synced", After::Absent),
     ("commit.intent.renamed", After::Either),
     ("commit.intent.durable", After::Live),
     ("commit.apply.before_move", After::Live),
     ("commit.apply.after_move", After::Live),
     ("commit.apply.before_setting", After::Live),
+    ("commit.apply.after_setting", After::Live),
     ("commit.apply.done", After::Live),
     ("commit.postsync.done", After::Live),
     ("commit.finish.renamed", After::Live),
     ("commit.finish.durable", After::Live),
 ];
 
-/// The quick start, then one cut before the intent and one among the moves.
+/// What the change does, below the present directory.
+const CHANGE: &str = "for f in 1 2 3 4 5; do echo new $f > $f; done; rm old; chmod 600 mode; \
+                      mkdir dir; seq 500 > dir/file; ln -s dir/file link; mv from to";
+
+/// The quick start, then two cuts.
 pub fn two_points(rig: &Rig, release: Release) -> Result<(), Failure> {
     let parts = rig.machine("origin", release)?;
     let mut machine = rig.boot(&parts)?;
     let kernel = machine.get("uname -r")?;
     let fits = kernel.starts_with(release.kernel());
     require_that("kernel", &kernel, release.kernel(), fits)?;
+    machine.get("isconf probe")?;
     quick_start::walk(&mut machine)?;
-    machine.get("isconf lock 'cuts'")?;
-    for (number, (point, after)) in [
-        ("commit.intent.written", After::Absent),
-        ("commit.apply.after_move", After::Live),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let before = prepare(&mut machine, number)?;
-        hold_at(&mut machine, point, number)?;
-        machine.cut();
-        machine = rig.boot(&parts)?;
-        check(&mut machine, number, &before, after)?;
-    }
-    machine.get("isconf ci && isconf up")?;
+    cut_at(rig, &parts, machine, TWO_POINTS, &["/srv"])?;
     Ok(())
 }
 
@@ -65,75 +68,106 @@ pub fn every_point(rig: &Rig, release: Release) -> Result<(), Failure> {
     let parts = rig.machine("origin", release)?;
     let mut machine = rig.boot(&parts)?;
     quick_start::begin(&mut machine)?;
-    for (number, (point, after)) in POINTS.iter().enumerate() {
-        let before = prepare(&mut machine, number)?;
-        hold_at(&mut machine, point, number)?;
-        machine.cut();
-        machine = rig.boot(&parts)?;
-        check(&mut machine, number, &before, *after)?;
-    }
-    machine.get("isconf ci && isconf up")?;
+    machine.get("isconf exec true && isconf ci")?;
+    cut_at(rig, &parts, machine, EVERY_POINT, &["/srv"])?;
     Ok(())
 }
 
-/// The tree of one cut.
-fn tree(number: usize) -> String {
-    format!("/srv/cut{number}")
+/// Cuts the power once at each point, boots and checks. The change touches all `places` at once.
+/// The machine has a branch without a lock before and after.
+pub fn cut_at(
+    rig: &Rig,
+    parts: &Parts,
+    mut machine: Machine,
+    cuts: &[Cut],
+    places: &[&str],
+) -> Result<Machine, Failure> {
+    machine.get("isconf lock 'cuts'")?;
+    for (number, (point, after)) in cuts.iter().enumerate() {
+        let trees: Vec<String> = places.iter().map(|p| format!("{p}/cut{number}")).collect();
+        let before = prepare(&mut machine, &trees)?;
+        hold_at(&mut machine, point, &trees)?;
+        machine.cut();
+        machine = rig.boot(parts)?;
+        let is_live = check(&mut machine, &trees, &before, *after)?;
+        // What was cut away can be done again, and then stays.
+        if !is_live {
+            machine.get(&format!("isconf exec sh -c '{}'", change_of(&trees)))?;
+            check(&mut machine, &trees, &before, After::Live)?;
+        }
+    }
+    machine.get("isconf ci && isconf up && isconf diff")?;
+    let entries = machine.get("isconf log | grep -c 'mv from to'")?;
+    require("entries of the cuts", &entries, &cuts.len().to_string())?;
+    Ok(machine)
 }
 
-/// What the change does, below the present directory.
-const CHANGE: &str = "for f in 1 2 3 4 5; do echo new $f > $f; done; rm old; chmod 600 mode; \
-                      mkdir dir; seq 500 > dir/file; ln -s dir/file link; mv from to";
+/// The change in all trees.
+fn change_of(trees: &[String]) -> String {
+    let each = |tree: &String| format!("cd {tree}; {CHANGE}");
+    let all: Vec<String> = trees.iter().map(each).collect();
+    all.join("; ")
+}
 
-/// Makes a tree and, natively, the tree that the change makes of it. Returns the state before.
-fn prepare(machine: &mut Machine, number: usize) -> Result<String, Failure> {
-    let tree = tree(number);
-    machine.get(&format!(
-        "mkdir {tree} && cd {tree} && for f in 1 2 3 4 5 old mode from; do echo $f > $f; done\n\
-         cp -a {tree} {tree}.native && cd {tree}.native && {{ {CHANGE}; }}; sync"
-    ))?;
-    state_of(machine, &tree)
+/// The name of the tree as the change has to make it.
+fn native(tree: &str) -> String {
+    format!("{tree}.native")
+}
+
+/// Makes trees and, natively, what the change makes of them. Returns the state before.
+fn prepare(machine: &mut Machine, trees: &[String]) -> Result<String, Failure> {
+    for tree in trees {
+        let native = native(tree);
+        machine.get(&format!(
+            "mkdir {tree} && cd {tree} && for f in 1 2 3 4 5 old mode from; do echo $f > $f; done\n\
+             cp -a {tree} {native} && cd {native} && {{ {CHANGE}; }}; sync"
+        ))?;
+    }
+    states(machine, trees.iter().cloned())
+}
+
+/// The states of several trees, one after another.
+fn states(machine: &mut Machine, trees: impl Iterator<Item = String>) -> Result<String, Failure> {
+    let states: Result<Vec<_>, _> = trees.map(|tree| host::state_of(machine, &tree)).collect();
+    Ok(states?.join("\n"))
 }
 
 /// Runs the change up to the point. Waits for the process to have stopped there.
-fn hold_at(machine: &mut Machine, point: &str, number: usize) -> Result<(), Failure> {
-    let tree = tree(number);
-    machine.get(&format!(
-        "cd {tree}\n\
-         ISCONF_CRASH_AT={point}:1:pause isconf exec sh -c '{CHANGE}' > /run/cut.log 2>&1 &\n\
-         while read -r line < /proc/$!/stat; do\n\
-           case $line in *') T '*) exit 0;; *') Z '*) break;; esac\n\
-         sleep 0.05\n\
-         done 2>/dev/null\n\
-         echo 'it did not stop at {point}:'; cat /run/cut.log; exit 1"
-    ))?;
-    Ok(())
+fn hold_at(machine: &mut Machine, point: &str, trees: &[String]) -> Result<(), Failure> {
+    let change = change_of(trees);
+    host::hold(machine, point, &format!("isconf exec sh -c '{change}'"))
 }
 
-/// Requires that the change is wholly there or wholly not, in the tree and in the records alike.
-fn check(machine: &mut Machine, number: usize, before: &str, after: After) -> Result<(), Failure> {
-    let tree = tree(number);
-    machine.get("isconf status")?;
-    let found = state_of(machine, &tree)?;
-    let native = state_of(machine, &format!("{tree}.native"))?;
-    let (is_live, is_absent) = (found == native, found == before);
+/// Requires that the change is wholly there or wholly not, in trees and records alike. Tells whether
+/// it is there.
+fn check(
+    machine: &mut Machine,
+    trees: &[String],
+    before: &str,
+    after: After,
+) -> Result<bool, Failure> {
+    // Any verb recovers.
+    machine.get("isconf status; test $? -le 1")?;
+    let found = states(machine, trees.iter().cloned())?;
+    let wanted = states(machine, trees.iter().map(|tree| native(tree)))?;
+    let (is_live, is_absent) = (found == wanted, found == before);
     let holds = match after {
         After::Live => is_live,
         After::Absent => is_absent,
         After::Either => is_live || is_absent,
     };
     require_that(
-        &format!("{tree} after the cut ({after:?})"),
+        &format!("after the cut ({after:?})"),
         &found,
-        &native,
+        &wanted,
         holds,
     )?;
-    let named = machine.run(&format!("isconf history | grep -c 'from to'"))?;
-    drop(named);
+    let tree = trees.first().map_or("", String::as_str);
+    let receipts = machine.get(&format!("isconf history | grep -c 'cd {tree};' || true"))?;
     require(
-        "scratch directories left",
-        &machine.get("ls -A /var/is/scratch | wc -l")?,
-        "0",
-    )
-    .or(Ok(()))
+        "receipts of the change",
+        &receipts,
+        if is_live { "1" } else { "0" },
+    )?;
+    Ok(is_live)
 }

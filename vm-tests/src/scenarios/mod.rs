@@ -1,10 +1,13 @@
 //! What is claimed of isconf on real machines, one claim a scenario. Not for how machines are made.
 
-mod crash;
 mod host;
 mod quick_start;
+mod crash;
+mod reboots;
+mod roots;
+mod clock;
 
-use crate::release::Release;
+use crate::release::Release::{self, Bookworm, Trixie};
 use crate::rig::{Failure, Rig};
 
 /// One claim.
@@ -19,30 +22,84 @@ pub struct Scenario {
     /// The release of its machines.
     pub release: Release,
     /// Shows that the claim holds.
-    pub run: fn(&Rig, Release) -> Result<(), Failure>,
+    pub run: Run,
 }
+
+/// One for `--quick`.
+const fn quick(name: &'static str, claim: &'static str, release: Release, run: Run) -> Scenario {
+    Scenario {
+        name,
+        claim,
+        quick: true,
+        release,
+        run,
+    }
+}
+
+/// One for `--all` alone.
+const fn long(name: &'static str, claim: &'static str, release: Release, run: Run) -> Scenario {
+    Scenario {
+        name,
+        claim,
+        quick: false,
+        release,
+        run,
+    }
+}
+
+/// What shows a claim.
+type Run = fn(&Rig, Release) -> Result<(), Failure>;
+
+/// The claim of the scenarios that cut the power.
+const CUTS: &str = "the quick start works; power cuts in mid-commit leave a change whole or absent";
 
 /// All of them, in the order in which they run.
 pub const ALL: &[Scenario] = &[
-    Scenario {
-        name: "crash-6.1",
-        claim: "the quick start works; power cuts in mid-commit leave it wholly live or not at all",
-        quick: true,
-        release: Release::Bookworm,
-        run: crash::two_points,
-    },
-    Scenario {
-        name: "crash-6.12",
-        claim: "the same on the kernel of Debian 13",
-        quick: true,
-        release: Release::Trixie,
-        run: crash::two_points,
-    },
-    Scenario {
-        name: "crash-every-point-6.1",
-        claim: "a power cut at every point of a commit leaves it wholly live or not at all",
-        quick: false,
-        release: Release::Bookworm,
-        run: crash::every_point,
-    },
+    quick("crash-6.1", CUTS, Bookworm, crash::two_points),
+    quick("crash-6.12", CUTS, Trixie, crash::two_points),
+    quick(
+        "reboots",
+        "three reboots in one journal, each done once",
+        Bookworm,
+        reboots::three,
+    ),
+    quick(
+        "clock",
+        "a clock that jumps loses nothing",
+        Bookworm,
+        clock::jumps,
+    ),
+    quick(
+        "read-only",
+        "read-only mounts stay as they are",
+        Bookworm,
+        roots::read_only,
+    ),
+    long(
+        "crash-every-point",
+        "the same at every point of a commit",
+        Bookworm,
+        crash::every_point,
+    ),
+    long("root-xfs", CUTS, Bookworm, roots::xfs),
+    long("root-btrfs", CUTS, Bookworm, roots::btrfs),
+    long(
+        "root-split",
+        "changes over /, /usr, /var and /home at once are whole or absent",
+        Bookworm,
+        roots::split,
+    ),
+    long("root-overlay", CUTS, Bookworm, roots::overlay),
+    long(
+        "reboots-6.12",
+        "three reboots in one journal, each done once",
+        Trixie,
+        reboots::three,
+    ),
+    long(
+        "clock-6.12",
+        "a clock that jumps loses nothing",
+        Trixie,
+        clock::jumps,
+    ),
 ];
