@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, RenameFlags, open, renameat2};
 use nix::sys::stat::Mode;
 
-use crate::mounts::{Inventory, InventoryError, overlay_probe, remove_tree};
+use crate::mounts::{Inventory, InventoryError, name_lower, overlay_probe, remove_tree};
 use crate::sys::files::reflink;
 use crate::sys::process::{LANDLOCK_ABI_WITH_SCOPES, landlock_abi};
 use crate::sys::{mount, seccomp};
@@ -190,10 +191,11 @@ fn asked<T>(ability: Ability, result: Result<T, Errno>) -> Answer {
 fn kernel(inventory: &Inventory) -> Vec<Answer> {
     let context = mount::open_context(c"overlay");
     let lower = match &context {
-        Ok(context) => {
-            use std::os::fd::AsFd;
-            mount::set_string(context.as_fd(), c"lowerdir+", c"/")
-        }
+        Ok(context) => match name_lower(context.as_fd(), c"/") {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Errno::EINVAL),
+            Err(errno) => Err(errno),
+        },
         Err(errno) => Err(*errno),
     };
     // A path that is not there: ENOSYS comes before ENOENT.

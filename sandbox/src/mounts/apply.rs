@@ -191,10 +191,8 @@ fn overlay(
     };
     let mut lower = Text::<16>::default();
     let lower = lower.format(format_args!("{}", layers.lower.as_raw_fd()))?;
-    match api::set_string(context.as_fd(), c"lowerdir+", lower) {
-        Ok(()) => {}
-        Err(Errno::EINVAL) => return overlay_by_text(layers, target, flags),
-        Err(errno) => return Err(errno),
+    if !name_lower(context.as_fd(), lower)? {
+        return overlay_by_text(layers, target, flags);
     }
     for (key, fd) in [(c"upperdir", &layers.upper), (c"workdir", &layers.work)] {
         let mut name = Text::<16>::default();
@@ -208,6 +206,24 @@ fn overlay(
     api::create(context.as_fd())?;
     let mount = api::make_mount(context.as_fd(), attributes(flags))?;
     api::attach(mount.as_fd(), target)
+}
+
+/// Names the lower layer of an overlay; `false` where `lowerdir+` is not known.
+///
+/// Before Linux 6.5 overlayfs takes any word here and refuses it only when the filesystem is made
+/// (`legacy_parse_param` in fs/fs_context.c), with a line in the kernel's log. So a word that nobody
+/// knows goes first: who takes that one knows neither.
+pub(crate) fn name_lower(context: BorrowedFd<'_>, lower: &CStr) -> Result<bool, Errno> {
+    match api::set_flag(context, c"isconf-asks-who-reads-this") {
+        Ok(()) => return Ok(false),
+        Err(Errno::EINVAL) => {}
+        Err(errno) => return Err(errno),
+    }
+    match api::set_string(context, c"lowerdir+", lower) {
+        Ok(()) => Ok(true),
+        Err(Errno::EINVAL) => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Mounts an overlay with mount(2); the current directory is that of the descriptors.

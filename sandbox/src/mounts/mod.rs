@@ -24,7 +24,7 @@ pub use plan::{Plan, PlanSettings, plan};
 pub use scratch::{RemoveError, ScratchError};
 pub use step::Step;
 
-pub(crate) use apply::{apply, overlay_probe};
+pub(crate) use apply::{apply, name_lower, overlay_probe};
 pub(crate) use hidden::{name_instead, other_names};
 pub(crate) use scratch::{
     make_beside, make_scratch, remove_hidden_if_empty, remove_scratch, remove_tree, remove_volumes,
