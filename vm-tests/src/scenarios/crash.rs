@@ -97,7 +97,7 @@ pub fn cut_at(
         }
     }
     machine.get("isconf ci && isconf up && isconf diff")?;
-    let entries = machine.get("isconf log | grep -c 'mv from to'")?;
+    let entries = machine.get("isconf -q log | grep -c 'mv from to'")?;
     require("entries of the cuts", &entries, &cuts.len().to_string())?;
     Ok(machine)
 }
@@ -163,7 +163,7 @@ fn check(
         holds,
     )?;
     let tree = trees.first().map_or("", String::as_str);
-    let receipts = machine.get(&format!("isconf history | grep -c 'cd {tree};' || true"))?;
+    let receipts = machine.get(&format!("isconf -q history | grep -c 'cd {tree};' || true"))?;
     require(
         "receipts of the change",
         &receipts,

@@ -50,7 +50,7 @@ pub fn three(rig: &Rig, release: Release) -> Result<(), Failure> {
     require("steps after all", &steps, &(REBOOTS + 1).to_string())?;
     let same = boot_id(&mut machine)?;
     require("no reboot more than asked for", &same, &boots[REBOOTS])?;
-    let receipts = machine.get("isconf history | grep -c 'rebooted'")?;
+    let receipts = machine.get("isconf -q history | grep -c 'rebooted'")?;
     require("receipts of reboots", &receipts, &REBOOTS.to_string())
 }
 
