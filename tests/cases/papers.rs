@@ -16,13 +16,16 @@ const DRAWERS: [&str; 8] = [
 /// The longest a file of the two crates may be; files of tests are free.
 const MAX_LINES: usize = 500;
 
+/// Where sources are.
+const FOLDERS: [&str; 4] = ["src", "sandbox", "tests", "vm-tests"];
+
 fn read(name: &str) -> String {
     fs::read_to_string(repository().join(name)).unwrap()
 }
 
 #[test]
 fn every_file_starts_with_what_it_is_for() {
-    for file in ["src", "sandbox", "tests"].into_iter().flat_map(sources) {
+    for file in FOLDERS.into_iter().flat_map(sources) {
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.starts_with("//! "), "{} has no head", file.display());
     }
@@ -30,7 +33,7 @@ fn every_file_starts_with_what_it_is_for() {
 
 #[test]
 fn no_module_is_a_drawer_for_leftovers() {
-    for file in ["src", "sandbox", "tests"].into_iter().flat_map(sources) {
+    for file in FOLDERS.into_iter().flat_map(sources) {
         let inside = file.strip_prefix(repository()).unwrap();
         for name in inside.iter().map(|name| name.to_string_lossy()) {
             let name = name.trim_end_matches(".rs");
@@ -45,7 +48,7 @@ fn no_module_is_a_drawer_for_leftovers() {
 
 #[test]
 fn no_file_of_the_crates_is_longer_than_the_conventions_allow() {
-    let long: Vec<String> = ["src", "sandbox"]
+    let long: Vec<String> = ["src", "sandbox", "vm-tests"]
         .into_iter()
         .flat_map(sources)
         .filter(|file| {
@@ -70,6 +73,7 @@ fn the_list_of_dependencies_is_the_one_of_the_manifests() {
         "sandbox/Cargo.toml",
         "tests/fuzz/Cargo.toml",
         "tests/recorded-disk/Cargo.toml",
+        "vm-tests/Cargo.toml",
     ] {
         let manifest: toml::Table = read(manifest).parse().unwrap();
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {

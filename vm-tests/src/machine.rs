@@ -244,11 +244,11 @@ fn arguments(parts: &Parts) -> Vec<String> {
         .map(str::to_owned)
         .collect();
     let mut add = |name: &str, value: String| words.extend([name.to_owned(), value]);
-    add("-chardev", format!("file,id=con,path=console,append=on"));
+    add("-chardev", "file,id=con,path=console,append=on".to_owned());
     add("-serial", "chardev:con".to_owned());
     add(
         "-chardev",
-        format!("socket,id=agent,path=agent,server=on,wait=off"),
+        "socket,id=agent,path=agent,server=on,wait=off".to_owned(),
     );
     add("-serial", "chardev:agent".to_owned());
     add("-kernel", parts.kernel.display().to_string());

@@ -32,9 +32,10 @@ pub fn walk(machine: &mut Machine) -> Result<(), Failure> {
         &machine.get("stat -c %a /srv/site/index")?,
         "640",
     )?;
-    machine.get("echo port=81 > /etc/site/conf")?;
+    machine.get("cp -a /etc/site/conf /root/conf && echo port=81 > /etc/site/conf")?;
     let drift = machine.run("isconf diff")?;
     require("diff finds drift", &drift.status.to_string(), "1")?;
+    machine.get("cp -a /root/conf /etc/site/conf && isconf diff")?;
     machine.get("isconf undo && test ! -e /srv/site")?;
     machine.get("isconf up && test -e /srv/site/index")?;
     Ok(())
