@@ -5,10 +5,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::capture::Capture;
+use crate::capture::{Capture, Window};
 use crate::change::Timestamp;
 use crate::child::{Effect, Exit, HeldSignals, InitError, Phases, Tally};
-use crate::clock_watch::ClockWatch;
 use crate::collect::{CollectError, Collector};
 use crate::commit::{self, CommitError, Landed, TransactionError};
 use crate::layout::Layout;
@@ -93,7 +92,13 @@ impl Exited {
             .collector
             .get_or_insert_with(|| Box::new(Collector::new(pad.layout.clone(), pad.since)));
         let clock = pad.clock.as_ref();
-        let capture = collector.collect_until(|| clock.and_then(ClockWatch::present))?;
+        let capture = collector.collect_in(|since| match clock {
+            Some(clock) => clock.window(since),
+            None => Window {
+                since,
+                present: None,
+            },
+        })?;
         pad.phases.collect = begun.elapsed();
         Ok(capture)
     }

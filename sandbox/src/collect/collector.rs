@@ -56,14 +56,17 @@ impl Collector {
     /// first time. Only the first capture can be committed: the provenance of a later one is
     /// against live, and what an earlier entry changed has to be there first. The overlays may be mounted or not; no process should be writing in them.
     pub fn collect(&mut self) -> Result<Capture, CollectError> {
-        self.collect_until(|| None)
+        self.collect_in(|since| Window {
+            since,
+            present: None,
+        })
     }
 
-    /// Like [`Self::collect`]. `present` is asked after everything was looked at, for
-    /// [`Capture::present`].
-    pub(crate) fn collect_until(
+    /// Like [`Self::collect`]. `window` is asked after everything was looked at; it is given when the
+    /// scratchpad was made.
+    pub(crate) fn collect_in(
         &mut self,
-        present: impl FnOnce() -> Option<Timestamp>,
+        window: impl FnOnce(Timestamp) -> Window,
     ) -> Result<Capture, CollectError> {
         let Found {
             mut items,
@@ -79,11 +82,7 @@ impl Collector {
         };
         self.read_linked(&mut rows, &items, previous.as_ref())?;
         self.previous = Some(items);
-        let window = Window {
-            since: self.since,
-            present: present(),
-        };
-        settle::finish(rows, &self.layout, window, gone)
+        settle::finish(rows, &self.layout, window(self.since), gone)
     }
 
     /// What changed between two looks.

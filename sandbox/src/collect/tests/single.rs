@@ -1,7 +1,7 @@
 //! One entry in a scratchpad: what each kind of command leaves is listed as it should be.
 
 use super::bench::{BASES, Bench, NEVER, assert_listing};
-use crate::capture::FindingReason;
+use crate::capture::{FindingReason, Window};
 use crate::change::Timestamp;
 use crate::collect::{Collector, collect};
 use crate::layout::CommitPolicy;
@@ -306,7 +306,9 @@ fn only_a_time_that_the_clock_gave_meanwhile_tells_of_a_change_by_somebody_else(
     let at = |secs| Timestamp { secs, nanos: 0 };
     let is_late = |layout, present| {
         let mut collector = Collector::new(layout, at(1));
-        let capture = collector.collect_until(|| present).unwrap();
+        let capture = collector
+            .collect_in(|since| Window { since, present })
+            .unwrap();
         !capture.conflicts.is_empty()
     };
     assert!(is_late(bench.layout(), None));
