@@ -10,7 +10,7 @@ use crate::rig::{Failure, Rig, require, require_in};
 /// The root is one xfs.
 pub fn xfs(rig: &Rig, release: Release) -> Result<(), Failure> {
     let copy = "modprobe xfs && mkfs.xfs -q /dev/nvme0n2 && mount /dev/nvme0n2 /mnt && \
-                cp -ax / /mnt && umount /mnt";
+                cp -ax /. /mnt && umount /mnt";
     walk_and_cut(
         rig,
         release,
@@ -26,7 +26,7 @@ pub fn xfs(rig: &Rig, release: Release) -> Result<(), Failure> {
 /// The root is one btrfs.
 pub fn btrfs(rig: &Rig, release: Release) -> Result<(), Failure> {
     let copy = "modprobe btrfs && mkfs.btrfs -q /dev/nvme0n2 && mount /dev/nvme0n2 /mnt && \
-                cp -ax / /mnt && umount /mnt";
+                cp -ax /. /mnt && umount /mnt";
     walk_and_cut(
         rig,
         release,
@@ -44,7 +44,7 @@ pub fn split(rig: &Rig, release: Release) -> Result<(), Failure> {
     let copy = "for n in 2 3 4 5; do mkfs.ext4 -q /dev/nvme0n$n; done && \
                 mount /dev/nvme0n2 /mnt && mkdir /mnt/usr /mnt/var /mnt/home && \
                 mount /dev/nvme0n3 /mnt/usr && mount /dev/nvme0n4 /mnt/var && \
-                mount /dev/nvme0n5 /mnt/home && cp -ax / /mnt && umount -R /mnt";
+                mount /dev/nvme0n5 /mnt/home && cp -ax /. /mnt && umount -R /mnt";
     let places = &["/srv", "/usr/local", "/var/lib", "/home"];
     walk_and_cut(
         rig,
