@@ -26,10 +26,10 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Arguments {
-    /// Run the scenarios of the pipeline: at most 10 minutes on two cores [default]
+    /// Run the scenarios that pay most for their time [default]
     #[arg(long)]
     quick: bool,
-    /// Run all scenarios: some 40 minutes on two cores
+    /// Run all scenarios
     #[arg(long, conflicts_with = "quick")]
     all: bool,
     /// Run this scenario, however often given

@@ -99,7 +99,7 @@ fn with_room(disk: &Disk, (unit, free): (&str, u64), row: &Row, (old, new): (&st
         // Without room for a directory the kernel mounts an overlay read-only.
         let reasons = [
             "No space left on device",
-            "inodes are left",
+            "inodes left",
             "Read-only file system",
         ];
         assert!(reasons.iter().any(|reason| said.contains(reason)), "{what}");
