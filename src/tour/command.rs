@@ -199,8 +199,8 @@ impl HostCommand {
         let mut command = Command::new("nsenter");
         command.arg("-t").arg(self.init.to_string());
         command.args(["-m", "-u", "-i", "-n", "-p", "--", "env"]);
-        // Whoever runs us in the background of a script has these ignored.
-        command.args(["--default-signal=INT,QUIT", "-C"]);
+        // Whoever runs us in the background of a script, or under nohup(1), has these ignored.
+        command.args(["--default-signal=INT,QUIT,HUP", "-C"]);
         command.arg(&self.cwd).args(&self.words);
         command
             .env_clear()

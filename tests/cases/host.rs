@@ -193,7 +193,12 @@ fn a_background_command_can_be_crashed_and_signalled() {
         .unwrap();
     process.crash().unwrap();
     assert_eq!(process.wait().unwrap().code(), 128 + 9);
-    let process = host.command(["sleep", "1000"]).spawn().unwrap();
+    let process = host
+        .shell("touch /tmp/up; exec sleep 1000")
+        .spawn()
+        .unwrap();
+    // Until it runs, whoever started this may have had the signal ignored.
+    host.sh("until [ -e /tmp/up ]; do :; done").unwrap();
     process.signal(Signal::SIGINT).unwrap();
     assert_eq!(process.wait().unwrap().code(), 128 + 2);
 }
