@@ -194,13 +194,14 @@ impl HostCommand {
     }
 
     /// Builds the command that enters the host's namespaces: `nsenter` passes on the status and
-    /// the signal of its child; `env` changes the directory after the root has changed.
+    /// the signal of its child, by giving itself the same one; the second `env` changes the
+    /// directory after the root has changed.
     fn entering(&self) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg("-t").arg(self.init.to_string());
-        command.args(["-m", "-u", "-i", "-n", "-p", "--", "env"]);
+        let mut command = Command::new("env");
         // Whoever runs us in the background of a script, or under nohup(1), has these ignored.
-        command.args(["--default-signal=INT,QUIT,HUP", "-C"]);
+        command.args(["--default-signal=INT,QUIT,HUP", "nsenter"]);
+        command.arg("-t").arg(self.init.to_string());
+        command.args(["-m", "-u", "-i", "-n", "-p", "--", "env", "-C"]);
         command.arg(&self.cwd).args(&self.words);
         command
             .env_clear()

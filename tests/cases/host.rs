@@ -193,12 +193,12 @@ fn a_background_command_can_be_crashed_and_signalled() {
         .unwrap();
     process.crash().unwrap();
     assert_eq!(process.wait().unwrap().code(), 128 + 9);
-    let process = host
-        .shell("touch /tmp/up; exec sleep 1000")
-        .spawn()
-        .unwrap();
-    // Until it runs, whoever started this may have had the signal ignored.
-    host.sh("until [ -e /tmp/up ]; do :; done").unwrap();
+    let process = host.command(["sleep", "1000"]).spawn().unwrap();
+    // Until it is the command, whoever started the tests may have had the signal ignored.
+    let name = format!("/proc/{}/comm", process.pid().unwrap());
+    while std::fs::read_to_string(&name).unwrap() != "sleep\n" {
+        std::thread::yield_now();
+    }
     process.signal(Signal::SIGINT).unwrap();
     assert_eq!(process.wait().unwrap().code(), 128 + 2);
 }
