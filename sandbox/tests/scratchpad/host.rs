@@ -43,7 +43,8 @@ umount -l /old
 rmdir /old
 cd /
 umask 022
-exec env -i PATH=/usr/bin:/usr/sbin:/bin:/sbin:/opt/bin HOME=/root LC_ALL=C bash -eu -c "$2"
+# Whoever runs the tests in the background, or under nohup(1), has these ignored.
+exec env -i --default-signal=INT,QUIT,HUP PATH=/usr/bin:/usr/sbin:/bin:/sbin:/opt/bin HOME=/root LC_ALL=C bash -eu -c "$2"
 "#;
 
 /// What the root lies on.
