@@ -47,6 +47,17 @@ impl Table {
 }
 
 impl Figure {
+    /// The most memory that something took, of which 64 MiB are allowed.
+    pub fn memory(name: &str, subject: Series) -> Self {
+        Self {
+            name: format!("{name}, memory"),
+            unit: "MiB",
+            subject,
+            baseline: None,
+            target: Target::AtMost(64.0),
+        }
+    }
+
     /// Median over median of the baseline.
     fn ratio(&self) -> Option<f64> {
         let (_, baseline) = self.baseline.as_ref()?;

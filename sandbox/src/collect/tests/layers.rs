@@ -2,7 +2,7 @@
 
 use super::super::collect;
 use super::bench::{BASES, Bench, NEVER, assert_listing, run};
-use crate::capture::{FindingReason, Glimpse};
+use crate::capture::{Capture, FindingReason, Glimpse};
 use crate::change::{Label, RelPath, Timestamp};
 use crate::layout::{CommitPolicy, Volume};
 
@@ -110,6 +110,15 @@ fn of_a_live_object_that_changed_meanwhile_what_the_copy_still_tells_is_told() {
     assert_eq!(told("e").0, Glimpse::default());
 }
 
+/// Of each conflict: the path, the type that the scratchpad saw, and the type that is there.
+fn types_told(capture: &Capture) -> Vec<(String, Option<u32>, Option<u32>)> {
+    let types = capture.conflicts.iter().map(|conflict| {
+        let found = conflict.found.map(|found| found.mode & libc::S_IFMT);
+        (conflict.path.to_string(), conflict.seen.kind, found)
+    });
+    types.collect()
+}
+
 #[test]
 fn a_copy_of_an_object_that_somebody_replaced_tells_its_type() {
     let setup = "echo 1 > a; echo 2 > b; mkdir d; echo x > d/x";
@@ -123,17 +132,7 @@ fn a_copy_of_an_object_that_somebody_replaced_tells_its_type() {
         "rm a; echo new > b.new; mv b.new b; mv d away; ln -s away d",
     );
     let capture = collect(&bench.layout(), NEVER).unwrap();
-    let told: Vec<_> = capture
-        .conflicts
-        .iter()
-        .map(|c| {
-            (
-                c.path.to_string(),
-                c.seen.kind,
-                c.found.map(|f| f.mode & libc::S_IFMT),
-            )
-        })
-        .collect();
+    let told = types_told(&capture);
     let file = Some(libc::S_IFREG);
     assert_eq!(
         told,
@@ -158,17 +157,7 @@ fn changed_attributes_of_a_file_that_somebody_moved_or_replaced_are_a_conflict()
         "rm a; echo new > x; mv x b; mv c y; mv d z; ln -s z d",
     );
     let capture = collect(&bench.layout(), NEVER).unwrap();
-    let told: Vec<_> = capture
-        .conflicts
-        .iter()
-        .map(|c| {
-            (
-                c.path.to_string(),
-                c.seen.kind,
-                c.found.map(|f| f.mode & libc::S_IFMT),
-            )
-        })
-        .collect();
+    let told = types_told(&capture);
     let file = Some(libc::S_IFREG);
     assert_eq!(
         told,

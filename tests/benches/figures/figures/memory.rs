@@ -16,13 +16,7 @@ pub fn measure(page: &mut Page) -> Result<(), Error> {
     let [up_ms, up] = host.drive(&["peak", "isconf", "up"])?;
     host.sh("test -s /srv/large")?;
     for (name, subject) in [("isconf snap of 1 GiB", snap), ("isconf up of it", up)] {
-        page.figures.add(Figure {
-            name: format!("{name}, memory"),
-            unit: "MiB",
-            subject,
-            baseline: None,
-            target: Target::AtMost(64.0),
-        });
+        page.figures.add(Figure::memory(name, subject));
     }
     for (name, subject) in [
         ("isconf snap of 1 GiB", snap_ms),

@@ -88,13 +88,7 @@ pub fn many_entries(page: &mut Page) -> Result<(), Error> {
             )),
             target,
         });
-        page.figures.add(Figure {
-            name: format!("{name}, memory"),
-            unit: "MiB",
-            subject: memory,
-            baseline: None,
-            target: Target::AtMost(64.0),
-        });
+        page.figures.add(Figure::memory(&name, memory));
     }
     Ok(())
 }
@@ -120,13 +114,7 @@ pub fn nothing_to_do(page: &mut Page) -> Result<(), Error> {
             baseline: Some(("sha256sum of journal and history".to_owned(), baseline)),
             target,
         });
-        page.figures.add(Figure {
-            name: format!("{name}, memory"),
-            unit: "MiB",
-            subject: memory,
-            baseline: None,
-            target: Target::AtMost(64.0),
-        });
+        page.figures.add(Figure::memory(&name, memory));
     }
     Ok(())
 }
