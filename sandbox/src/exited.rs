@@ -88,9 +88,14 @@ impl Exited {
     pub fn capture(&mut self) -> Result<Capture, CollectError> {
         let begun = Instant::now();
         let pad = &mut self.pad;
+        // Nothing comes on top of what was let go.
+        let make = match pad.root {
+            Some(_) => Collector::new,
+            None => Collector::of_one_look,
+        };
         let collector = pad
             .collector
-            .get_or_insert_with(|| Box::new(Collector::new(pad.layout.clone(), pad.since)));
+            .get_or_insert_with(|| Box::new(make(pad.layout.clone(), pad.since)));
         let clock = pad.clock.as_ref();
         let capture = collector.collect_in(|since| match clock {
             Some(clock) => clock.window(since),

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use isconf_sandbox::capture::{Capture, Finding, Glimpse, LiveIdentity, Meanwhile};
-use isconf_sandbox::change::{Change, ChangeSet, Node, RelPath, Timestamp};
+use isconf_sandbox::change::{Change, ChangeSet, DifferenceKind, Node, RelPath, Timestamp};
 use isconf_sandbox::child::{Effect, Exit, Phases};
 
 use super::{Author, Bytes, ChangeDigests, DraftId, EntryKind, EntryRef};
@@ -236,6 +236,8 @@ pub struct Divergence {
     pub origin: Option<Change>,
     /// The change here; `None` when the path did not change here.
     pub here: Option<Change>,
+    /// In what the two differ; at least one.
+    pub aspects: Vec<DifferenceKind>,
 }
 
 impl Report {

@@ -1,7 +1,7 @@
 //! Whether this host changed in the same way as the origin, path by path. Pure but for reading the
 //! origin's change set from the store. Upholds: equality of hosts is decided over the normal form.
 
-use isconf_sandbox::change::{ChangeSet, NormalRules, differences_of_runs};
+use isconf_sandbox::change::{ChangeSet, Difference, NormalRules, differences_of_runs};
 
 use crate::model::report::{Congruence, Divergence};
 use crate::model::{Entry, EntryKind};
@@ -38,18 +38,17 @@ pub fn congruence(
     };
     let origin_rules = NormalRules {
         run: (began, until),
-        ignore: rules.ignore.clone(),
+        ..rules.clone()
     };
     let found = differences_of_runs((&origin, &origin_rules), (here, rules));
-    let divergence = |path: isconf_sandbox::change::RelPath| Divergence {
-        origin: origin.get(&path).cloned(),
-        here: here.get(&path).cloned(),
-        path,
+    let divergence = |difference: Difference| Divergence {
+        origin: origin.get(&difference.path).cloned(),
+        here: here.get(&difference.path).cloned(),
+        path: difference.path,
+        aspects: difference.aspects,
     };
-    Congruence::Differs(
-        found
-            .into_iter()
-            .map(|difference| divergence(difference.path))
-            .collect(),
-    )
+    if found.is_empty() {
+        return Congruence::Same;
+    }
+    Congruence::Differs(found.into_iter().map(divergence).collect())
 }

@@ -15,6 +15,7 @@ mod install;
 mod snapshot;
 mod work;
 mod contents;
+mod uncounted;
 mod trial;
 mod congruence;
 mod payload;

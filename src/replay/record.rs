@@ -18,7 +18,7 @@ use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::work::{Streams, Work};
 use crate::check_in::DraftsError;
 use crate::history::{History, HistoryError};
-use crate::journal::{JournalError, OthersDrafts, WipDraft, check_holder};
+use crate::journal::{Journal, JournalError, OthersDrafts, WipDraft, check_holder};
 use crate::lock::{BranchLock, LockError};
 use crate::model::progress::Progress;
 use crate::model::report::{Description, Ending, Fate, Place, Report};
@@ -101,7 +101,17 @@ pub struct Recorded {
 
 /// Checks that the caller may change the branch, that this host has applied all that it has, and
 /// that nobody else's drafts would be gone on with.
-pub fn check_lock(host: &ThisHost, history: &History) -> Result<String, RecordingError> {
+pub fn check_lock(host: &ThisHost, history: &History) -> Result<(), RecordingError> {
+    let (_, journal) = message_of_lock(host, history)?;
+    host.take_back(journal);
+    Ok(())
+}
+
+/// As [`check_lock`]; returns the lock's message, and the journal that everybody agrees on.
+fn message_of_lock(
+    host: &ThisHost,
+    history: &History,
+) -> Result<(String, Journal), RecordingError> {
     let lock = BranchLock::load(&host.branch_lock())?;
     let held = lock.check(&host.author)?;
     let journal = host.journal()?;
@@ -109,7 +119,7 @@ pub fn check_lock(host: &ThisHost, history: &History) -> Result<String, Recordin
         return Err(RecordingError::OutOfDate);
     }
     check_holder(&host.drafts(history)?, held)?;
-    Ok(held.message.to_string())
+    Ok((held.message.to_string(), journal))
 }
 
 /// Runs a command in a scratchpad; makes it real and records it if it succeeds.
@@ -120,11 +130,11 @@ pub fn exec(
     manner: Manner,
     progress: &mut dyn Progress,
 ) -> Result<Recorded, RecordingError> {
-    let message = check_lock(host, history)?;
+    let (message, journal) = message_of_lock(host, history)?;
     let started = host.now();
     let work = Work::Command(exec.clone());
-    let ignore = host.ignore();
-    let bench = host.bench(&ignore, manner.streams, manner.keeps_contents);
+    let uncounted = host.uncounted(&journal, started)?;
+    let bench = host.bench(&uncounted, manner.streams, manner.keeps_contents);
     let mut contents = Contents::new();
     let pad = prepare(&host.home)?;
     let mut trial = attempt(bench, pad, Afterwards::End, &work, &mut contents)?;
@@ -210,7 +220,7 @@ pub fn snap(
     snapshot: Snapshot,
     intention: Intention,
 ) -> Result<Recorded, RecordingError> {
-    let message = check_lock(host, history)?;
+    let (message, _) = message_of_lock(host, history)?;
     let started = host.now();
     let nodes = snapshot.nodes.iter().cloned().collect();
     let mut report = blank(
@@ -244,7 +254,7 @@ pub fn snap(
 
 /// Records a reboot; durable before the caller reboots.
 pub fn reboot(host: &ThisHost, history: &mut History) -> Result<(), RecordingError> {
-    let message = check_lock(host, history)?;
+    let (message, _) = message_of_lock(host, history)?;
     let started = host.now();
     let empty = ChangeSet::default();
     let full = host.store.put_bytes(&empty.encode())?;

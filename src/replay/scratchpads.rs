@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 
 use isconf_sandbox::capture::Capture;
-use isconf_sandbox::change::{DecodeError, PathPattern};
+use isconf_sandbox::change::{DecodeError, Timestamp};
 use isconf_sandbox::child::Exit;
 use isconf_sandbox::commit::{self, CommitError, Landed, RecordError};
 use isconf_sandbox::layout::{Layout, TxId};
@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::commit::not_committed;
 use super::contents::Contents;
 use super::trial::{Afterwards, Bench, TrialError, attempt, blank, prepare};
+use super::uncounted::Uncounted;
 use super::work::{Streams, Work};
 use crate::config::Settings;
 use crate::durable::{self, FileError};
@@ -137,10 +138,14 @@ pub fn try_out(attempted: Attempt<'_>, exec: Exec) -> Result<Attempted, Scratchp
     };
     // Nothing of a store is needed: the command has no recorded input.
     let store = Store::new(attempted.home.as_path());
-    let ignore: Vec<PathPattern> = Vec::new();
+    // Nobody compares with what no journal holds.
+    let uncounted = Uncounted {
+        since: Timestamp::default(),
+        ignore: Vec::new(),
+    };
     let bench = Bench {
         store: &store,
-        ignore: &ignore,
+        uncounted: &uncounted,
         settings: attempted.settings,
         streams: attempted.streams,
         keeps_contents: attempted.keeps_contents,

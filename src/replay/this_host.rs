@@ -8,6 +8,7 @@ use std::path::Path;
 use isconf_sandbox::change::{NormalRules, PathPattern};
 
 use super::trial::Bench;
+use super::uncounted::Uncounted;
 use super::work::Streams;
 use crate::check_in::{DraftsError, Site, own_drafts};
 use crate::config::Settings;
@@ -75,7 +76,7 @@ impl ThisHost {
     pub fn verify_journal(&self) -> Result<u64, JournalError> {
         let journal = self.journal()?;
         let ignored = journal.chain().unacknowledged();
-        self.verified.replace(Some(journal));
+        self.take_back(journal);
         Ok(ignored)
     }
 
@@ -89,6 +90,11 @@ impl ThisHost {
             return Ok(journal);
         }
         Journal::open_or_create(&self.lock, &self.home, &self.domain, &self.branch)
+    }
+
+    /// Takes back a journal that was not appended to, for whoever asks for it next.
+    pub fn take_back(&self, journal: Journal) {
+        self.verified.replace(Some(journal));
     }
 
     /// The drafts that are not checked in.
@@ -142,16 +148,31 @@ impl ThisHost {
             .collect()
     }
 
+    /// What does not count when hosts are compared. All hosts that have this journal say the same,
+    /// and so does the origin that makes its first entry: that one's work begins at `now`.
+    pub fn uncounted(&self, journal: &Journal, now: Moment) -> Result<Uncounted, JournalError> {
+        let first = if journal.is_empty() {
+            let drafts = self.wip_drafts()?;
+            drafts.first().map(|wip| wip.draft.time)
+        } else {
+            Some(journal.entry(1)?.draft.time)
+        };
+        Ok(Uncounted {
+            since: first.unwrap_or(now).to_timestamp(),
+            ignore: self.ignore(),
+        })
+    }
+
     /// How entries are done here.
     pub fn bench<'a>(
         &'a self,
-        ignore: &'a [PathPattern],
+        uncounted: &'a Uncounted,
         streams: Streams,
         keeps_contents: bool,
     ) -> Bench<'a> {
         Bench {
             store: &self.store,
-            ignore,
+            uncounted,
             settings: &self.settings,
             streams,
             keeps_contents,

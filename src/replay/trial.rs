@@ -4,7 +4,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use isconf_sandbox::capture::Capture;
-use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern, Timestamp};
+use isconf_sandbox::change::{ChangeSet, NormalRules, Timestamp};
 use isconf_sandbox::child::Phases;
 use isconf_sandbox::collect::CollectError;
 use isconf_sandbox::mounts::Uncovered;
@@ -14,6 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::contents::Contents;
 use super::judge::{Evidence, judge};
+use super::uncounted::Uncounted;
 use super::work::{Scratchpad, Streams, Work, WorkError};
 use crate::config::Settings;
 use crate::model::report::{
@@ -47,8 +48,8 @@ pub enum TrialError {
 pub struct Bench<'a> {
     /// What an entry needs.
     pub store: &'a Store,
-    /// Paths that do not count when hosts are compared.
-    pub ignore: &'a [PathPattern],
+    /// What does not count when hosts are compared.
+    pub uncounted: &'a Uncounted,
     /// What a site adds to a command's environment.
     pub settings: &'a Settings,
     /// The command's streams.
@@ -113,8 +114,9 @@ pub fn attempt(
     let from = now(ClockId::CLOCK_REALTIME_COARSE)?;
     let done = work.perform(pad, bench)?;
     let rules = NormalRules {
+        since: bench.uncounted.since,
         run: (from, now(ClockId::CLOCK_REALTIME)?),
-        ignore: bench.ignore.to_vec(),
+        ignore: bench.uncounted.ignore.clone(),
     };
     let mut exited = done.exited;
     if afterwards == Afterwards::End {

@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use isconf_sandbox::change::{ChangeSet, NormalRules, PathPattern};
+use isconf_sandbox::change::{ChangeSet, NormalRules};
 use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::session::{Hold, Mounted};
 
@@ -19,6 +19,7 @@ use super::contents::Contents;
 use super::payload::Payload;
 use super::this_host::ThisHost;
 use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
+use super::uncounted::Uncounted;
 use super::work::{Input, Output, Scratchpad, Streams, Work, WorkError};
 use crate::check_in::DraftsError;
 use crate::history::{History, HistoryError};
@@ -112,7 +113,7 @@ pub fn update(
             host,
             history,
             journal: &journal,
-            ignore: host.ignore(),
+            uncounted: host.uncounted(&journal, host.now())?,
             request,
             progress,
             pad: None,
@@ -130,7 +131,7 @@ struct Replay<'a> {
     host: &'a ThisHost,
     history: &'a mut History,
     journal: &'a Journal,
-    ignore: Vec<PathPattern>,
+    uncounted: Uncounted,
     request: UpdateRequest,
     progress: &'a mut dyn Progress,
     /// The one scratchpad of a preview, between entries.
@@ -240,7 +241,7 @@ impl Replay<'_> {
             None => prepare(&self.host.home)?,
         };
         let (streams, keeps) = (self.streams(), self.request.keeps_contents);
-        let bench = self.host.bench(&self.ignore, streams, keeps);
+        let bench = self.host.bench(&self.uncounted, streams, keeps);
         let trial = attempt(bench, pad, Afterwards::Again, work, &mut self.contents)?;
         let mut report = self.named(entry, trial.report);
         report.congruence = self.congruence(entry, &report.changes, &trial.rules);
@@ -273,7 +274,7 @@ impl Replay<'_> {
         let started = self.host.now();
         self.contents = Contents::new();
         let (streams, keeps) = (self.streams(), self.request.keeps_contents);
-        let bench = self.host.bench(&self.ignore, streams, keeps);
+        let bench = self.host.bench(&self.uncounted, streams, keeps);
         let pad = prepare(&self.host.home).map_err(failed)?;
         let trial =
             attempt(bench, pad, Afterwards::End, work, &mut self.contents).map_err(failed)?;

@@ -16,6 +16,7 @@ mod object_json;
 mod conflict_json;
 pub mod change_text;
 mod verdict_text;
+mod congruence_text;
 pub mod diff;
 pub mod report_text;
 pub mod summary_text;

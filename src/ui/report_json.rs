@@ -178,6 +178,7 @@ struct DivergenceJson {
     path: BytesJson,
     origin: Option<ChangeJson>,
     here: Option<ChangeJson>,
+    differs_in: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -392,6 +393,7 @@ impl CongruenceJson {
             path: BytesJson::path(&divergence.path),
             origin: side(divergence.origin.as_ref(), secrets),
             here: side(divergence.here.as_ref(), secrets),
+            differs_in: divergence.aspects.iter().map(|a| a.name()).collect(),
         };
         match congruence {
             Congruence::Same => Self::plain("same"),

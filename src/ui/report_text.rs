@@ -14,11 +14,12 @@
 use std::time::Duration;
 
 use isconf_sandbox::capture::{FindingReason, Glimpse, LiveIdentity};
-use isconf_sandbox::change::{Change, ChangeSet, RelPath, Totals};
+use isconf_sandbox::change::{ChangeSet, RelPath, Totals};
 use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome};
 
-use super::attributes::{Detail, Shown, described, differences};
-use super::change_text::{changes_into, label_word, set_is_worth_showing};
+use super::attributes::{Detail, Shown, described};
+use super::change_text::{changes_into, set_is_worth_showing};
+use super::congruence_text::congruence_into;
 use super::diff::{DiffLimits, Secrets};
 use super::page::{Page, command_line, counted, escaped};
 use super::quantity::{errno_name, exact_time, human_bytes, human_duration, signal_name};
@@ -27,9 +28,7 @@ use super::summary_text::summary_line;
 use super::verdict_text::{verdict_sentence, verdict_word};
 use crate::model::Author;
 use crate::model::contents::ContentSource;
-use crate::model::report::{
-    Conflict, Congruence, Description, Divergence, Place, Report, Seen, Verdict,
-};
+use crate::model::report::{Conflict, Description, Place, Report, Seen, Verdict};
 
 /// How many paths of one change set are shown before the rest is counted.
 pub const DEFAULT_PATH_LIMIT: usize = 1000;
@@ -334,49 +333,6 @@ pub(super) const fn file_type_words(mode: u32) -> &'static str {
         0o060_000 => "block device",
         _ => "object",
     }
-}
-
-fn congruence_into(page: &mut Page, congruence: &Congruence, view: &View<'_>) {
-    match congruence {
-        Congruence::Same => page.line(2, "Same changes as on the origin."),
-        Congruence::Unknown if view.detail == Detail::Full => {
-            page.line(2, "Not compared with the origin.");
-        }
-        Congruence::Unknown => {}
-        Congruence::Differs(paths) => {
-            let end = if paths.is_empty() { "." } else { ":" };
-            let words = format!("Other changes than on the origin{end}");
-            page.line(2, &page.paint(Role::Doubt, &words));
-            for divergence in paths {
-                page.line(4, &divergence_words(divergence, view));
-            }
-        }
-    }
-}
-
-fn divergence_words(divergence: &Divergence, view: &View<'_>) -> String {
-    let word =
-        |change: Option<&Change>| change.map_or("unchanged", |change| label_word(change.label()));
-    let (origin, here) = (divergence.origin.as_ref(), divergence.here.as_ref());
-    let shown = Shown::of(view.secrets.is_secret(&divergence.path));
-    let states = match (
-        origin.and_then(|change| change.after.as_ref()),
-        here.and_then(|change| change.after.as_ref()),
-    ) {
-        (Some(there), Some(now)) => differences(there, now, view.detail, shown),
-        (Some(node), None) | (None, Some(node)) => vec![described(node, view.detail, shown)],
-        (None, None) => Vec::new(),
-    };
-    let mut words = format!(
-        "{}: {} there, {} here",
-        divergence.path,
-        word(origin),
-        word(here)
-    );
-    if !states.is_empty() {
-        words.push_str(&format!(": {}", states.join(", ")));
-    }
-    words
 }
 
 /// The numbers of a change set in words.

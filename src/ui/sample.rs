@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use isconf_sandbox::capture::{Finding, FindingReason, Glimpse, LiveIdentity};
 use isconf_sandbox::change::{
-    Change, ChangeSet, Content, Digest, FLAG_IMMUTABLE, Kind, Metadata, Node, RelPath, Timestamp,
+    Change, ChangeSet, Content, DifferenceKind, Digest, FLAG_IMMUTABLE, Kind, Metadata, Node,
+    RelPath, Timestamp,
 };
 use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome, Exit, Phases};
 
@@ -45,6 +46,13 @@ pub(super) fn file(bytes: &[u8]) -> Node {
         content: Content::Read(Digest::of(bytes)),
         hole_bytes: 0,
     })
+}
+
+/// A file that was last modified so many seconds after the epoch.
+fn file_of(mtime: i64, bytes: &[u8]) -> Node {
+    let mut node = file(bytes);
+    (node.meta.mtime.secs, node.meta.mtime.nanos) = (mtime, 0);
+    node
 }
 
 pub(super) fn unread(size: u64) -> Node {
@@ -235,11 +243,19 @@ pub(super) fn committed() -> Report {
                 path: path("etc/motd"),
                 origin: Some(change("etc/motd", None, Some(file(b"there")))),
                 here: changes().get(&path("etc/motd")).cloned(),
+                aspects: vec![DifferenceKind::Before, DifferenceKind::Content],
             },
             Divergence {
                 path: path("only/there"),
                 origin: Some(change("only/there", None, Some(file(b"there")))),
                 here: None,
+                aspects: vec![DifferenceKind::OnlyAtOrigin],
+            },
+            Divergence {
+                path: path("srv/copy"),
+                origin: Some(change("srv/copy", None, Some(file_of(1, b"there")))),
+                here: Some(change("srv/copy", None, Some(file_of(2, b"there")))),
+                aspects: vec![DifferenceKind::Mtime],
             },
         ]),
         phases: Phases {

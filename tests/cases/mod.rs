@@ -12,6 +12,7 @@ mod acceptance_branches;
 mod scratchpad;
 mod mounts;
 mod preview;
+mod noop_corpus;
 mod commit_commands;
 mod commit;
 mod commit_errors;

@@ -43,6 +43,26 @@ pub enum DifferenceKind {
     MovedFrom,
 }
 
+impl DifferenceKind {
+    /// The name for JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OnlyAtOrigin => "only_at_origin",
+            Self::OnlyHere => "only_here",
+            Self::Before => "before",
+            Self::Existence => "existence",
+            Self::Content => "content",
+            Self::Mode => "mode",
+            Self::Owner => "owner",
+            Self::Mtime => "mtime",
+            Self::Xattrs => "xattrs",
+            Self::Flags => "flags",
+            Self::Link => "link",
+            Self::MovedFrom => "moved_from",
+        }
+    }
+}
+
 /// Compares what the origin did with what this host did, by their normal forms under the same
 /// rules for paths; empty exactly when the normal digests are equal.
 pub fn differences(origin: &ChangeSet, here: &ChangeSet, rules: &NormalRules) -> Vec<Difference> {

@@ -1,15 +1,16 @@
 //! The normal form of a change set: what is left when that which legitimately differs from host to
 //! host is taken out. Two hosts did the same when their normal forms are equal. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::bytes::Writer;
 use super::{
-    Change, ChangeSet, Content, Digest, Kind, Node, PathPattern, RelPath, Timestamp, put_node,
+    Change, ChangeSet, Content, Digest, Kind, Metadata, Node, PathPattern, RelPath, Timestamp,
+    put_node,
 };
 
 const MAGIC: &str = "isconf normal form\n";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// Paths whose content is the machine's own business: logs, caches, what lives until the next
 /// boot, and files that are different each time a program writes them.
@@ -31,17 +32,22 @@ const DEFAULT_IGNORE: [&str; 12] = [
 /// What is taken out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NormalRules {
-    /// When the entry ran, first and last moment. A time of modification in between was not set by
-    /// the entry, it just happened then.
+    /// From when on a time of modification may be one that a clock gave, in this entry or in an
+    /// earlier one of which this one keeps it (`cp -a`, `mv`, `tar`). It must be the same for all
+    /// runs of an entry on all hosts, as the time of the journal's first entry is.
+    pub since: Timestamp,
+    /// When the entry ran, first and last moment. Says which times the clock gave where it is
+    /// behind `since`.
     pub run: (Timestamp, Timestamp),
     /// Paths that are left out.
     pub ignore: Vec<PathPattern>,
 }
 
 impl NormalRules {
-    /// The rules with the documented list of ignored paths.
+    /// The rules for an entry that is the first one, with the documented list of ignored paths.
     pub fn for_run(from: Timestamp, to: Timestamp) -> Self {
         Self {
+            since: from,
             run: (from, to),
             ignore: Self::default_ignore(),
         }
@@ -55,6 +61,39 @@ impl NormalRules {
 
     fn ignores(&self, path: &RelPath) -> bool {
         self.ignore.iter().any(|pattern| pattern.matches(path))
+    }
+
+    /// Whether a time may have been given by a clock while entries were made or replayed.
+    fn may_be_of_clock(&self, time: Timestamp) -> bool {
+        let (from, to) = self.run;
+        time >= self.since || (from..=to).contains(&time)
+    }
+}
+
+/// Tells the times of modification that an entry chose from those that it only happened to give.
+struct Times<'a> {
+    rules: &'a NormalRules,
+    /// The times that something had before: who keeps a copy of the old state keeps its time too.
+    before: HashSet<Timestamp>,
+}
+
+impl<'a> Times<'a> {
+    fn of(set: &ChangeSet, rules: &'a NormalRules) -> Self {
+        let before = set.changes().iter().filter_map(|c| c.before.as_ref());
+        Self {
+            rules,
+            before: before.map(|node| node.meta.mtime).collect(),
+        }
+    }
+
+    /// Whether the entry chose the time that this change ended with.
+    fn is_chosen(&self, change: &Change) -> bool {
+        let is_directory = |node: &Node| node.kind == Kind::Directory;
+        change.after.as_ref().is_some_and(|after| {
+            let is_echo = is_directory(after) && change.before.as_ref().is_some_and(is_directory);
+            let time = after.meta.mtime;
+            !is_echo && !self.before.contains(&time) && !self.rules.may_be_of_clock(time)
+        })
     }
 }
 
@@ -88,24 +127,30 @@ impl ChangeSet {
 
     /// The changes that must be the same on every host.
     pub(super) fn normal_form(&self, rules: &NormalRules) -> BTreeMap<&RelPath, NormalChange<'_>> {
+        let times = Times::of(self, rules);
         self.changes()
             .iter()
-            .filter(|change| !rules.ignores(&change.path) && says_something(change))
-            .map(|change| (&change.path, normal(change, rules)))
+            .filter(|change| !rules.ignores(&change.path))
+            .map(|change| (change, times.is_chosen(change)))
+            .filter(|(change, is_time_chosen)| *is_time_chosen || says_something(change))
+            .map(|(change, is_time_chosen)| (&change.path, normal(change, is_time_chosen)))
             .collect()
     }
 }
 
-/// Whether more changed than the time of modification of a directory, which is only an echo of
-/// what happened in it.
+/// Whether more changed than a time of modification. Such a time is only an echo of what happened
+/// in a directory; and whether a file that was touched has another one than before depends on how
+/// finely the clock ticks.
 fn says_something(change: &Change) -> bool {
     match (&change.before, &change.after) {
         (Some(before), Some(after)) => {
-            let mut aged = before.meta.clone();
-            aged.mtime = after.meta.mtime;
-            after.kind != Kind::Directory
-                || before.kind != Kind::Directory
-                || change.moved_from.is_some()
+            let aged = Metadata {
+                mtime: after.meta.mtime,
+                ..before.meta.clone()
+            };
+            renamed_from(change).is_some()
+                || before.kind != after.kind
+                || after.link_of.is_some()
                 || aged != after.meta
         }
         (None, None) => false,
@@ -113,12 +158,18 @@ fn says_something(change: &Change) -> bool {
     }
 }
 
-fn normal<'a>(change: &'a Change, rules: &NormalRules) -> NormalChange<'a> {
+/// The other name that it had. What kept its name while its directory was replaced had none.
+fn renamed_from(change: &Change) -> Option<&RelPath> {
+    change
+        .moved_from
+        .as_ref()
+        .filter(|from| **from != change.path)
+}
+
+fn normal(change: &Change, is_time_chosen: bool) -> NormalChange<'_> {
     let mut after = change.after.clone();
-    let mut mtime_set = false;
     if let Some(node) = &mut after {
-        mtime_set = is_mtime_set(change.before.as_ref(), node, rules);
-        if !mtime_set {
+        if !is_time_chosen {
             node.meta.mtime = Timestamp::default();
         }
         if let Kind::File {
@@ -136,17 +187,9 @@ fn normal<'a>(change: &'a Change, rules: &NormalRules) -> NormalChange<'a> {
     NormalChange {
         before: change.before.as_ref().map(|node| node.kind.name()),
         after,
-        mtime_set,
-        moved_from: change.moved_from.as_ref(),
+        mtime_set: is_time_chosen,
+        moved_from: renamed_from(change),
     }
-}
-
-fn is_mtime_set(before: Option<&Node>, after: &Node, rules: &NormalRules) -> bool {
-    let mtime = after.meta.mtime;
-    let (from, to) = rules.run;
-    let as_before = before.is_some_and(|b| b.meta.mtime == mtime);
-    let echo = after.kind == Kind::Directory && before.is_some_and(|b| b.kind == Kind::Directory);
-    !echo && !as_before && !(from..=to).contains(&mtime)
 }
 
 #[cfg(test)]
@@ -226,6 +269,55 @@ mod tests {
         ] {
             assert_ne!(one.normal_digest(&rules()), other.normal_digest(&rules()));
         }
+    }
+
+    #[test]
+    fn a_time_that_an_earlier_entry_gave_does_not_count() {
+        let rules = NormalRules {
+            since: at(100),
+            run: (at(200), at(300)),
+            ignore: Vec::new(),
+        };
+        let copy = |mtime| set("srv/b", None, Some(file("x", 0, mtime)));
+        let digest = |mtime| copy(mtime).normal_digest(&rules);
+        assert_eq!(digest(150), digest(250));
+        assert_eq!(
+            digest(150),
+            digest(1_000),
+            "a clock that was set back since"
+        );
+        assert_ne!(digest(150), digest(99));
+        assert_ne!(digest(98), digest(99));
+    }
+
+    #[test]
+    fn a_time_that_came_with_a_copy_of_the_old_state_does_not_count() {
+        let backup = |old: i64| {
+            let was = || Some(file("old", 0, old));
+            let change = |path: &str, before, after| Change {
+                path: RelPath::new(path).unwrap(),
+                before,
+                after,
+                moved_from: None,
+            };
+            ChangeSet::new(vec![
+                change("etc/passwd", was(), Some(file("new", 0, 150))),
+                change("etc/passwd-", None, was()),
+            ])
+            .unwrap()
+        };
+        assert_eq!(
+            backup(1).normal_digest(&rules()),
+            backup(2).normal_digest(&rules())
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_only_touched_does_not_count() {
+        let touch = |mtime| set("srv/stamp", Some(file("", 0, 1)), Some(file("", 0, mtime)));
+        let empty = ChangeSet::default().normal_digest(&rules());
+        assert_eq!(touch(150).normal_digest(&rules()), empty);
+        assert_ne!(touch(50).normal_digest(&rules()), empty);
     }
 
     #[test]

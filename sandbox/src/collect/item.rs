@@ -18,14 +18,15 @@ pub(super) struct Item {
     /// Whether what was here before is now elsewhere, so that this is not it, however equal.
     pub(super) displaced: bool,
     pub(super) role: Role,
-    /// Inode in the upper layer; its number is 0 for what is gone.
+    /// Inode in the upper layer; it is called 0 for what is gone.
     pub(super) upper: UpperInode,
 }
 
 /// The inode of the upper layer that a path has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct UpperInode {
-    pub(super) ino: u64,
+    /// What it is called; see [`Inodes`](super::inodes::Inodes).
+    pub(super) id: u64,
     pub(super) nlink: u64,
 }
 

@@ -93,7 +93,7 @@ impl Walk<'_> {
     }
 
     fn stub_item(
-        &self,
+        &mut self,
         here: &Here<'_>,
         leaf: &Leaf,
         states: (Option<Node>, Option<&Node>),

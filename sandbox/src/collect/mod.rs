@@ -12,6 +12,7 @@ mod error;
 mod tree;
 mod object;
 mod item;
+mod inodes;
 mod walk;
 mod redirected;
 mod leaf;

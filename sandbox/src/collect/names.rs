@@ -90,12 +90,12 @@ impl Walk<'_> {
             .iter()
             .filter_map(|(ino, group)| {
                 let item = self.found.items.get(&place(group)?)?;
-                Some((item.upper.ino, *ino))
+                Some((item.upper.id, *ino))
             })
             .collect();
         for item in self.found.items.values().filter(own) {
             if let (Role::Whole { origin: None }, true) = (&item.role, item.is_leaf()) {
-                changed.extend(shared.get(&item.upper.ino));
+                changed.extend(shared.get(&item.upper.id));
             }
         }
         // What an earlier entry changed counts too: this one may have made it as it was.

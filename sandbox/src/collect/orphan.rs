@@ -3,6 +3,7 @@
 //! touched, which the upper layer does not have at all; the overlay's index has the file then.
 
 use std::collections::BTreeSet;
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -44,6 +45,8 @@ enum Inode {
 
 /// A file of the index, with the live inode that it is a copy of.
 struct Orphan {
+    /// What its inode is called.
+    id: u64,
     object: Object,
     attributes: Attributes,
     ino: u64,
@@ -223,6 +226,7 @@ impl Walk<'_> {
         };
         Ok(match ino {
             Inode::Number(ino) => Some(Orphan {
+                id: self.called(tree, path, &object)?,
                 object,
                 attributes,
                 ino,
@@ -231,8 +235,23 @@ impl Walk<'_> {
         })
     }
 
+    /// What the inode of a file of the index is called.
+    fn called(
+        &mut self,
+        tree: &mut Tree,
+        path: &RelPath,
+        object: &Object,
+    ) -> Result<u64, CollectError> {
+        let number = (self.volume, object.stat.st_ino);
+        let name = CString::new(path.as_bytes()).unwrap_or_default();
+        let dir = tree.root();
+        let called = dir.and_then(|dir| self.inodes.called(number, dir, &name));
+        called.map_err(|e| tree.failed("get the handle of", path, e))
+    }
+
     fn adopt(&mut self, orphan: Orphan, lost: &[Lost]) -> Result<(), CollectError> {
         let Orphan {
+            id,
             object,
             attributes,
             ino,
@@ -281,10 +300,7 @@ impl Walk<'_> {
             linked: None,
             displaced: false,
             role,
-            upper: UpperInode {
-                ino: object.stat.st_ino,
-                nlink: 1,
-            },
+            upper: UpperInode { id, nlink: 1 },
         };
         self.insert(path, item);
         Ok(())

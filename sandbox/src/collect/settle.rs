@@ -150,7 +150,7 @@ fn names_of(items: &Items) -> Names {
     let mut names = Names::new();
     for (path, item) in items {
         if item.is_leaf() && item.upper.nlink > 1 {
-            let key = (item.volume, item.upper.ino);
+            let key = (item.volume, item.upper.id);
             names.entry(key).or_default().push(path.clone());
         }
     }
@@ -284,7 +284,7 @@ pub(super) fn row(path: &RelPath, item: &Item, layout: &Layout) -> Row {
         Role::Merged => Source::MergedDirectory { path: upper },
         Role::Whole { origin } => Source::Upper {
             path: upper,
-            ino: item.upper.ino,
+            ino: item.upper.id,
             origin: *origin,
         },
         Role::LiveData { data, ino } => Source::LiveData {
@@ -319,7 +319,7 @@ pub(super) fn link_names(rows: &mut [Row], items: &Items) {
         if let (Some(item), Some(after)) = (own, &mut change.after)
             && item.upper.nlink > 1
         {
-            let key = (item.volume, item.upper.ino);
+            let key = (item.volume, item.upper.id);
             set_link(after, key, &change.path, &mut first_after);
             // What it says of its content is what its other name has; whether it was read is
             // chance.
@@ -349,7 +349,7 @@ fn unchanged_names(changed: &HashSet<RelPath>, items: &Items) -> HashMap<(usize,
     let mut first = HashMap::new();
     for (path, item) in items {
         if item.is_leaf() && item.upper.nlink > 1 && !changed.contains(path) {
-            let key = (item.volume, item.upper.ino);
+            let key = (item.volume, item.upper.id);
             first.entry(key).or_insert_with(|| path.clone());
         }
     }

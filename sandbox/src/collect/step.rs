@@ -51,9 +51,12 @@ pub(super) fn rows(
     step.lost = step.current.lost_names();
     // Directories first: their files go along with them.
     for leaves in [false, true] {
-        for (path, item) in current.iter().filter(|(_, item)| item.is_leaf() == leaves) {
-            step.place(path, item);
-        }
+        let found: Vec<&RelPath> = current
+            .iter()
+            .filter(|(_, item)| item.is_leaf() == leaves)
+            .filter_map(|(path, item)| step.place(path, item).then_some(path))
+            .collect();
+        step.stay(&found);
     }
     let mut rows: BTreeMap<RelPath, Row> = BTreeMap::new();
     for (path, item) in current {
@@ -73,7 +76,7 @@ fn inodes(items: &Items) -> HashMap<(usize, u64), Vec<&RelPath>> {
     let mut inodes: HashMap<_, Vec<_>> = HashMap::new();
     for (path, item) in items {
         if item.after.is_some() {
-            let key = (item.volume, item.upper.ino);
+            let key = (item.volume, item.upper.id);
             inodes.entry(key).or_default().push(path);
         }
     }
@@ -81,19 +84,31 @@ fn inodes(items: &Items) -> HashMap<(usize, u64), Vec<&RelPath>> {
 }
 
 impl<'a> Step<'a> {
-    /// Finds out where the object at `path` of the new view was in the old one. Parents come
-    /// before children.
-    fn place(&mut self, path: &'a RelPath, item: &'a Item) {
+    /// Finds out where the object at `path` of the new view was in the old one; says whether it is
+    /// known to be the same one. Parents come before children.
+    fn place(&mut self, path: &'a RelPath, item: &'a Item) -> bool {
         let default = self.default_origin(path);
         let before = self.origin_by_inode(path, item, &default);
         let before = before.or_else(|| self.origin_by_live(path, item, &default));
-        match before {
-            Some(from) if from != default => {
-                self.moves.insert(from.clone(), path);
-                self.origins.insert(path, from);
-            }
-            Some(_) | None => {
-                self.origins.insert(path, default);
+        let is_known = before.is_some();
+        let origin = before.unwrap_or_else(|| default.clone());
+        if origin != default {
+            self.moves.insert(origin.clone(), path);
+        }
+        self.origins.insert(path, origin);
+        is_known
+    }
+
+    /// Takes for renamed what is where it was, while the directory that it was in is elsewhere:
+    /// another one took its place. `known` are objects that are the same ones, parents first.
+    fn stay(&mut self, known: &[&'a RelPath]) {
+        for path in known {
+            let Some(origin) = self.origins.get(*path) else {
+                continue;
+            };
+            if !self.moves.contains_key(origin) && self.now_at(origin) != **path {
+                let origin = origin.clone();
+                self.moves.insert(origin, path);
             }
         }
     }
@@ -109,7 +124,7 @@ impl<'a> Step<'a> {
 
     fn origin_by_inode(&self, path: &RelPath, item: &Item, default: &RelPath) -> Option<RelPath> {
         item.after.as_ref()?;
-        let names = self.inodes.get(&(item.volume, item.upper.ino))?;
+        let names = self.inodes.get(&(item.volume, item.upper.id))?;
         if names.contains(&default) {
             return Some(default.clone());
         }
@@ -131,7 +146,7 @@ impl<'a> Step<'a> {
     /// Whether the old name of the item's inode is one still.
     fn keeps(&self, name: &RelPath, item: &Item) -> bool {
         let now = self.current.items.get(&self.now_at(name));
-        now.is_some_and(|now| now.after.is_some() && now.upper.ino == item.upper.ino)
+        now.is_some_and(|now| now.after.is_some() && now.upper.id == item.upper.id)
     }
 
     /// Where the live object was that is at `path` now.
@@ -176,7 +191,11 @@ impl<'a> Step<'a> {
         let moved = moved_to.is_some_and(|to| *to == path);
         // What was here went elsewhere, by itself or with its directory: this is another, however
         // equal.
-        let displaced = !moved && (moved_to.is_some() || self.now_at(origin) != *path);
+        let went_along = self.now_at(origin) != *path;
+        if went_along && item.after.is_none() {
+            return Ok(None);
+        }
+        let displaced = !moved && (moved_to.is_some() || went_along);
         let (mut before, old_inode) = match self.previous.shown(origin) {
             Shown::Nothing => (None, None),
             Shown::Item(old) => (old.after.clone(), Some(old.upper)),
@@ -186,7 +205,7 @@ impl<'a> Step<'a> {
         let (mut change, provenance) = row(path, item, layout);
         if let (Some(old), Some(new)) = (&mut before, &mut change.after) {
             old.link_of = None;
-            if old_inode.is_some_and(|inode| inode.ino == item.upper.ino) {
+            if old_inode.is_some_and(|inode| inode.id == item.upper.id) {
                 forget_kept_content(old, new);
             }
         }
@@ -288,7 +307,7 @@ fn vanished(path: RelPath, (volume, live_path): (usize, RelPath), mut before: No
 /// Whether a name became one of another inode that has several.
 fn relinked(old: Option<UpperInode>, item: &Item) -> bool {
     old.is_some_and(|old| {
-        item.is_leaf() && old.ino != item.upper.ino && (old.nlink > 1 || item.upper.nlink > 1)
+        item.is_leaf() && old.id != item.upper.id && (old.nlink > 1 || item.upper.nlink > 1)
     })
 }
 

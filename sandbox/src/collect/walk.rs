@@ -9,6 +9,7 @@ use nix::sys::stat::FileStat;
 
 use super::CollectError;
 use super::hidden::Hidden;
+use super::inodes::Inodes;
 use super::item::{Item, Role, UpperInode};
 use super::meanwhile::Stranded;
 use super::names::Names;
@@ -63,6 +64,7 @@ pub(super) struct Walk<'a> {
     pub(super) reader: &'a mut Reader,
     pub(super) digests: &'a mut Digests,
     pub(super) names: &'a mut Names,
+    pub(super) inodes: &'a mut Inodes,
     pub(super) found: &'a mut Found,
     pub(super) hidden: Vec<Hidden>,
     pub(super) pending: Vec<Task>,
@@ -402,7 +404,7 @@ impl Walk<'_> {
     /// The item for what is here. `states` are the state before, and the live state that the upper
     /// object is a copy of, if it is one.
     pub(super) fn item(
-        &self,
+        &mut self,
         here: &Here<'_>,
         leaf: &Leaf,
         states: (Option<Node>, Option<&Node>),
@@ -413,6 +415,9 @@ impl Walk<'_> {
             Some(place) => self.absolute(&place.path)?,
             None => here.path.clone(),
         };
+        let number = (self.volume, leaf.object.stat.st_ino);
+        let called = self.inodes.called(number, here.dir, here.name);
+        let failed = |e| self.upper.failed("get the handle of", &here.upper, e);
         Ok(Item {
             volume: self.volume,
             before,
@@ -425,7 +430,7 @@ impl Walk<'_> {
             displaced: false,
             role,
             upper: UpperInode {
-                ino: leaf.object.stat.st_ino,
+                id: called.map_err(failed)?,
                 nlink: leaf.object.stat.st_nlink,
             },
         })

@@ -111,6 +111,7 @@ fn text_and_json_show_the_same_facts() {
         "fate",
         "answer",
         "change",
+        "differs_in",
         "not_shown",
         "reason",
         "outcome",

@@ -100,6 +100,22 @@ fn names_outside_what_an_entry_touches() {
     );
 }
 
+#[test]
+fn directories_that_an_earlier_entry_made() {
+    let setup = "mkdir t t/d t/d/e; echo 1 > t/d/in; echo 1 > t/d/e/e";
+    let anew = "rm -rf t; mkdir -p t/d/e; echo 2 > t/d/in; echo e > t/d/e/e";
+    for last in [
+        "mv t/d t/moved",
+        "mv t/d a; mkdir t/d; echo 2 > t/d/in",
+        "cd t; mkdir n; mv d/in d/e n; rmdir d; mv n d",
+        "cd t; mkdir n; mv d/e n; rm -r d; mv n d; chmod 700 d/e",
+        "mv t a; mkdir t; mv a/d t",
+        "mv t z; mkdir t; mv z/d t",
+    ] {
+        check(setup, &[anew, "chmod 700 t/d/in t/d", last]);
+    }
+}
+
 /// Random entries; what makes no sense at its time fails alike in both.
 #[test]
 fn random_entries() {
