@@ -7,6 +7,7 @@ use std::io;
 
 use crate::lock::LockError;
 use crate::model::BranchName;
+use crate::model::report::Refusal;
 use crate::replay::chain;
 use crate::ui::exit::ExitCode;
 use crate::ui::human_time;
@@ -95,6 +96,16 @@ impl Failure {
     pub fn not_checked_in() -> Self {
         Self::new(ExitCode::Failure, "local changes not checked in")
             .hint("`isconf ci` checks them in; `isconf unlock --discard` takes them back.")
+    }
+
+    /// What to do about each of these, once.
+    pub fn remedies(mut self, refusals: &[Refusal]) -> Self {
+        for remedy in refusals.iter().filter_map(|refusal| refusal.remedy) {
+            if !self.hints.iter().any(|hint| hint == remedy) {
+                self.hints.push(remedy.to_owned());
+            }
+        }
+        self
     }
 
     /// Says it, and gives the code to end with.

@@ -151,7 +151,7 @@ pub fn ending(report: &Report, not_started: Option<String>) -> Result<ExitCode, 
                 .map(|refusal| refusal.reason.clone())
                 .collect();
             let message = format!("nothing was changed: {}", reasons.join("; "));
-            Err(Failure::new(ExitCode::Failure, message))
+            Err(Failure::new(ExitCode::Failure, message).remedies(refusals))
         }
         (Verdict::CommandFailed | Verdict::RebootNotAllowed, _) => {
             Err(Failure::new(ExitCode::Failure, "nothing was changed"))

@@ -201,6 +201,8 @@ pub struct Refusal {
     pub path: Option<RelPath>,
     /// The reason, a sentence without its full stop.
     pub reason: String,
+    /// What to do about it, a sentence, where that does not follow from the reason.
+    pub remedy: Option<&'static str>,
 }
 
 /// What became of the changes.

@@ -128,7 +128,26 @@ fn refuse(report: &mut Report, error: &(dyn Error + 'static)) {
     report.verdict = Verdict::Refused(vec![Refusal {
         path: None,
         reason: chain(error),
+        remedy: is_out_of_room(error).then_some(MAKE_ROOM),
     }]);
+}
+
+/// What to do when a filesystem has no bytes or no inodes left.
+const MAKE_ROOM: &str =
+    "make room on that filesystem (`df` and `df -i` tell what it lacks), then try again.";
+
+/// Whether an error comes from a filesystem, or a quota, that is full.
+fn is_out_of_room(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let errno = cause.downcast_ref::<Errno>().copied();
+        let system = || cause.downcast_ref::<io::Error>()?.raw_os_error();
+        if let Some(errno) = errno.or_else(|| system().map(Errno::from_raw)) {
+            return matches!(errno, Errno::ENOSPC | Errno::EDQUOT);
+        }
+        next = cause.source();
+    }
+    false
 }
 
 /// An error with all its causes, from the outside in, as one line without a full stop. A cause that

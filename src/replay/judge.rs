@@ -53,6 +53,7 @@ fn torn(finding: &Finding) -> Option<Refusal> {
              entry and make it in the next",
             finding.path
         ),
+        remedy: None,
     })
 }
 

@@ -223,7 +223,11 @@ impl Replay<'_> {
             Description::from(&entry.draft.kind),
         );
         let mut report = self.named(entry, blank);
-        report.verdict = Verdict::Refused(vec![Refusal { path: None, reason }]);
+        report.verdict = Verdict::Refused(vec![Refusal {
+            path: None,
+            reason,
+            remedy: None,
+        }]);
         Ok(report)
     }
 

@@ -358,10 +358,12 @@ pub(super) fn endings() -> Vec<Report> {
         Refusal {
             path: Some(path("usr/bin")),
             reason: "the filesystem is read-only".to_owned(),
+            remedy: None,
         },
         Refusal {
             path: None,
             reason: "no space left".to_owned(),
+            remedy: None,
         },
     ];
     let with = |ending, verdict, fate| Report {

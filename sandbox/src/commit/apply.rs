@@ -27,7 +27,7 @@ pub enum Pass {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
     /// A system call refused it.
-    #[error("cannot {operation} {path}: {errno}")]
+    #[error("cannot {operation} {path}")]
     Failed {
         /// What was tried: `place`, `exchange`, `remove`, ...
         operation: &'static str,

@@ -67,7 +67,7 @@ impl Facts {
 
 /// A live path could not be looked at.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot look at {path}: {errno}")]
+#[error("cannot look at {path}")]
 pub struct LookError {
     /// The path.
     pub path: RelPath,

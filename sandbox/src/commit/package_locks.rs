@@ -34,7 +34,7 @@ pub enum PackageLockError {
         pid: i32,
     },
     /// One could not be opened or asked for.
-    #[error("cannot lock {path}: {errno}")]
+    #[error("cannot lock {path}")]
     Failed {
         /// The lock.
         path: PathBuf,

@@ -20,7 +20,7 @@ use crate::fs::{
 
 /// Something could not be prepared. Nothing live was touched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot prepare {path}: {errno}")]
+#[error("cannot prepare {path}")]
 pub struct PrepareError {
     /// The object.
     pub path: PathBuf,

@@ -48,7 +48,7 @@ pub(crate) const RECORD_FILES: [&str; 7] = [
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// A system call failed.
-    #[error("{path}: {errno}")]
+    #[error("{path}")]
     Io {
         /// The file.
         path: PathBuf,

@@ -45,7 +45,7 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     /// The directory of transactions could not be read.
-    #[error("cannot read {path}: {errno}")]
+    #[error("cannot read {path}")]
     List {
         /// The directory.
         path: PathBuf,

@@ -18,7 +18,7 @@ const OPEN_DIRECTORIES: usize = 256;
 
 /// A directory could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot open {path}: {errno}")]
+#[error("cannot open {path}")]
 pub struct OpenError {
     /// The directory.
     pub path: PathBuf,

@@ -22,7 +22,7 @@ const SINGLE_SYNCS: usize = 64;
 
 /// Something could not be made durable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot make {path} durable: {errno}")]
+#[error("cannot make {path} durable")]
 pub struct SyncError {
     /// The object, or the volume's top directory.
     pub path: PathBuf,

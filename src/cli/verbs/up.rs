@@ -4,7 +4,7 @@
 use crate::cli::invocation::{Presentation, RebootPolicy, ReportForm, RunMode};
 use crate::cli::worksite::{conflict, streams};
 use crate::cli::{Failure, Session};
-use crate::model::report::{Report, Verdict};
+use crate::model::report::{Refusal, Report, Verdict};
 use crate::model::run::{self, Run, RunOutcome};
 use crate::replay::{Input, ThisHost, UpdateRequest, keep_undo, update};
 use crate::ui::exit::ExitCode;
@@ -113,7 +113,12 @@ fn stopped(run: &Run) -> Failure {
         "{name} did not go through, and none behind it was run: {what}{}",
         reason(last)
     );
+    let refusals: &[Refusal] = match &last.verdict {
+        Verdict::Refused(refusals) => refusals,
+        _ => &[],
+    };
     Failure::new(ExitCode::Failure, message)
+        .remedies(refusals)
         .hint("the machine is as before that entry; mend what it needs and run `isconf up` again: it goes on there.")
 }
 

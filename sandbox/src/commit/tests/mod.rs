@@ -309,7 +309,8 @@ fn full_child() {
     let CommitError::Transaction(TransactionError::TakenBack(failure)) = &error else {
         panic!("{error:?}");
     };
-    assert!(failure.to_string().contains("ENOSPC"), "{failure}");
+    let errno = std::error::Error::source(failure).and_then(|e| e.downcast_ref());
+    assert_eq!(errno, Some(&nix::errno::Errno::ENOSPC), "{failure:?}");
     let after = manifest(stage.live());
     assert_eq!(difference(&after.0, &before.0), "");
     assert_eq!(after.1, before.1);
