@@ -1,6 +1,8 @@
 //! The primitives of our binary formats: little-endian numbers and length-prefixed bytes. Not for
 //! what the bytes mean. Upholds: nothing is allocated for a length that the input does not have.
 
+use std::str::Utf8Error;
+
 use super::{Digest, InvalidPath, RelPath, Timestamp};
 
 /// Puts values one after another.
@@ -75,6 +77,15 @@ pub enum DecodeError {
         /// Why not.
         #[source]
         source: InvalidPath,
+    },
+    /// Bytes that should be UTF-8 and are not.
+    #[error("no text at byte {at}")]
+    Text {
+        /// Where they begin.
+        at: usize,
+        /// Why not.
+        #[source]
+        source: Utf8Error,
     },
     /// Things that must be in order, each once, are not.
     #[error("{what} at byte {at} is not after the one before it")]
@@ -294,6 +305,14 @@ impl<'a> Reader<'a> {
             0 => Ok(None),
             1 => get(self).map(Some),
             value => Err(self.unknown("mark of presence", value)),
+        }
+    }
+
+    /// The error for bytes, just taken, that should be text.
+    pub fn no_text(&self, bytes: &[u8], source: Utf8Error) -> DecodeError {
+        DecodeError::Text {
+            at: self.at - bytes.len(),
+            source,
         }
     }
 

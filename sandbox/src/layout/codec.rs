@@ -80,12 +80,12 @@ fn put_volume(writer: &mut Writer, volume: &Volume) {
 fn take_volume(reader: &mut Reader<'_>) -> Result<Volume, DecodeError> {
     let mount_point = reader.path()?;
     let fs_type = reader.bytes("bytes of a filesystem's type", MAX_TYPE_BYTES)?;
+    let fs_type = str::from_utf8(fs_type).map_err(|source| reader.no_text(fs_type, source))?;
     let device = (reader.u32()?, reader.u32()?);
     let scratch = reader.bytes("bytes of a path", MAX_PATH_BYTES)?;
     Ok(Volume {
         mount_point,
-        // As in mountinfo, where it is for people.
-        fs_type: String::from_utf8_lossy(fs_type).into_owned(),
+        fs_type: fs_type.to_owned(),
         device,
         scratch: OsString::from_vec(scratch.to_vec()).into(),
         policy: match reader.u8()? {
@@ -119,6 +119,24 @@ mod tests {
                 policy: policies[policy],
             }
         }
+    }
+
+    #[test]
+    fn a_type_that_is_no_text_is_an_error() {
+        let mut bytes = encode_volumes(&[Volume {
+            mount_point: RelPath::new("tmp").unwrap(),
+            fs_type: "ext4".to_owned(),
+            device: (8, 1),
+            scratch: "/tmp/.isconf/x".into(),
+            policy: CommitPolicy::Rename,
+        }]);
+        let at = bytes.windows(4).position(|w| w == b"ext4").unwrap();
+        bytes[at] = 0x88;
+        let found = decode_volumes(&bytes);
+        assert!(
+            matches!(found, Err(DecodeError::Text { at: begin, .. }) if begin == at),
+            "{found:?}"
+        );
     }
 
     proptest! {
