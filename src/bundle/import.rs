@@ -121,22 +121,8 @@ pub fn import(
     let (mut input, digest, authentication) =
         Input::authenticate(path, told, target.keys, target.allow_unauthenticated)?;
     let header = input.header()?;
-    if header.domain != *target.domain {
-        return Err(ImportError::WrongDomain {
-            expected: target.domain.clone(),
-            found: header.domain,
-        });
-    }
-    let existing = Journal::open(target.home, target.domain, &header.branch)?;
-    let (first, last) = (header.first_seq, existing.as_ref().map_or(0, Journal::len));
-    if first > last + 1 {
-        return Err(ImportError::Gap { first, last });
-    }
-    let mut journal = match existing {
-        Some(journal) => journal,
-        None => Journal::open_or_create(target.host, target.home, target.domain, &header.branch)?,
-    };
-    let known = compare_known(&journal, &mut input, first)?;
+    let mut journal = journal_of(target, &header)?;
+    let known = compare_known(&journal, &mut input, header.first_seq)?;
     let local_last = journal.at(header.last.seq);
     let mut import = journal.import(target.host)?;
     let needs = take_entries(&mut import, &mut input, known)?;
@@ -166,6 +152,25 @@ pub fn import(
         authentication,
         new_entries,
         blobs,
+    })
+}
+
+/// The journal that the bundle goes on with, made empty when there is none.
+fn journal_of(target: Target<'_>, header: &BundleHeader) -> Result<Journal, ImportError> {
+    if header.domain != *target.domain {
+        return Err(ImportError::WrongDomain {
+            expected: target.domain.clone(),
+            found: header.domain.clone(),
+        });
+    }
+    let existing = Journal::open(target.home, target.domain, &header.branch)?;
+    let (first, last) = (header.first_seq, existing.as_ref().map_or(0, Journal::len));
+    if first > last + 1 {
+        return Err(ImportError::Gap { first, last });
+    }
+    Ok(match existing {
+        Some(journal) => journal,
+        None => Journal::open_or_create(target.host, target.home, target.domain, &header.branch)?,
     })
 }
 

@@ -184,21 +184,42 @@ pub(super) fn finish(
     };
     let (shown, committed): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|(_, p)| show_only(p.volume));
+    let mut findings = shown_volumes(&shown, layout);
+    findings.extend(findings_in(&committed, layout));
+    let conflicts = meanwhile::conflicts(&committed, layout, window, gone);
+    let (changes, provenance) = committed.into_iter().unzip();
+    Ok(Capture {
+        set: ChangeSet::new(changes)?,
+        provenance,
+        shown: ChangeSet::new(shown.into_iter().map(|(change, _)| change).collect())?,
+        since: window.since,
+        present: window.present,
+        findings,
+        conflicts,
+    })
+}
+
+/// The volumes whose changes are shown and never committed.
+fn shown_volumes(shown: &[Row], layout: &Layout) -> Vec<Finding> {
+    let volumes = layout.volumes.iter().enumerate();
+    volumes
+        .filter(|(index, _)| shown.iter().any(|(_, p)| p.volume == *index))
+        .map(|(_, volume)| Finding {
+            path: volume.mount_point.clone(),
+            reason: FindingReason::ShowOnly,
+        })
+        .collect()
+}
+
+/// What of these changes cannot become real as it is.
+fn findings_in(committed: &[Row], layout: &Layout) -> Vec<Finding> {
     let mut findings = Vec::new();
     let torn = torn_volumes(layout);
     let shared: HashSet<RelPath> = committed
         .iter()
         .flat_map(|(c, _)| shared_names(c))
         .collect();
-    for (index, volume) in layout.volumes.iter().enumerate() {
-        if shown.iter().any(|(_, p)| p.volume == index) {
-            findings.push(Finding {
-                path: volume.mount_point.clone(),
-                reason: FindingReason::ShowOnly,
-            });
-        }
-    }
-    for (change, provenance) in &committed {
+    for (change, provenance) in committed {
         let mut add = |reason| {
             findings.push(Finding {
                 path: change.path.clone(),
@@ -219,17 +240,7 @@ pub(super) fn finish(
             add(FindingReason::LinksTorn);
         }
     }
-    let conflicts = meanwhile::conflicts(&committed, layout, window, gone);
-    let (changes, provenance) = committed.into_iter().unzip();
-    Ok(Capture {
-        set: ChangeSet::new(changes)?,
-        provenance,
-        shown: ChangeSet::new(shown.into_iter().map(|(change, _)| change).collect())?,
-        since: window.since,
-        present: window.present,
-        findings,
-        conflicts,
-    })
+    findings
 }
 
 /// The volumes whose overlay was mounted without an index, so that writing through one name of a
