@@ -9,7 +9,7 @@ use crate::capture::{Capture, Window};
 use crate::change::Timestamp;
 use crate::child::{Effect, Exit, HeldSignals, InitError, Phases, Tally};
 use crate::collect::{CollectError, Collector};
-use crate::commit::{self, CommitError, Landed, TransactionError};
+use crate::commit::{self, CommitError, Landed};
 use crate::layout::Layout;
 use crate::mounts::Uncovered;
 use crate::session::{Mounted, Pad};
@@ -233,7 +233,7 @@ impl Approved {
                 self.pad.transaction.release();
                 Ok((landed, Hold(self.pad.signals)))
             }
-            Err(error @ CommitError::Transaction(TransactionError::NotTakenBack { .. })) => {
+            Err(error) if error.needs_recovery() => {
                 self.pad.transaction.release();
                 Err((error, None))
             }

@@ -263,9 +263,7 @@ impl KeptScratchpad {
                 self.report.fate = Fate::Committed;
                 Ok(Some(landed))
             }
-            Err(
-                error @ CommitError::Transaction(commit::TransactionError::NotTakenBack { .. }),
-            ) => Err(ScratchpadError::Interrupted(error)),
+            Err(error) if error.needs_recovery() => Err(ScratchpadError::Interrupted(error)),
             Err(error) => {
                 not_committed(&mut self.report, error);
                 self.report.fate = Fate::Kept;

@@ -3,9 +3,7 @@
 //! history remembers both.
 
 use isconf_sandbox::change::{Change, ChangeSet};
-use isconf_sandbox::commit::{
-    self, ConflictKind, ForgetError, TransactionError, UndoError, crash_point,
-};
+use isconf_sandbox::commit::{self, ConflictKind, ForgetError, UndoError, crash_point};
 use isconf_sandbox::layout::TxId;
 
 use super::payload::Payload;
@@ -219,7 +217,7 @@ fn refused(host: &ThisHost, last: &LastChange, error: UndoError) -> TakeBackErro
             let list = conflicts.list.into_iter();
             TakeBackError::Conflicts(list.map(|one| conflict(&set, one)).collect())
         }
-        UndoError::Transaction(TransactionError::NotTakenBack { .. }) => {
+        UndoError::Transaction(ref transaction) if transaction.needs_recovery() => {
             TakeBackError::Interrupted(error)
         }
         other => TakeBackError::Undo(other),

@@ -64,7 +64,7 @@ use self::guard::Strangers;
 use self::intent::Intent;
 use self::item::{Item, Origin};
 use self::plan::VolumePlan;
-use self::record::Records;
+use self::record::{Records, Unwritten};
 use self::shape::Shape;
 use self::sites::{Sites, sites_of};
 use self::sync::HeadStart;
@@ -73,7 +73,7 @@ use crate::change::RelPath;
 use crate::layout::{CommitPolicy, Layout, Volume};
 
 /// A change set was not made real. The live tree is as before, except after
-/// [`TransactionError::NotTakenBack`].
+/// one that [needs recovery](Self::needs_recovery).
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// Live paths are no longer what the scratchpad saw.
@@ -103,6 +103,22 @@ pub enum CommitError {
     /// It was begun and did not succeed.
     #[error(transparent)]
     Transaction(#[from] TransactionError),
+}
+
+impl CommitError {
+    /// Whether only a later recovery can tell whether the change set was made real.
+    pub fn needs_recovery(&self) -> bool {
+        matches!(self, Self::Transaction(error) if error.needs_recovery())
+    }
+}
+
+impl From<Unwritten> for CommitError {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Absent(error) => Self::Record(error),
+            Unwritten::Undecided(error) => Self::Transaction(TransactionError::Undecided(error)),
+        }
+    }
 }
 
 /// Reads an intent; the bytes that it would be written as, when it is one.
@@ -137,8 +153,8 @@ pub fn commit_telling(
     let landed = attempt(layout, capture, payload, tell);
     match &landed {
         // Undo data, or what recovery needs.
-        Ok(_) | Err(CommitError::Record(_)) => {}
-        Err(CommitError::Transaction(TransactionError::NotTakenBack { .. })) => {}
+        Ok(_) => {}
+        Err(error) if error.needs_recovery() => {}
         Err(_) => mirror::drop_copies(layout),
     }
     landed

@@ -67,6 +67,16 @@ pub enum RecordError {
     },
 }
 
+/// The record of a transaction about to happen could not be written.
+#[derive(Debug)]
+pub(super) enum Unwritten {
+    /// It is not there: nothing will happen.
+    Absent(RecordError),
+    /// It may be there, since it was written, could not be made durable, and not be removed for sure
+    /// either: the next start sees which.
+    Undecided(RecordError),
+}
+
 impl State {
     pub(super) const fn file(self) -> &'static str {
         match self {
@@ -164,7 +174,7 @@ impl Records {
     }
 
     /// Writes the record of a transaction about to happen; durable when this returns.
-    pub(super) fn write(&self, intent: &Intent) -> Result<(), RecordError> {
+    pub(super) fn write(&self, intent: &Intent) -> Result<(), Unwritten> {
         let state = State::intended(intent.direction);
         let aside = format!("{}.new", state.file());
         write_durably(
@@ -179,7 +189,18 @@ impl Records {
                 _ => crash_point("commit.intent.durable"),
             },
         )
-        .map_err(self.error(state))
+        .map_err(|errno| self.withdraw(state, errno))
+    }
+
+    /// Makes sure that a record which could not be made durable is not there.
+    fn withdraw(&self, state: State, errno: Errno) -> Unwritten {
+        let error = self.error(state)(errno);
+        match self.dir.at(state.file().as_bytes()).unlink() {
+            Err(Errno::ENOENT) => Unwritten::Absent(error),
+            // Without the sync a power cut could bring it back, and it would be gone on with.
+            Ok(()) if self.dir.sync().is_ok() => Unwritten::Absent(error),
+            Ok(()) | Err(_) => Unwritten::Undecided(error),
+        }
     }
 
     /// Moves from one state to the next; `renamed` is a crash point between the rename and the

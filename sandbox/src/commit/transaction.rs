@@ -24,6 +24,17 @@ pub enum TransactionError {
         #[source]
         back: Box<Failure>,
     },
+    /// Nothing was done, but its record may be on the disk all the same; recovery is needed, which
+    /// completes it if so.
+    #[error("its record could not be made durable, and not be removed either")]
+    Undecided(#[source] RecordError),
+}
+
+impl TransactionError {
+    /// Whether only a later recovery can tell whether it happened.
+    pub fn needs_recovery(&self) -> bool {
+        matches!(self, Self::NotTakenBack { .. } | Self::Undecided(_))
+    }
 }
 
 /// What failed.

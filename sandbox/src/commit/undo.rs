@@ -12,7 +12,7 @@ use super::facts::LookError;
 use super::guard::{Conflict, ConflictKind, Conflicts};
 use super::intent::{Direction, Intent, LeftObject, MAX_PAYLOAD_BYTES, fingerprint};
 use super::landed::Landed;
-use super::record::{RecordError, Records, State};
+use super::record::{RecordError, Records, State, Unwritten};
 use super::sites::{OpenError, Sites};
 use super::step::{Area, Loc, Move, Object};
 use super::transaction::{self, TransactionError};
@@ -21,7 +21,7 @@ use crate::fs::{Place, Stat, read_metadata, walk};
 use crate::layout::{HOME_SCRATCH_DIR, TxId};
 
 /// A transaction was not taken back. The live tree is as before, except after
-/// [`TransactionError::NotTakenBack`].
+/// one that [needs recovery](TransactionError::needs_recovery).
 #[derive(Debug, thiserror::Error)]
 pub enum UndoError {
     /// It is not finished, was taken back already, or its undo data was dropped.
@@ -45,6 +45,15 @@ pub enum UndoError {
     /// It was begun and did not succeed.
     #[error(transparent)]
     Transaction(#[from] TransactionError),
+}
+
+impl From<Unwritten> for UndoError {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Absent(error) => Self::Record(error),
+            Unwritten::Undecided(error) => Self::Transaction(TransactionError::Undecided(error)),
+        }
+    }
 }
 
 /// Whether a finished transaction could be taken back now: fails as [`undo`] would that is refused,
