@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use super::CollectError;
 use super::inodes::Inodes;
-use super::item::Item;
+use super::item::{Item, Items, Row};
 use super::leaf::HASHED_BEFORE_BYTES;
 use super::names::Names;
 use super::object::Reader;
-use super::settle::{self, Items, Row};
+use super::settle;
 use super::step;
 use super::tree::Tree;
 use super::walk::{Digests, Found, Walk};

@@ -1,7 +1,15 @@
 //! One path that an upper layer touches, or hides: what it was, what it is.
 
-use crate::capture::LiveIdentity;
-use crate::change::{Kind, Node, RelPath};
+use std::collections::BTreeMap;
+
+use crate::capture::{LiveIdentity, Provenance};
+use crate::change::{Change, Kind, Node, RelPath};
+
+/// All items by path.
+pub(super) type Items = BTreeMap<RelPath, Item>;
+
+/// A change and where it comes from.
+pub(super) type Row = (Change, Provenance);
 
 /// What the walk found at one path of the merged view.
 #[derive(Debug, Clone)]

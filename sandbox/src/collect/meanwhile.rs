@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::settle::Row;
+use super::item::Row;
 use crate::capture::{Glimpse, LiveIdentity, Meanwhile, Source, Window};
 use crate::change::{Change, Kind, RelPath};
 use crate::layout::{CommitPolicy, Layout};

@@ -1,20 +1,14 @@
 //! Items → changes: decides what is a rename, what one more name, what no change; pure.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::CollectError;
-use super::item::{Elsewhere, Item, Role};
+use super::item::{Elsewhere, Item, Items, Role, Row};
 use super::meanwhile::{self, Stranded};
 use super::view::View;
 use crate::capture::{Capture, Finding, FindingReason, Provenance, Source, Window};
 use crate::change::{Change, ChangeSet, Content, Kind, Node, RelPath};
 use crate::layout::{CommitPolicy, Layout, Volume};
-
-/// All items by path.
-pub(super) type Items = BTreeMap<RelPath, Item>;
-
-/// A change and where it comes from.
-pub(super) type Row = (Change, Provenance);
 
 /// Upper inodes with several names: the names in path order.
 type Names = HashMap<(usize, u64), Vec<RelPath>>;

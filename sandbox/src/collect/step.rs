@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::CollectError;
-use super::item::{Item, Role, UpperInode, same_state};
-use super::settle::{Items, Row, link_names, row};
+use super::item::{Item, Items, Role, Row, UpperInode, same_state};
+use super::settle::{link_names, row};
 use super::view::{LostNames, Shown, View};
 use crate::capture::{Provenance, Source};
 use crate::change::{Change, Content, Kind, Node, RelPath};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::item::Items;
 use super::item::{Item, Role};
-use super::settle::Items;
 use crate::change::RelPath;
 
 /// The items of a look; where they say nothing, live shows.

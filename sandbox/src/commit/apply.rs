@@ -4,13 +4,12 @@
 
 use nix::errno::Errno;
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use super::continuations::continuations;
 use super::crash_point;
 use super::ground::Ground;
 use super::step::{Area, Attributes, Loc, Move, Object, Rewrite, Setting, Steps};
-use crate::capture::LiveIdentity;
+use super::step_error::StepError;
 use crate::change::{FLAG_IMMUTABLE, RelPath};
 use crate::fs::Stat;
 
@@ -21,57 +20,6 @@ pub enum Pass {
     First,
     /// Some of it may be done: every step is looked at first.
     Again,
-}
-
-/// A step could not be done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StepError {
-    /// A system call refused it.
-    #[error("cannot {operation} {path}")]
-    Failed {
-        /// What was tried: `place`, `exchange`, `remove`, ...
-        operation: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        errno: Errno,
-    },
-    /// The live tree is an overlay without `redirect_dir`, which moves no directory of its lower
-    /// layers (`EXDEV`, kernel documentation of overlayfs).
-    #[error("cannot move the directory {path}: the live root is an overlay that cannot")]
-    Immovable {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Somebody made an object immutable or append-only meanwhile.
-    #[error("cannot {operation} {path}: it is {flag}", path = path.display())]
-    Locked {
-        /// What was tried.
-        operation: &'static str,
-        /// The object with the flag.
-        path: PathBuf,
-        /// `immutable` or `append-only`, chattr(1).
-        flag: &'static str,
-    },
-    /// What was there is not what the run saw; it was put back.
-    #[error("{path} is no longer what it was: found {found:?}")]
-    Displaced {
-        /// Where.
-        path: RelPath,
-        /// What was expected.
-        expected: Object,
-        /// What was found; `None` for nothing.
-        found: Option<Box<LiveIdentity>>,
-    },
-    /// While doing it again: neither the state before nor the state after.
-    #[error("{path} is neither as before nor as after the transaction")]
-    Foreign {
-        /// Where.
-        path: PathBuf,
-        /// The inode number found there; `None` for nothing.
-        found: Option<u64>,
-    },
 }
 
 /// What is known of a step before it is done again.

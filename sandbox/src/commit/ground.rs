@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 
-use super::apply::StepError;
 use super::sites::Sites;
 use super::step::{Area, Attributes, LOCKS, Loc, Object};
+use super::step_error::StepError;
 use crate::change::{Digest, Metadata};
 use crate::fs::{Stat, change_flags, overwrite_data, read_metadata, set_metadata, set_mtime};
 use crate::sys::files;

@@ -13,6 +13,7 @@
 
 mod crash_point;
 mod step;
+mod step_error;
 mod bytes;
 mod intent;
 mod record;
@@ -40,7 +41,6 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-pub use apply::StepError;
 pub use bytes::Damage;
 pub use crash_point::{ALL, CRASH_AT, crash_point};
 pub use facts::LookError;
@@ -56,6 +56,7 @@ pub use record::RecordError;
 pub use recover::{Outcome, RecoverError, Recovered, recover};
 pub use sites::OpenError;
 pub use step::Object;
+pub use step_error::StepError;
 pub use sync::SyncError;
 pub use transaction::{Failure, TransactionError};
 pub use undo::{UndoError, check_undo, undo};

@@ -1,11 +1,12 @@
 //! From a durable intent to durable changes, or back. Not for deciding steps. Upholds: an error on
 //! the way leaves the state before; a crash on the way leaves a record that says which way to go.
 
-use super::apply::{self, Pass, StepError};
+use super::apply::{self, Pass};
 use super::crash_point;
 use super::intent::Intent;
 use super::record::{RecordError, Records, State};
 use super::sites::Sites;
+use super::step_error::StepError;
 use super::sync::{self, SyncError};
 
 /// A transaction that was begun did not succeed.

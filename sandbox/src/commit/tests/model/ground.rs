@@ -7,9 +7,9 @@ use nix::errno::Errno;
 
 use super::disk::{Body, Disk};
 use crate::change::Metadata;
-use crate::commit::apply::StepError;
 use crate::commit::ground::Ground;
 use crate::commit::step::{Area, Attributes, LOCKS, Loc, Object};
+use crate::commit::step_error::StepError;
 use crate::fs::Stat;
 use crate::sys::inspect::FileHandle;
 

@@ -7,8 +7,9 @@ use super::disk::{Disk, Tree};
 use super::ground::{CRASH, Fragile};
 use super::rig::{Rig, Story};
 use super::work::{Work, at, entry, setup};
-use crate::commit::apply::{Pass, StepError, apply};
+use crate::commit::apply::{Pass, apply};
 use crate::commit::step::Steps;
+use crate::commit::step_error::StepError;
 
 fn story() -> impl Strategy<Value = Story> {
     (setup(), entry(), any::<u8>(), any::<bool>()).prop_map(|(setup, entry, choice, ages)| Story {
