@@ -5,6 +5,8 @@
 use std::error::Error;
 use std::io;
 
+use nix::errno::Errno;
+
 use crate::lock::LockError;
 use crate::model::BranchName;
 use crate::model::report::Refusal;
@@ -39,7 +41,10 @@ impl Failure {
         Self {
             code,
             message: chain(error),
-            hints: hints_of_system(error),
+            hints: hint_of_system(error)
+                .map(str::to_owned)
+                .into_iter()
+                .collect(),
         }
     }
 
@@ -119,18 +124,19 @@ impl Failure {
 }
 
 /// What to do about the system's refusal that an error comes from, if it does.
-fn hints_of_system(error: &(dyn Error + 'static)) -> Vec<String> {
+fn hint_of_system(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);
     while let Some(cause) = next {
         if let Some(refusal) = cause.downcast_ref::<io::Error>() {
-            return hint_of_kind(refusal.kind())
-                .map(str::to_owned)
-                .into_iter()
-                .collect();
+            return hint_of_kind(refusal.kind());
+        }
+        // The sandbox's other refusals can have causes that these hints do not fit.
+        if let Some(Errno::ENOSPC | Errno::EDQUOT) = cause.downcast_ref::<Errno>() {
+            return hint_of_kind(io::ErrorKind::StorageFull);
         }
         next = cause.source();
     }
-    Vec::new()
+    None
 }
 
 const fn hint_of_kind(kind: io::ErrorKind) -> Option<&'static str> {

@@ -50,7 +50,8 @@ fn a_full_disk_leaves_everything_and_names_the_file() {
     ])
     .fails()
     .says("/srv/big")
-    .says("ENOSPC");
+    .says("No space left on device")
+    .says("make room");
     host.is_still(&before);
     host.sh("rm /srv/fill").code(0);
     host.isconf(["-q", "exec", "sh", "-c", "echo more >>/srv/big"])
@@ -208,7 +209,7 @@ fn a_mount_point_that_is_busy_is_left_as_it_is() {
     meanwhile(&host, "/srv/made", "mount -t tmpfs none /srv/d/point")
         .fails()
         .says("/srv/d/point")
-        .says("EBUSY");
+        .says("Device or resource busy");
     host.sh("umount /srv/d/point").code(0);
     host.is_still(&before);
 }

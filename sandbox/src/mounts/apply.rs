@@ -10,6 +10,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{chdir, chroot, fchdir, pivot_root, symlinkat};
 
 use super::step::{NEW_ROOT, Step, Target};
@@ -205,7 +206,19 @@ fn overlay(
     api::set_flag(context.as_fd(), c"volatile")?;
     api::create(context.as_fd())?;
     let mount = api::make_mount(context.as_fd(), attributes(flags))?;
+    check_writable(mount.as_fd(), flags)?;
     api::attach(mount.as_fd(), target)
+}
+
+/// Refuses an overlay that is read-only and should not be: it becomes so, with a line in the
+/// kernel's log, when the filesystem of its work directory has no inode or no room left for it
+/// (`ovl_make_workdir` in fs/overlayfs/super.c).
+fn check_writable(mount: BorrowedFd<'_>, flags: MsFlags) -> Result<(), Errno> {
+    let is_read_only = fstatvfs(mount)?.flags().contains(FsFlags::ST_RDONLY);
+    match is_read_only && !flags.contains(MsFlags::MS_RDONLY) {
+        true => Err(Errno::ENOSPC),
+        false => Ok(()),
+    }
 }
 
 /// Names the lower layer of an overlay; `false` where `lowerdir+` is not known.
@@ -236,7 +249,8 @@ fn overlay_by_text(layers: &Layers, target: &CStr, flags: MsFlags) -> Result<(),
         layers.work.as_raw_fd(),
     ))?;
     let overlay = Some(c"overlay");
-    mount_with(overlay, target, overlay, flags, Some(data))
+    mount_with(overlay, target, overlay, flags, Some(data))?;
+    check_writable(open_directory(target)?.as_fd(), flags)
 }
 
 fn attributes(flags: MsFlags) -> u64 {
