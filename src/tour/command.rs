@@ -75,12 +75,9 @@ pub struct HostCommand {
 }
 
 impl HostCommand {
-    /// Prepares a command; `init` is the host's PID 1 as numbered here.
-    pub(super) fn new<W: AsRef<OsStr>>(
-        host: &str,
-        init: Pid,
-        words: impl IntoIterator<Item = W>,
-    ) -> Self {
+    /// Prepares a command; `init` is the PID 1 of the host as numbered here. For rigs that make
+    /// their hosts by other means than [`super::Host`] as well.
+    pub fn new<W: AsRef<OsStr>>(host: &str, init: Pid, words: impl IntoIterator<Item = W>) -> Self {
         let vars = [
             ("PATH", PATH),
             ("HOME", "/root"),

@@ -3,6 +3,7 @@
 
 mod papers;
 mod host;
+mod machines;
 mod tour;
 mod verbs;
 mod acceptance_cli;

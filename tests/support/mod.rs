@@ -12,6 +12,7 @@
     reason = "a vocabulary for the cases, which need not use all of it"
 )]
 
+pub mod debian;
 pub mod machine;
 pub mod papers;
 pub mod site;
@@ -24,7 +25,7 @@ use isconf::tour::{Host, HostSpec, RootKind};
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_isconf");
 
 /// The programs that cases use, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 15] = [
+const TOOLS: [(&str, &str); 17] = [
     ("bsdutils", "script"),
     ("e2fsprogs", "mkfs.ext4"),
     ("e2fsprogs", "chattr"),
@@ -40,6 +41,8 @@ const TOOLS: [(&str, &str); 15] = [
     ("make", "make"),
     ("gcc", "cc"),
     ("iproute2", "ip"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("systemd-container", "systemd-nspawn"),
 ];
 
 /// Every file system a host's root can lie on.
@@ -61,15 +64,23 @@ pub fn host(name: &str) -> Option<Host> {
     start(spec(name))
 }
 
-/// Makes a host as described. Returns `None`, and says so, where this is not root; in the pipeline
-/// (`CI` is set) that is a failure, as is everything else that is missing.
+/// Makes a host as described; `None` means to skip, as [`may_make_hosts`] says.
 pub fn start(spec: HostSpec) -> Option<Host> {
-    if !nix::unistd::geteuid().is_root() && std::env::var_os("CI").is_none() {
-        eprintln!("SKIPPED: needs root to make a throwaway host; run the tests as root.");
+    if !may_make_hosts() {
         return None;
     }
-    name_missing_packages();
     Some(Host::start(spec).unwrap_or_else(|error| panic!("no throwaway host: {error}")))
+}
+
+/// Tells whether hosts can be made here. Says so where this is not root; in the pipeline (`CI` is
+/// set) that is a failure, as is everything else that is missing.
+pub fn may_make_hosts() -> bool {
+    if !nix::unistd::geteuid().is_root() && std::env::var_os("CI").is_none() {
+        eprintln!("SKIPPED: needs root to make a throwaway host; run the tests as root.");
+        return false;
+    }
+    name_missing_packages();
+    true
 }
 
 /// Fails with the one command that installs whatever the cases lack.
