@@ -7,6 +7,7 @@
 //! data ── reflink, copy with holes ────┘
 //! durable ── small files: aside, fsync, rename, fsync of the directory
 //! together ── several fsyncs that one flush of the disk answers
+//! sync_point ── the names of all syncs, for the tests that leave one out
 //! ```
 //!
 //! The functions return the bare errno: they know names below a directory, and only their callers
@@ -21,6 +22,7 @@ mod tree;
 mod removal;
 mod durable;
 mod together;
+mod sync_point;
 
 pub use data::{copy_data, overwrite_data, punch_again};
 pub use dir::{Dir, Place};
@@ -31,5 +33,6 @@ pub use metadata::{
 pub use node::copy_node;
 pub use removal::remove_tree;
 pub use stat::Stat;
+pub use sync_point::{ALL as SYNCS, LEAVE_OUT, is_left_out};
 pub use together::sync_together;
 pub use tree::{walk, walk_where_paths_reach};

@@ -30,6 +30,7 @@ mod workload;
 mod recording;
 mod check;
 mod explore;
+mod prove;
 mod run;
 
 use std::ffi::OsString;

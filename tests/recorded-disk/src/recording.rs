@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use isconf_sandbox::fs::LEAVE_OUT;
+
 use crate::error::RigError;
 use crate::filesystem::Filesystem;
 use crate::host::Host;
@@ -14,9 +16,6 @@ use crate::medium::Medium;
 use crate::recorder::{Event, Recorder};
 use crate::talk::Disk;
 use crate::workload::{Between, ENTRIES, PREPARE, Step, Workload};
-
-/// The environment variable that names a sync to leave out, where that is built in.
-const LEAVE_OUT: &str = "ISCONF_LEAVE_OUT";
 
 /// Where a host stands between two steps.
 #[derive(Debug, Clone)]

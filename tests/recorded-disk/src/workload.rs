@@ -97,6 +97,12 @@ const SMALL: &str = "echo small >/opt/small";
 /// Another one, of the same file.
 const SMALLER: &str = "echo s >/opt/small";
 
+/// Nothing but directories, which have no file whose sync would pay for theirs.
+const DIRECTORIES: &str = "mkdir -p /opt/empty/deep/deeper";
+
+/// Nothing but a link, which cannot be opened to be synced.
+const LINK: &str = "ln -s nowhere /opt/link";
+
 const fn exec(script: &'static [&'static str; 4]) -> &'static [&'static str] {
     script
 }
@@ -108,6 +114,8 @@ const EXEC_REPLACED: &[&str] = exec(&["exec", "sh", "-c", REPLACED]);
 const EXEC_MANY: &[&str] = exec(&["exec", "sh", "-c", MANY]);
 const EXEC_SMALL: &[&str] = exec(&["exec", "sh", "-c", SMALL]);
 const EXEC_SMALLER: &[&str] = exec(&["exec", "sh", "-c", SMALLER]);
+const EXEC_DIRECTORIES: &[&str] = exec(&["exec", "sh", "-c", DIRECTORIES]);
+const EXEC_LINK: &[&str] = exec(&["exec", "sh", "-c", LINK]);
 const SNAP: &[&str] = &["snap", "/etc/app.conf", "/srv/meta"];
 const LOCK: &[&str] = &["lock", "recorded"];
 
@@ -153,6 +161,10 @@ pub const WORKLOADS: [Workload; 4] = [
             does(EXEC_SMALL),
             does(EXEC_SMALLER),
             passing(&["unlock", "--discard"], Between::After(3)),
+            does(LOCK),
+            does(EXEC_DIRECTORIES),
+            does(EXEC_LINK),
+            does(&["ci"]),
         ],
     },
     Workload {
