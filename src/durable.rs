@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use isconf_sandbox::fs::is_left_out;
+use isconf_sandbox::fs::sync_at;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
@@ -52,16 +52,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         .map_err(FileError::of("write", &aside))?;
     // The content must be durable before the name points at it: without this sync the rename could
     // reach the disk first, and a power cut would leave an empty file under the real name.
-    if !is_left_out("replaced.bytes") {
-        file.sync_all().map_err(FileError::of("sync", &aside))?;
-    }
+    sync_at("replaced.bytes", || file.sync_all()).map_err(FileError::of("sync", &aside))?;
     drop(file);
     fs::rename(&aside, path).map_err(FileError::of("rename", &aside))?;
     // Without this sync the old content could be back after a power cut.
-    if is_left_out("replaced.name") {
-        return Ok(());
-    }
-    sync_directory_of(path)
+    sync_at("replaced.name", || sync_directory_of(path))
 }
 
 /// Makes the file at `path` empty of any content and writable by its owner alone; a leftover of a
@@ -96,10 +91,7 @@ pub fn create_directories(path: &Path) -> Result<(), FileError> {
         Err(e) => return Err(FileError::of("create", path)(e)),
     }
     // What is put into the new directory would be lost together with its own name.
-    if is_left_out("made.name") {
-        return Ok(());
-    }
-    sync_directory_of(path)
+    sync_at("made.name", || sync_directory_of(path))
 }
 
 /// Removes the file at `path`, durably; one that is not there is fine. Returns whether it was there.
@@ -110,9 +102,7 @@ pub fn remove(path: &Path) -> Result<bool, FileError> {
         Err(e) => return Err(FileError::of("remove", path)(e)),
     }
     // Without this sync the file could be back after a power cut.
-    if !is_left_out("removed.name") {
-        sync_directory_of(path)?;
-    }
+    sync_at("removed.name", || sync_directory_of(path))?;
     Ok(true)
 }
 

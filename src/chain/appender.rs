@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use isconf_sandbox::change::Digest;
 use isconf_sandbox::commit::crash_point;
-use isconf_sandbox::fs::is_left_out;
+use isconf_sandbox::fs::sync_at;
 
 use super::error::{ChainError, Fault};
 use super::file::{length_of, read_head};
@@ -127,10 +127,8 @@ impl<'a> Appender<'a> {
         crash_point(written);
         // The records must be durable before anybody is told that they are: the head, the lock's
         // release or the end of an intent say so. The length is part of what fdatasync(2) writes.
-        if !is_left_out("chain.appended") {
-            let synced = self.file.sync_data();
-            synced.map_err(FileError::of("sync", &self.chain.place.file))?;
-        }
+        sync_at("chain.appended", || self.file.sync_data())
+            .map_err(FileError::of("sync", &self.chain.place.file))?;
         crash_point(synced);
         if self.chain.header.kind().has_head() {
             let next = self.next_frame();

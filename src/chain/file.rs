@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use isconf_sandbox::change::Digest;
-use isconf_sandbox::fs::is_left_out;
+use isconf_sandbox::fs::sync_at;
 
 use super::error::{BrokenChain, ChainError, Fault};
 use super::head::MAX_HEAD_BYTES;
@@ -263,9 +263,7 @@ pub fn cut_torn_tail(path: &Path, offset: u64) -> Result<(), ChainError> {
     file.set_len(offset.min(length))
         .map_err(FileError::of("truncate", path))?;
     // The cut must be durable before something is appended: else its bytes could come back between.
-    if !is_left_out("chain.cut") {
-        file.sync_all().map_err(FileError::of("sync", path))?;
-    }
+    sync_at("chain.cut", || file.sync_all()).map_err(FileError::of("sync", path))?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 
-use isconf_sandbox::fs::is_left_out;
+use isconf_sandbox::fs::sync_at;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::statvfs::{Statvfs, statvfs};
@@ -120,8 +120,5 @@ fn write_zeros(mut file: &File, bytes: u64) -> io::Result<()> {
         file.write_all(&zeros)?;
     }
     // Delayed allocation (ext4, xfs) finds out only now whether there is room.
-    match is_left_out("room.taken") {
-        true => Ok(()),
-        false => file.sync_data(),
-    }
+    sync_at("room.taken", || file.sync_data())
 }

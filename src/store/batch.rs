@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use isconf_sandbox::change::Digest;
 use isconf_sandbox::commit::crash_point;
-use isconf_sandbox::fs::{is_left_out, sync_together};
+use isconf_sandbox::fs::{sync_at, sync_together};
 use sha2::{Digest as _, Sha256};
 
 use super::blobs::{CHUNK_BYTES, Store, StoreError, TMP};
@@ -142,10 +142,7 @@ impl<'a> Batch<'a> {
         crash_point("store-renamed");
         // The names must be durable before an entry refers to them. All renames are in one journal
         // transaction of the filesystem, so that one of these syncs pays for all.
-        if is_left_out("blobs.names") {
-            return Ok(());
-        }
-        sync_directories(directories)
+        sync_at("blobs.names", || sync_directories(directories))
     }
 
     /// Makes a file with a name of its own: other processes and batches have other numbers, and a
@@ -232,18 +229,12 @@ fn sync_directories(directories: BTreeSet<PathBuf>) -> Result<(), StoreError> {
 fn sync_blobs(store: &Store, blobs: &[Waiting]) -> Result<(), StoreError> {
     if blobs.len() >= SYNCFS_FROM {
         let root = File::open(store.root()).map_err(FileError::of("open", store.root()))?;
-        if !is_left_out("blobs.filesystem") {
-            nix::unistd::syncfs(&root)
-                .map_err(|errno| FileError::of("sync", store.root())(errno.into()))?;
-        }
-        return Ok(());
-    }
-    if is_left_out("blobs.bytes") {
+        sync_at("blobs.filesystem", || nix::unistd::syncfs(&root))
+            .map_err(|errno| FileError::of("sync", store.root())(errno.into()))?;
         return Ok(());
     }
     for Waiting { aside, .. } in blobs {
-        File::open(aside)
-            .and_then(|file| file.sync_all())
+        sync_at("blobs.bytes", || File::open(aside)?.sync_all())
             .map_err(FileError::of("sync", aside))?;
     }
     Ok(())

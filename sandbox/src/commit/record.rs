@@ -18,7 +18,7 @@ use super::bytes::Damage;
 use super::crash_point;
 use super::intent::{Direction, Intent, MAX_INTENT_BYTES};
 use crate::change::Timestamp;
-use crate::fs::{Dir, is_left_out, remove_tree, write_durably};
+use crate::fs::{Dir, remove_tree, sync_at, write_durably};
 
 /// A state of a transaction, named as its file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -217,10 +217,7 @@ impl Records {
             .rename_over(self.dir.at(new))
             .map_err(self.error(from))?;
         renamed();
-        if is_left_out("record.advanced") {
-            return Ok(());
-        }
-        self.dir.sync().map_err(self.error(to))
+        sync_at("record.advanced", || self.dir.sync()).map_err(self.error(to))
     }
 
     /// Removes everything in the transaction's directory but one record.
@@ -239,9 +236,6 @@ impl Records {
             .at(state.file().as_bytes())
             .unlink()
             .map_err(self.error(state))?;
-        if is_left_out("record.removed") {
-            return Ok(());
-        }
-        self.dir.sync().map_err(self.error(state))
+        sync_at("record.removed", || self.dir.sync()).map_err(self.error(state))
     }
 }

@@ -13,7 +13,7 @@ use super::prepare::Fresh;
 use super::sites::Sites;
 use super::step::{Area, Loc, Move, Steps};
 use crate::change::RelPath;
-use crate::fs::{Dir, is_left_out, sync_together};
+use crate::fs::{Dir, is_left_out, sync_at, sync_together};
 
 /// Up to this many objects each is synced by itself: the sync of a filesystem also writes what
 /// others have left dirty, which was measured as seconds. Beyond it the one sync is cheaper than
@@ -46,15 +46,8 @@ impl HeadStart {
             let top = sites.top(volume, Area::Live);
             // Without another descriptor or thread there is no head start.
             let top = Dir::from(top.as_fd().try_clone_to_owned().ok()?);
-            // A test that leaves the sync behind this one out wants none at all.
-            let left_out = is_left_out("before.filesystem");
-            let sync = move || {
-                if left_out {
-                    Ok(())
-                } else {
-                    top.sync_filesystem()
-                }
-            };
+            // The name of the sync behind it, which would otherwise never be missed.
+            let sync = move || sync_at("before.filesystem", || top.sync_filesystem());
             let thread = thread::Builder::new().spawn(sync).ok()?;
             Some((sites.sites()[volume].mount_point.to_absolute(), thread))
         });
@@ -164,11 +157,8 @@ fn wanted<I: IntoIterator>(all: I, name: &str) -> impl Iterator<Item = I::Item> 
 }
 
 fn filesystem(sites: &Sites, volume: usize, name: &'static str) -> Result<(), SyncError> {
-    if is_left_out(name) {
-        return Ok(());
-    }
     let top = sites.top(volume, Area::Live);
-    top.sync_filesystem().map_err(|errno| SyncError {
+    sync_at(name, || top.sync_filesystem()).map_err(|errno| SyncError {
         path: sites.sites()[volume].mount_point.to_absolute(),
         errno,
     })
@@ -201,9 +191,8 @@ fn object(sites: &mut Sites, loc: &Loc) -> Result<Option<Open>, SyncError> {
             parent.place().open(OFlag::O_RDONLY).map(Some)
         } else {
             // Links, pipes and devices cannot be opened for it.
-            if !is_left_out("unopened.filesystem") {
-                sites.top(loc.volume, loc.area).sync_filesystem()?;
-            }
+            let top = sites.top(loc.volume, loc.area);
+            sync_at("unopened.filesystem", || top.sync_filesystem())?;
             Ok(None)
         }
     });

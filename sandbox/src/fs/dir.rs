@@ -275,13 +275,6 @@ impl Place<'_> {
         nix::unistd::unlinkat(self.dir, self.name, UnlinkatFlags::RemoveDir)
     }
 
-    /// Makes the file's data and attributes durable; for what is neither file nor directory there
-    /// is nothing to open, and its directory's sync or the filesystem's has to do.
-    pub fn sync(&self) -> Result<(), Errno> {
-        let file = self.open(OFlag::O_RDONLY)?;
-        nix::unistd::fsync(&file)
-    }
-
     /// A path to the object that needs no rights on the way and follows nothing, for the calls
     /// that take only paths.
     pub(super) fn proc_path(&self) -> Result<CString, Errno> {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use nix::errno::Errno;
 
-use super::{Dir, is_left_out};
+use super::{Dir, sync_at};
 
 /// Writes `bytes` as the file `name` in `dir`, through the name `aside`, which is replaced. `step`
 /// is called with `written`, `synced`, `renamed` and `durable` after each part, for crash points.
@@ -26,16 +26,12 @@ pub fn write_durably(
     file.write_all(bytes).map_err(|e| errno_of(&e))?;
     step("written");
     // Without it the name could be durable before the bytes are: an empty file after a power cut.
-    if !is_left_out("intent.bytes") {
-        nix::unistd::fsync(&file)?;
-    }
+    sync_at("intent.bytes", || nix::unistd::fsync(&file))?;
     step("synced");
     dir.at(aside).rename_over(dir.at(name))?;
     step("renamed");
     // Without it the caller would go on while the name may still vanish.
-    if !is_left_out("intent.name") {
-        dir.sync()?;
-    }
+    sync_at("intent.name", || dir.sync())?;
     step("durable");
     Ok(())
 }

@@ -33,6 +33,6 @@ pub use metadata::{
 pub use node::copy_node;
 pub use removal::remove_tree;
 pub use stat::Stat;
-pub use sync_point::{ALL as SYNCS, LEAVE_OUT, is_left_out};
+pub use sync_point::{ALL as SYNCS, LEAVE_OUT, is_left_out, sync_at};
 pub use together::sync_together;
 pub use tree::{walk, walk_where_paths_reach};

@@ -14,7 +14,7 @@ use crate::identity::{Authentication, HmacKeys};
 use crate::store::Store;
 use crate::ui::exit::ExitCode;
 use crate::ui::{counted, human_bytes};
-use isconf_sandbox::fs::is_left_out;
+use isconf_sandbox::fs::sync_at;
 
 /// Writes the journal of the branch, with all that it needs, into a file.
 pub fn bundle_export(session: &mut Session, file: &Path, since: u64) -> Result<ExitCode, Failure> {
@@ -86,11 +86,10 @@ fn put_in_place(writer: BufWriter<File>, aside: &Path, path: &Path) -> Result<()
     let file = file.map_err(FileError::of("write", aside))?;
     // The content must be durable before the name says that there is a bundle: it may be carried
     // away on this very disk.
-    if !is_left_out("bundle.bytes") {
-        file.sync_all().map_err(FileError::of("sync", aside))?;
-    }
+    sync_at("bundle.bytes", || file.sync_all()).map_err(FileError::of("sync", aside))?;
     fs::rename(aside, path).map_err(FileError::of("rename", aside))?;
-    durable::sync_directory_of(path)
+    // Without it the bundle that is told of could vanish.
+    sync_at("bundle.name", || durable::sync_directory_of(path))
 }
 
 fn tell_exported(session: &mut Session, file: &Path, exported: &Exported) {
