@@ -102,10 +102,9 @@ impl Scan<'_> {
         if record.is_empty() {
             return Ok(());
         }
-        // One byte of a torn record behind a whole one, too short to be told by `record_length`.
-        let before = &record[..record.len() - 1];
-        if record.ends_with(b"\n[") && check_last(self.kind, before, self.offset).is_ok() {
-            self.take(before)?;
+        let whole = without_torn_start(record);
+        if whole.len() < record.len() && check_last(self.kind, whole, self.offset).is_ok() {
+            self.take(whole)?;
             let offset = self.offset;
             return Err(self.broken(Fault::TornTail { offset }));
         }
@@ -131,6 +130,18 @@ impl Scan<'_> {
     fn broken(&self, fault: Fault) -> ScanError {
         let (offset, seq) = (self.offset, self.records.len() as u64 + 1);
         ScanError::Broken { offset, seq, fault }
+    }
+}
+
+/// What is left without the bytes of a torn record that are too few to be told by [`record_length`]:
+/// its first byte, or zeros, which no record has, and what is behind them. When a power cut comes
+/// while a torn tail is cut off, the last block that stays may have its zeros on the disk already and
+/// the file still its old length (xfs; found by the recorded disk).
+fn without_torn_start(record: &[u8]) -> &[u8] {
+    let text = record.split(|byte| *byte == 0).next().unwrap_or(record);
+    match text.strip_suffix(b"[") {
+        Some(before) if before.ends_with(b"\n") => before,
+        Some(_) | None => text,
     }
 }
 

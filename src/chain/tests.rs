@@ -191,16 +191,39 @@ fn a_torn_history_says_where_and_can_be_cut() {
     let bytes = fs::read(&path).unwrap();
     let last = *chain.record(3).unwrap();
     for end in last.offset + 1..bytes.len() as u64 {
-        fs::write(&path, &bytes[..end as usize]).unwrap();
-        let broken = fault_of(reopen(dir.path(), ChainKind::History).unwrap_err());
-        let offset = match broken.fault {
-            Fault::TornTail { offset } => offset,
-            other => panic!("at {end}: {other}"),
-        };
-        assert_eq!(offset, last.offset, "at {end}");
-        cut_torn_tail(&path, offset).unwrap();
-        assert_eq!(reopen(dir.path(), ChainKind::History).unwrap().len(), 2);
+        cut_at_its_last_whole_record(dir.path(), &bytes[..end as usize], &last);
     }
+}
+
+#[test]
+fn a_torn_tail_of_zeros_takes_no_whole_record_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let chain = chain_of(dir.path(), ChainKind::History, 3);
+    let bytes = fs::read(place(dir.path()).file).unwrap();
+    let last = *chain.record(3).unwrap();
+    let end = bytes.len() - 3;
+    for from in last.offset as usize..end {
+        // All that follows is zeros, or only what lies in the same block.
+        for to in [from + 1, end] {
+            let mut bytes = bytes[..end].to_vec();
+            bytes[from..to].fill(0);
+            cut_at_its_last_whole_record(dir.path(), &bytes, &last);
+        }
+    }
+}
+
+/// Opens a history with these bytes, of which the record `last` is torn, and cuts that off.
+fn cut_at_its_last_whole_record(dir: &Path, bytes: &[u8], last: &RecordRef) {
+    let path = place(dir).file;
+    fs::write(&path, bytes).unwrap();
+    let broken = fault_of(reopen(dir, ChainKind::History).unwrap_err());
+    let offset = match broken.fault {
+        Fault::TornTail { offset } => offset,
+        other => panic!("{} bytes: {other}", bytes.len()),
+    };
+    assert_eq!(offset, last.offset, "{} bytes", bytes.len());
+    cut_torn_tail(&path, offset).unwrap();
+    assert_eq!(reopen(dir, ChainKind::History).unwrap().len(), 2);
 }
 
 /// Every way to change the file at `bytes` that a case asks for.
