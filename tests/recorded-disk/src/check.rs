@@ -10,8 +10,8 @@ use serde::Deserialize;
 use crate::error::RigError;
 use crate::host::Host;
 use crate::listing::Listing;
-use crate::recording::Recording;
-use crate::states::Crash;
+use crate::recording::{Recording, STATUS};
+use crate::states::{Crash, Kind};
 
 /// What is wrong with a state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,8 @@ pub enum Fault {
     /// The tree is neither as before nor as after, or not the one that the history says, or older
     /// than what was told.
     Tree,
+    /// Branch, lock, drafts or positions are not those that were told last.
+    Told,
     /// A verb that only looks fails, or finds drift.
     Look,
     /// What is to be done next cannot be done, or ends elsewhere.
@@ -36,6 +38,7 @@ impl Fault {
             Self::Mount => "cannot be mounted",
             Self::Recovery => "recovery fails",
             Self::Tree => "half a change, or a lost one",
+            Self::Told => "what was told is lost",
             Self::Look => "status, log, history or diff fails",
             Self::Continue => "cannot go on",
         }
@@ -117,7 +120,7 @@ impl Bench {
         let mut look = Look {
             host: &mut host,
             recording,
-            done: crash.done,
+            crash,
             recovery: Duration::ZERO,
         };
         let found = look.all();
@@ -148,7 +151,7 @@ impl From<RigError> for Bad {
 struct Look<'a> {
     host: &'a mut Host,
     recording: &'a Recording,
-    done: usize,
+    crash: &'a Crash,
     recovery: Duration,
 }
 
@@ -163,14 +166,29 @@ impl Look<'_> {
         let tree = Listing::of(&self.host.tree()?);
         let history = self.must(&["isconf", "history", "--json"], &Fault::Look)?;
         let receipts = history.lines().count();
-        let judged = self.recording.judge(self.done, &tree, receipts);
+        let judged = self.recording.judge(self.crash.done, &tree, receipts);
         judged.map_err(|text| Bad::Found(Fault::Tree, text))?;
+        self.still_says_what_it_told()?;
         self.must(&["isconf", "log"], &Fault::Look)?;
         self.must(&["isconf", "diff"], &Fault::Look)?;
         self.go_on(&tree)
     }
 
-    /// What a person would do next has to succeed: check in the drafts, or replay the rest.
+    /// Just after a step was acknowledged the host stands where it stood then.
+    fn still_says_what_it_told(&mut self) -> Result<(), Bad> {
+        let told = &self.recording.stages[self.crash.done].status;
+        if self.crash.kind != Kind::Acknowledged {
+            return Ok(());
+        }
+        let says = self.must(&STATUS, &Fault::Look)?;
+        if says == *told {
+            return Ok(());
+        }
+        let text = format!("{} after {}", says.trim(), told.trim());
+        Err(Bad::Found(Fault::Told, text))
+    }
+
+    /// What a person would do next has to succeed: check in the drafts, replay the rest, pass it on.
     fn go_on(&mut self, tree: &Listing) -> Result<(), Bad> {
         let status = self.status()?;
         if status.wip > 0 {
@@ -186,6 +204,11 @@ impl Look<'_> {
                 same(&last.without_times(begun).differences(&now))?;
             }
         }
+        // Other hosts need every content that an entry names; /run is memory.
+        self.must(
+            &["isconf", "bundle", "export", "/run/bundle"],
+            &Fault::Continue,
+        )?;
         let status = self.status()?;
         if (status.pending, status.wip) == (0, 0) {
             return Ok(());
@@ -194,7 +217,7 @@ impl Look<'_> {
     }
 
     fn status(&mut self) -> Result<Status, Bad> {
-        let line = self.must(&["isconf", "status", "--json"], &Fault::Look)?;
+        let line = self.must(&STATUS, &Fault::Look)?;
         serde_json::from_str(&line).map_err(|e| Bad::Found(Fault::Look, format!("{line}: {e}")))
     }
 

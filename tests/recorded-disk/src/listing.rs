@@ -29,6 +29,15 @@ impl Listing {
         Self(lines.collect())
     }
 
+    /// The same without a directory and all below it.
+    pub fn without(&self, directory: &str) -> Self {
+        let below = |line: &&String| match line.strip_prefix(directory) {
+            Some(rest) => !rest.starts_with([' ', '/']),
+            None => true,
+        };
+        Self(self.0.iter().filter(below).cloned().collect())
+    }
+
     /// Lists what differs, at most a few lines of it: `-` is here, `+` in the other one.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let gone = self.0.iter().filter(|line| !other.0.contains(line));

@@ -9,7 +9,13 @@ use crate::error::RigError;
 use crate::explore::{Extent, explore};
 use crate::filesystem::Filesystem;
 use crate::recording::record;
-use crate::workload::WORKLOADS;
+use crate::workload::Workload;
+
+/// Syncs that make up for each other, so that only without all of them something is missed.
+pub const TOGETHER: &[(&str, &str)] = &[(
+    "after.directories,after.objects",
+    "both: a directory in which names changed is nearly always also an object, for its times",
+)];
 
 /// What missed a sync: the filesystem, and what was wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,18 +26,19 @@ pub struct Missed {
     pub how: &'static str,
 }
 
-/// Leaves out one sync on one filesystem, in one workload after another until a state is wrong.
+/// Leaves out one sync, or several with commas between, on one filesystem, in one workload after another until a state is wrong.
 ///
 /// # Errors
 /// If the rig itself fails.
 pub fn leave_out(
     name: &str,
     filesystem: Filesystem,
+    workloads: &[Workload],
     extent: Extent,
     dir: &Path,
 ) -> Result<BTreeSet<Missed>, RigError> {
-    for workload in WORKLOADS {
-        let recording = match record(filesystem, workload, Some(name), dir) {
+    for workload in workloads {
+        let recording = match record(filesystem, *workload, Some(name), dir) {
             Ok(recording) => recording,
             // A step of the workload fails without any power cut: noticed as well.
             Err(RigError::Failed { .. }) => {

@@ -15,7 +15,10 @@ use crate::listing::Listing;
 use crate::medium::Medium;
 use crate::recorder::{Event, Recorder};
 use crate::talk::Disk;
-use crate::workload::{Between, ENTRIES, PREPARE, Step, Workload};
+use crate::workload::{Between, Call, ENTRIES, PREPARE, Step, Workload};
+
+/// Asks for what isconf tells of itself.
+pub const STATUS: [&str; 3] = ["isconf", "status", "--json"];
 
 /// Where a host stands between two steps.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ pub struct Stage {
     pub tree: Listing,
     /// How many receipts its history has.
     pub receipts: usize,
+    /// What `status --json` says: branch, lock, drafts, positions.
+    pub status: String,
 }
 
 /// A recorded workload.
@@ -187,7 +192,7 @@ impl Stand<'_> {
         let mut stages = vec![stage(&mut host, (0, 0))?];
         for (number, step) in (1..).zip(self.workload.steps) {
             run_step(&mut host, step, leave_out)?;
-            if step.killed_at.is_none() {
+            if step.acknowledges() {
                 recorder.mark(stages.len());
                 let next = stage(&mut host, (stages.len(), number))?;
                 stages.push(next);
@@ -205,7 +210,10 @@ fn run_step(host: &mut Host, step: &Step, leave_out: Option<&str>) -> Result<(),
     let mut vars = Vec::new();
     vars.extend(step.killed_at.map(|point| ("ISCONF_CRASH_AT", point)));
     vars.extend(leave_out.map(|name| (LEAVE_OUT, name)));
-    let words = isconf(step.words);
+    let words = match step.call {
+        Call::Isconf(words) => isconf(words),
+        Call::Person(script) | Call::Chance(script) => vec!["sh", "-ec", script],
+    };
     let answer = host.run(&words, &vars)?;
     let expected = if step.killed_at.is_some() { 137 } else { 0 };
     if answer.status == expected {
@@ -228,6 +236,7 @@ fn stage(host: &mut Host, (index, steps): (usize, usize)) -> Result<Stage, RigEr
         steps,
         tree: Listing::of(&host.tree()?),
         receipts: host.ok(&["isconf", "history", "--json"])?.lines().count(),
+        status: host.ok(&STATUS)?,
     })
 }
 
@@ -237,7 +246,23 @@ pub struct Allowed<'a> {
     tree: &'a Listing,
     /// Whether times of the recording have to be the same: not those of another host.
     exact: bool,
+    /// The directory that may hold anything.
+    beside: Option<&'static str>,
     receipts: RangeInclusive<usize>,
+}
+
+impl Allowed<'_> {
+    /// How a tree differs from it, that was recorded since `begun`.
+    fn differences(&self, tree: &Listing, begun: u64) -> Vec<String> {
+        let same_view = |tree: &Listing| {
+            let tree = self.beside.map_or(tree.clone(), |at| tree.without(at));
+            if self.exact {
+                return tree;
+            }
+            tree.without_times(begun)
+        };
+        same_view(self.tree).differences(&same_view(tree))
+    }
 }
 
 impl Recording {
@@ -247,32 +272,47 @@ impl Recording {
         let exactly = |stage: &'_ Stage, receipts| Allowed {
             tree: &self.stages[stage.index].tree,
             exact: true,
+            beside: None,
             receipts,
         };
         let Some(after) = self.stages.get(done + 1) else {
             return vec![exactly(before, before.receipts..=before.receipts)];
         };
         let all = before.receipts..=after.receipts;
-        if before.tree == after.tree {
-            return vec![exactly(before, all)];
-        }
-        let mut allowed = vec![
-            exactly(before, before.receipts..=before.receipts),
-            exactly(after, after.receipts..=after.receipts),
-        ];
+        let mut allowed = match before.tree == after.tree {
+            true => vec![exactly(before, all.clone())],
+            false => vec![
+                exactly(before, before.receipts..=before.receipts),
+                exactly(after, after.receipts..=after.receipts),
+            ],
+        };
         match self.workload.steps[after.steps - 1].between {
             Between::Nothing => {}
+            Between::Completed(step) => {
+                allowed.extend(self.stage_after(step).map(|stage| Allowed {
+                    exact: false,
+                    ..exactly(stage, before.receipts + 1..=before.receipts + 1)
+                }))
+            }
+            Between::Beside(at) => allowed.push(Allowed {
+                beside: Some(at),
+                ..exactly(before, all)
+            }),
             Between::After(step) => {
-                let stage = self.stages.iter().find(|stage| stage.steps == step);
-                allowed.extend(stage.map(|stage| exactly(stage, all)));
+                allowed.extend(self.stage_after(step).map(|stage| exactly(stage, all)));
             }
             Between::Entries => allowed.extend((1..).zip(&self.entries).map(|(n, tree)| Allowed {
                 tree,
                 exact: false,
+                beside: None,
                 receipts: before.receipts + n..=before.receipts + n,
             })),
         }
         allowed
+    }
+
+    fn stage_after(&self, step: usize) -> Option<&Stage> {
+        self.stages.iter().find(|stage| stage.steps == step)
     }
 
     /// Whether this tree with so many receipts is one of those; if not, how it differs.
@@ -281,13 +321,7 @@ impl Recording {
     /// The lines that differ from the nearest.
     pub fn judge(&self, done: usize, tree: &Listing, receipts: usize) -> Result<(), String> {
         let allowed = self.allowed(done);
-        let differs = |one: &Allowed<'_>| match one.exact {
-            true => one.tree.differences(tree),
-            false => one
-                .tree
-                .without_times(self.begun)
-                .differences(&tree.without_times(self.begun)),
-        };
+        let differs = |one: &Allowed<'_>| one.differences(tree, self.begun);
         let found: Vec<_> = allowed.iter().map(|one| (differs(one), one)).collect();
         let same: Vec<_> = found.iter().filter(|(lines, _)| lines.is_empty()).collect();
         if same.iter().any(|(_, one)| one.receipts.contains(&receipts)) {

@@ -1,4 +1,4 @@
-//! What isconf does while its disk is recorded, as data. Together the workloads have every kind of
+//! What isconf does while its disk is recorded, as data; and what others do there. Together the workloads have every kind of
 //! step of a commit: new trees, changed, deleted, moved, metadata alone, hard links with names
 //! outside the change, files written in place, more files than are synced singly, two volumes; and
 //! undo, check-in, replay of several entries, dropped drafts, and each of these interrupted.
@@ -12,17 +12,40 @@ pub enum Between {
     Entries,
     /// The tree after that step of the same workload, counted from 1; 0 is the beginning.
     After(usize),
+    /// The tree after that step, with one receipt more: a commit that is taken back is completed
+    /// instead by a start after a power cut, when what was in its way has gone.
+    Completed(usize),
+    /// Anything in this directory; elsewhere nothing.
+    Beside(&'static str),
 }
 
-/// One call of isconf.
+/// Who does what.
+#[derive(Debug, Clone, Copy)]
+pub enum Call {
+    /// isconf, with these words.
+    Isconf(&'static [&'static str]),
+    /// A person at a shell, who has made durable what is told.
+    Person(&'static str),
+    /// Nobody: a script makes what a power cut could have left. Acknowledges nothing.
+    Chance(&'static str),
+}
+
+/// One call of isconf, or something else that happens.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
-    /// The words after `isconf`.
-    pub words: &'static [&'static str],
+    /// What is called.
+    pub call: Call,
     /// The crash point at which it is killed; it acknowledges nothing then.
     pub killed_at: Option<&'static str>,
     /// What may be found in the middle.
     pub between: Between,
+}
+
+impl Step {
+    /// Whether the end of the step says that what it did will last.
+    pub const fn acknowledges(&self) -> bool {
+        self.killed_at.is_none() && !matches!(self.call, Call::Chance(_))
+    }
 }
 
 /// A sequence of calls.
@@ -39,8 +62,12 @@ pub struct Workload {
 }
 
 const fn does(words: &'static [&'static str]) -> Step {
+    happens(Call::Isconf(words))
+}
+
+const fn happens(call: Call) -> Step {
     Step {
-        words,
+        call,
         killed_at: None,
         between: Between::Nothing,
     }
@@ -69,7 +96,8 @@ echo 127.0.0.1 localhost recorded >/etc/hosts
 cd /srv && mkdir -p keep/deep dir/sub many
 echo one >keep/a; echo two >keep/deep/b; echo f >dir/sub/f
 echo app >/etc/app.conf; echo old >gone; echo meta >meta; echo linked >linked; ln linked outside
-head -c 100000 /dev/zero | tr '\\0' x >big
+head -c 100000 /dev/zero | tr '\\0' x >big; ln -s keep pointer; mkdir carried crowd
+for n in $(seq 70); do echo $n >crowd/$n; done
 find /etc /opt /srv /var /tmp /root -exec touch -h -d 2020-01-01 {} +
 ";
 
@@ -103,6 +131,29 @@ const DIRECTORIES: &str = "mkdir -p /opt/empty/deep/deeper";
 /// Nothing but a link, which cannot be opened to be synced.
 const LINK: &str = "ln -s nowhere /opt/link";
 
+/// The owner of a link alone, which cannot be opened to be synced either.
+const LINK_OWNER: &str = "chown -h 7:8 /srv/pointer";
+
+/// The modes of more files than are synced one by one.
+const MODES: &str = "chmod 600 /srv/crowd/*";
+
+/// A mode and a name that goes.
+const HOSTS: &str = "chmod 600 /etc/hosts; rm /opt/small";
+
+/// A commit of the same that fails in one of its steps, since somebody mounts something there meanwhile, and is
+/// taken back.
+const TAKEN_BACK: &str = "
+ISCONF_CRASH_AT=commit.intent.durable:1:pause isconf exec sh -c 'chmod 600 /etc/hosts; rm /opt/small' &
+until grep -q '^State:.T' /proc/$!/status; do :; done
+mount --bind /opt/small /opt/small; kill -CONT $!
+! wait $! && umount /opt/small";
+
+/// What a person does by hand to a file of that commit.
+const BY_HAND: &str = "chmod 640 /etc/hosts && sync /etc/hosts";
+
+/// The end of the last receipt does not reach the disk.
+const TORN: &str = "truncate -s -3 /var/is/conf/history";
+
 const fn exec(script: &'static [&'static str; 4]) -> &'static [&'static str] {
     script
 }
@@ -116,7 +167,13 @@ const EXEC_SMALL: &[&str] = exec(&["exec", "sh", "-c", SMALL]);
 const EXEC_SMALLER: &[&str] = exec(&["exec", "sh", "-c", SMALLER]);
 const EXEC_DIRECTORIES: &[&str] = exec(&["exec", "sh", "-c", DIRECTORIES]);
 const EXEC_LINK: &[&str] = exec(&["exec", "sh", "-c", LINK]);
+const EXEC_HOSTS: &[&str] = exec(&["exec", "sh", "-c", HOSTS]);
+const EXEC_LINK_OWNER: &[&str] = exec(&["exec", "sh", "-c", LINK_OWNER]);
+const EXEC_MODES: &[&str] = exec(&["exec", "sh", "-c", MODES]);
 const SNAP: &[&str] = &["snap", "/etc/app.conf", "/srv/meta"];
+/// More blobs than are synced one by one.
+const SNAP_CROWD: &[&str] = &["snap", "/srv/crowd"];
+const EXPORT: &[&str] = &["bundle", "export", "/srv/carried/bundle"];
 const LOCK: &[&str] = &["lock", "recorded"];
 
 /// The entries that a target has to replay, made on an origin.
@@ -145,10 +202,12 @@ pub const WORKLOADS: [Workload; 4] = [
             does(SNAP),
             does(&["ci"]),
             does(LOCK),
+            does(SNAP_CROWD),
             does(EXEC_MANY),
             does(&["undo"]),
             does(EXEC_LINKED),
             does(&["ci"]),
+            passing(EXPORT, Between::Beside("/srv/carried")),
         ],
     },
     Workload {
@@ -192,6 +251,16 @@ pub const WORKLOADS: [Workload; 4] = [
             does(EXEC_REPLACED),
             killed(&["unlock", "--discard"], "commit.apply.after_move:1"),
             passing(&["unlock", "--discard"], Between::After(17)),
+            does(LOCK),
+            does(EXEC_SMALL),
+            Step {
+                between: Between::Completed(27),
+                ..happens(Call::Person(TAKEN_BACK))
+            },
+            happens(Call::Person(BY_HAND)),
+            killed(EXEC_HOSTS, "history-append-written"),
+            happens(Call::Chance(TORN)),
+            does(&["status"]),
         ],
     },
     Workload {
@@ -202,6 +271,8 @@ pub const WORKLOADS: [Workload; 4] = [
             does(LOCK),
             does(EXEC_MIXED_VOLUMES),
             does(&["undo"]),
+            does(EXEC_LINK_OWNER),
+            does(EXEC_MODES),
             does(EXEC_REPLACED),
             killed(EXEC_MIXED_VOLUMES, "commit.apply.after_move:2"),
             does(&["status"]),
