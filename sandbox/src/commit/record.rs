@@ -198,7 +198,9 @@ impl Records {
         match self.dir.at(state.file().as_bytes()).unlink() {
             Err(Errno::ENOENT) => Unwritten::Absent(error),
             // Without the sync a power cut could bring it back, and it would be gone on with.
-            Ok(()) if self.dir.sync().is_ok() => Unwritten::Absent(error),
+            Ok(()) if sync_at("record.withdrawn", || self.dir.sync()).is_ok() => {
+                Unwritten::Absent(error)
+            }
             Ok(()) | Err(_) => Unwritten::Undecided(error),
         }
     }

@@ -33,6 +33,10 @@ pub const ALL: &[(&str, &str)] = &[
         "unopened.filesystem",
         "links, pipes and devices, which cannot be opened for it",
     ),
+    (
+        "record.withdrawn",
+        "that a record which could not be made durable is gone",
+    ),
     ("record.advanced", "the next state of a transaction"),
     (
         "record.removed",

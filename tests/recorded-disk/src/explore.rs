@@ -116,6 +116,25 @@ fn add(summary: &mut Summary, report: Report) -> Result<(), RigError> {
     Ok(())
 }
 
+/// Checks a state; one that recovers slowly is checked again, and the fastest recovery counts: on a
+/// busy machine the clock tells of the others' work as well.
+fn check(bench: &Bench, recording: &Recording, crash: &Crash) -> Result<Verdict, RigError> {
+    /// What a recovery may take.
+    const LONGEST: Duration = Duration::from_secs(1);
+    /// How often a slow state is checked in all.
+    const TRIES: usize = 3;
+    let mut verdict = bench.check(recording, crash)?;
+    for _ in 1..TRIES {
+        if verdict.recovery <= LONGEST || verdict.fault.is_some() {
+            break;
+        }
+        let recovery = verdict.recovery;
+        verdict = bench.check(recording, crash)?;
+        verdict.recovery = verdict.recovery.min(recovery);
+    }
+    Ok(verdict)
+}
+
 fn work(
     recording: &Recording,
     dir: &Path,
@@ -133,9 +152,7 @@ fn work(
     loop {
         let next = states.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(crash) = next else { return };
-        let report = bench
-            .check(recording, &crash)
-            .map(|verdict| (crash, verdict));
+        let report = check(&bench, recording, &crash).map(|verdict| (crash, verdict));
         let failed = report.is_err();
         if results.send(report).is_err() || failed {
             return;

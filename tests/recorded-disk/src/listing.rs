@@ -80,6 +80,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_directory_is_left_out_with_all_below_and_no_neighbour() {
+        let listing = |text: &str| Listing(text.lines().map(str::to_owned).collect());
+        let all = listing("/a dir 0755\n/a/b dir 0755\n/a/b/c file 0644\n/a/bc file 0644");
+        let rest = listing("/a dir 0755\n/a/bc file 0644");
+        assert_eq!(all.without("/a/b"), rest);
+    }
+
+    #[test]
     fn only_times_of_the_recording_are_left_out() {
         let line = "/a file 0644 0:0 size=1 mtime=2000.5 rdev=0:0";
         assert_eq!(without_time(line, 2001), line);
