@@ -55,7 +55,7 @@ pub enum MachineError {
         output: String,
     },
     /// The line to the agent broke, or nothing came in time.
-    #[error("no answer within {} s to: {step}", limit.as_secs())]
+    #[error("no answer to (at most {} s): {step}", limit.as_secs())]
     Silent {
         /// What was asked.
         step: String,

@@ -132,7 +132,7 @@ impl<'a> Rig<'a> {
             };
             let console = String::from_utf8_lossy(&console);
             let lines: Vec<&str> = console.lines().collect();
-            let tail = &lines[lines.len().saturating_sub(40)..];
+            let tail = &lines[lines.len().saturating_sub(80)..];
             text.push_str(&format!(
                 "--- console of {}\n",
                 machine.file_name().display()
