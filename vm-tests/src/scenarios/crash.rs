@@ -147,7 +147,7 @@ fn check(
     after: After,
 ) -> Result<bool, Failure> {
     // Any verb recovers.
-    machine.get("isconf status; test $? -le 1")?;
+    let said = machine.get("isconf status; test $? -le 1")?;
     let found = states(machine, trees.iter().cloned())?;
     let wanted = states(machine, trees.iter().map(|tree| native(tree)))?;
     let (is_live, is_absent) = (found == wanted, found == before);
@@ -157,7 +157,7 @@ fn check(
         After::Either => is_live || is_absent,
     };
     require_that(
-        &format!("after the cut ({after:?})"),
+        &format!("after the cut ({after:?}); status said: {said}"),
         &found,
         &wanted,
         holds,
