@@ -5,6 +5,7 @@ set -eu
 tar=$1 kernel=$2 agent=$3 isconf=$4 out=$5
 root=$(mktemp -d "$out.XXXXXX")
 trap 'rm -rf "$root"' EXIT
+trap 'exit 1' HUP INT TERM
 tar -C "$root" --numeric-owner -xf "$tar" --exclude='./dev/*'
 version=$(ls "$kernel/lib/modules")
 mkdir -p "$root/usr/lib/modules"
@@ -53,7 +54,9 @@ overlay)
     modprobe overlay
     disk 2 ext4 /srv
     mkdir -p /srv/upper /srv/work
-    mount -t overlay -o lowerdir=/,upperdir=/srv/upper,workdir=/srv/work root /mnt
+    # Recovery knows objects by inode number. Without xino those of directories are new with each
+    # mount when the layers are on two filesystems.
+    mount -t overlay -o lowerdir=/,upperdir=/srv/upper,workdir=/srv/work,xino=on root /mnt
     ;;
 split)
     disk 2 ext4 /mnt

@@ -10,6 +10,7 @@
 mod frame;
 mod agent;
 mod tool;
+mod swept;
 mod release;
 mod supplies;
 mod machine;

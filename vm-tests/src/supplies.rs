@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::release::Release;
 use crate::tool::{self, ToolError};
@@ -47,9 +48,11 @@ pub struct Supplies {
     pub disk: PathBuf,
 }
 
-/// The store of supplies.
+/// The store of supplies. Threads may ask at once; each supply is made by one of them.
 #[derive(Debug)]
 pub struct Store {
+    bookworm: Mutex<()>,
+    trixie: Mutex<()>,
     folder: PathBuf,
     agent: PathBuf,
     isconf: PathBuf,
@@ -60,6 +63,8 @@ impl Store {
     pub fn open(folder: &Path, agent: &Path, isconf: &Path) -> Result<Self, SupplyError> {
         fs::create_dir_all(folder).map_err(at(folder))?;
         Ok(Self {
+            bookworm: Mutex::new(()),
+            trixie: Mutex::new(()),
             folder: folder.to_owned(),
             agent: agent.to_owned(),
             isconf: isconf.to_owned(),
@@ -68,6 +73,12 @@ impl Store {
 
     /// Returns what a machine of this release boots from; makes what is missing or out of date.
     pub fn of(&self, release: Release) -> Result<Supplies, SupplyError> {
+        let turn = match release {
+            Release::Bookworm => &self.bookworm,
+            Release::Trixie => &self.trixie,
+        };
+        // It guards files, and these have stamps: one who panicked left nothing that looks finished.
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let suite = release.suite();
         let root = self.folder.join(format!("{suite}.tar"));
         let kernel = self.folder.join(format!("{suite}.kernel"));
