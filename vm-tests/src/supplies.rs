@@ -48,11 +48,11 @@ pub struct Supplies {
     pub disk: PathBuf,
 }
 
-/// The store of supplies. Threads may ask at once; each supply is made by one of them.
+/// The store of supplies. Threads may ask at once; the first one looks whether all is up to date.
 #[derive(Debug)]
 pub struct Store {
-    bookworm: Mutex<()>,
-    trixie: Mutex<()>,
+    bookworm: Mutex<Option<Supplies>>,
+    trixie: Mutex<Option<Supplies>>,
     folder: PathBuf,
     agent: PathBuf,
     isconf: PathBuf,
@@ -63,22 +63,30 @@ impl Store {
     pub fn open(folder: &Path, agent: &Path, isconf: &Path) -> Result<Self, SupplyError> {
         fs::create_dir_all(folder).map_err(at(folder))?;
         Ok(Self {
-            bookworm: Mutex::new(()),
-            trixie: Mutex::new(()),
+            bookworm: Mutex::new(None),
+            trixie: Mutex::new(None),
             folder: folder.to_owned(),
             agent: agent.to_owned(),
             isconf: isconf.to_owned(),
         })
     }
 
-    /// Returns what a machine of this release boots from; makes what is missing or out of date.
+    /// Returns what a machine of this release boots from.
     pub fn of(&self, release: Release) -> Result<Supplies, SupplyError> {
-        let turn = match release {
+        let found = match release {
             Release::Bookworm => &self.bookworm,
             Release::Trixie => &self.trixie,
         };
-        // It guards files, and these have stamps: one who panicked left nothing that looks finished.
-        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who panicked in there left what was found before.
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(supplies) = &*found {
+            return Ok(supplies.clone());
+        }
+        Ok(found.insert(self.make(release)?).clone())
+    }
+
+    /// Makes what is missing or out of date.
+    fn make(&self, release: Release) -> Result<Supplies, SupplyError> {
         let suite = release.suite();
         let root = self.folder.join(format!("{suite}.tar"));
         let kernel = self.folder.join(format!("{suite}.kernel"));
