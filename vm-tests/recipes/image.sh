@@ -5,6 +5,7 @@ set -eu
 tar=$1 kernel=$2 agent=$3 isconf=$4 out=$5
 root=$(mktemp -d "$out.XXXXXX")
 trap 'rm -rf "$root"' EXIT
+trap 'exit 1' HUP INT TERM
 tar -C "$root" --numeric-owner -xf "$tar" --exclude='./dev/*'
 version=$(ls "$kernel/lib/modules")
 mkdir -p "$root/usr/lib/modules"
@@ -33,38 +34,47 @@ ln -s ../vm-tests-agent.service "$units/sysinit.target.wants/"
 cat >"$root/usr/local/lib/vm-tests/stage0" <<'STAGE'
 #!/bin/sh
 # PID 1 for a moment: mounts another root than the boot disk's and hands over to it.
+set -e
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
+# Debian's kernel leaves that to an initrd.
+mount -t devtmpfs dev /dev
 read -r line </proc/cmdline
 root=
 for word in $line; do
     case $word in vmroot=*) root=${word#vmroot=} ;; esac
 done
-disk=/dev/nvme0n
+# The kernel mounts the first disk as soon as it is there, and then looks for the others.
+disk() {
+    until [ -b "/dev/nvme0n$1" ]; do sleep 0.05; done
+    mount -t "$2" "/dev/nvme0n$1" "$3"
+}
 case $root in
 overlay)
     modprobe overlay
-    mount -t ext4 "${disk}2" /srv
+    disk 2 ext4 /srv
     mkdir -p /srv/upper /srv/work
-    mount -t overlay -o lowerdir=/,upperdir=/srv/upper,workdir=/srv/work root /mnt
+    # Recovery knows objects by inode number. Without xino those of directories are new with each
+    # mount when the layers are on two filesystems.
+    mount -t overlay -o lowerdir=/,upperdir=/srv/upper,workdir=/srv/work,xino=on root /mnt
     ;;
 split)
-    mount -t ext4 "${disk}2" /mnt
-    mount -t ext4 "${disk}3" /mnt/usr
-    mount -t ext4 "${disk}4" /mnt/var
-    mount -t ext4 "${disk}5" /mnt/home
+    disk 2 ext4 /mnt
+    disk 3 ext4 /mnt/usr
+    disk 4 ext4 /mnt/var
+    disk 5 ext4 /mnt/home
     ;;
 *)
     modprobe "$root"
-    mount -t "$root" "${disk}2" /mnt
+    disk 2 "$root" /mnt
     ;;
-esac || echo "stage0: no root $root"
-umount /proc
-mount --move /dev /mnt/dev
+esac
+mount -n --move /dev /mnt/dev
+mount -n --move /proc /mnt/proc
 cd /mnt
-# The old root stays below /mnt; /sbin/init of the new one has no use for it.
 pivot_root . mnt
-exec chroot . /sbin/init </dev/console >/dev/console 2>&1
+# The old root leaves the tree; it lives on where the new one is made of it.
+exec chroot . /bin/sh -c 'umount -l /mnt; exec /sbin/init' </dev/console >/dev/console 2>&1
 STAGE
 chmod 755 "$root/usr/local/lib/vm-tests/stage0"
 echo vm >"$root/etc/hostname"

@@ -16,7 +16,7 @@ export APT_CONFIG="$PWD/apt/own.conf"
 view="-o Dir::Etc::sourcelist=$PWD/apt/sources.list -o Dir::Etc::sourceparts=$PWD/apt/parts
     -o Dir::State::Lists=$PWD/apt/lists -o Dir::Cache=$PWD/apt
     -o Dir::Etc::preferencesparts=$PWD/apt/parts -o Dir::Etc::preferences=$PWD/apt/none
-    -o Acquire::Languages=none"
+    -o Acquire::Languages=none -o Acquire::Retries=3"
 # shellcheck disable=SC2086  # the view is many words
 apt-get $view update -qq
 # shellcheck disable=SC2086

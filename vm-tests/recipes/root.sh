@@ -9,5 +9,5 @@ exec mmdebstrap --quiet --variant=minbase \
     --include=systemd-sysv,udev,dbus,kmod,acl,attr,xfsprogs,btrfs-progs \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-    --dpkgopt=force-unsafe-io --aptopt='Acquire::Languages "none"' \
+    --dpkgopt=force-unsafe-io --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' \
     --aptopt='APT::Install-Recommends "false"' --format=tar "$suite" "$out" "$mirror"

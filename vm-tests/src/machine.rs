@@ -55,7 +55,7 @@ pub enum MachineError {
         output: String,
     },
     /// The line to the agent broke, or nothing came in time.
-    #[error("no answer within {} s to: {step}", limit.as_secs())]
+    #[error("no answer to (at most {} s): {step}", limit.as_secs())]
     Silent {
         /// What was asked.
         step: String,
@@ -81,7 +81,7 @@ pub enum MachineError {
 /// A running machine.
 #[derive(Debug)]
 pub struct Machine {
-    process: Child,
+    process: Powered,
     line: UnixStream,
 }
 
@@ -95,22 +95,8 @@ impl Machine {
         let folder = fs::File::open(&parts.folder).map_err(failed)?;
         // By way of the open folder: a socket's path has at most 107 bytes, unix(7).
         let socket = PathBuf::from(format!("/proc/self/fd/{}/agent", folder.as_raw_fd()));
-        match fs::remove_file(&socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            // Gone, or never there.
-            Ok(()) | Err(_) => {}
-        }
-        let errors = fs::File::create(parts.folder.join("qemu.log")).map_err(failed)?;
-        let mut process = Powered(Some(
-            tool::mortal("qemu-system-x86_64".as_ref(), "KILL")
-                .args(arguments(parts))
-                .current_dir(&parts.folder)
-                .stdout(Stdio::null())
-                .stderr(errors)
-                .spawn()
-                .map_err(failed)?,
-        ));
         let deadline = Instant::now() + BOOT_LIMIT;
+        let mut process = Powered::on(parts, &socket).map_err(failed)?;
         let mut line = connect(&socket, &mut process, parts, deadline)?;
         let silent = |cause| MachineError::Silent {
             step: "boot".to_owned(),
@@ -118,12 +104,14 @@ impl Machine {
             cause,
         };
         line.set_read_timeout(Some(BOOT_LIMIT)).map_err(silent)?;
-        frame::receive(&mut line).map_err(silent)?;
-        let process = process
-            .0
-            .take()
-            .ok_or_else(|| silent(io::Error::from(io::ErrorKind::NotFound)))?;
-        Ok(Self { process, line })
+        match frame::receive(&mut line) {
+            Ok(_) => Ok(Self { process, line }),
+            // The line ends with qemu.
+            Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(ended(parts, process.0.wait().map_err(failed)?))
+            }
+            Err(cause) => Err(silent(cause)),
+        }
     }
 
     /// Runs a script to its end, whatever that is.
@@ -168,7 +156,7 @@ impl Machine {
         self.line.flush().map_err(silent)?;
         let deadline = Instant::now() + STEP_LIMIT;
         while Instant::now() < deadline {
-            if self.process.try_wait().map_err(silent)?.is_some() {
+            if self.process.0.try_wait().map_err(silent)?.is_some() {
                 return Ok(());
             }
             thread::sleep(LOOK);
@@ -182,27 +170,35 @@ impl Machine {
     }
 }
 
-impl Drop for Machine {
-    fn drop(&mut self) {
-        kill(&mut self.process);
+/// A qemu process; it ends with its value.
+#[derive(Debug)]
+struct Powered(Child);
+
+impl Powered {
+    /// Starts qemu, which will make the socket.
+    fn on(parts: &Parts, socket: &Path) -> io::Result<Self> {
+        match fs::remove_file(socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            // Gone, or never there.
+            Ok(()) | Err(_) => {}
+        }
+        let errors = fs::File::create(parts.folder.join("qemu.log"))?;
+        let process = tool::mortal("qemu-system-x86_64".as_ref(), "KILL")
+            .args(arguments(parts))
+            .current_dir(&parts.folder)
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()?;
+        Ok(Self(process))
     }
 }
-
-/// A process that is not a machine yet.
-struct Powered(Option<Child>);
 
 impl Drop for Powered {
     fn drop(&mut self) {
-        if let Some(process) = &mut self.0 {
-            kill(process);
-        }
+        // Nothing is left to be killed of a process that ended and was waited for.
+        let ended = self.0.kill().and_then(|()| self.0.wait());
+        debug_assert!(ended.is_ok(), "our own child can be killed and waited for");
     }
-}
-
-/// Ends qemu. Both calls fail only for a process that has ended and been waited for.
-fn kill(process: &mut Child) {
-    let ended = process.kill().and_then(|()| process.wait());
-    debug_assert!(ended.is_ok(), "our own child can be killed and waited for");
 }
 
 /// Waits for qemu's socket. The agent's first word is lost unless somebody listens by then.
@@ -221,11 +217,8 @@ fn connect(
             Ok(line) => return Ok(line),
             Err(cause) => cause,
         };
-        if let Some(process) = &mut process.0
-            && let Some(status) = process.try_wait().map_err(failed)?
-        {
-            let output = fs::read_to_string(parts.folder.join("qemu.log")).map_err(failed)?;
-            return Err(MachineError::Ended { status, output });
+        if let Some(status) = process.0.try_wait().map_err(failed)? {
+            return Err(ended(parts, status));
         }
         if Instant::now() > deadline {
             return Err(failed(refused));
@@ -234,9 +227,17 @@ fn connect(
     }
 }
 
+/// Says that qemu ended by itself, with what it wrote, if that can be read.
+fn ended(parts: &Parts, status: ExitStatus) -> MachineError {
+    let output = fs::read_to_string(parts.folder.join("qemu.log"))
+        .unwrap_or_else(|error| format!("qemu.log: {error}"));
+    MachineError::Ended { status, output }
+}
+
 /// The arguments of qemu. `cache=unsafe`: the end of qemu loses only what the guest had not written;
 /// the host's own cache survives it. `-no-reboot`: a guest that reboots ends qemu, which is a fact
-/// to check; the runner switches it on again.
+/// to check; the runner switches it on again. `no_timer_check`: the kernel gives the timer some ticks
+/// to prove itself and panics otherwise, which happens when this machine is busy.
 fn arguments(parts: &Parts) -> Vec<String> {
     let mut words: Vec<String> = "-accel tcg,thread=multi -M q35 -cpu qemu64 -m 768 -smp 1 \
         -nodefaults -no-user-config -display none -no-reboot"
@@ -256,7 +257,7 @@ fn arguments(parts: &Parts) -> Vec<String> {
         "-append",
         format!(
             "console=ttyS0 root=/dev/nvme0n1 rootfstype=ext4 panic=-1 quiet \
-             systemd.show_status=0 mitigations=off {}",
+             systemd.show_status=0 mitigations=off no_timer_check {}",
             parts.append
         ),
     );

@@ -10,6 +10,7 @@
 mod frame;
 mod agent;
 mod tool;
+mod swept;
 mod release;
 mod supplies;
 mod machine;
@@ -22,7 +23,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Runs scenarios on real machines under qemu. As root; needs qemu-system-x86, mmdebstrap.
+/// Runs scenarios on real machines under qemu. As root; needs qemu-system-x86,
+/// mmdebstrap, binutils.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Arguments {

@@ -120,7 +120,7 @@ impl<'a> Rig<'a> {
         Ok(Machine::boot(parts)?)
     }
 
-    /// The last lines of all consoles, each under the name of its machine.
+    /// The last lines of all consoles, each under the name of its machine; a panic has some forty.
     pub fn consoles(&self) -> String {
         let mut text = String::new();
         let Ok(machines) = fs::read_dir(&self.folder) else {
@@ -130,9 +130,11 @@ impl<'a> Rig<'a> {
             let Ok(console) = fs::read(machine.path().join("console")) else {
                 continue;
             };
-            let console = String::from_utf8_lossy(&console);
+            let mut console = String::from_utf8_lossy(&console).into_owned();
+            // The firmware moves the cursor about.
+            console.retain(|c| c == '\n' || !c.is_control());
             let lines: Vec<&str> = console.lines().collect();
-            let tail = &lines[lines.len().saturating_sub(40)..];
+            let tail = &lines[lines.len().saturating_sub(80)..];
             text.push_str(&format!(
                 "--- console of {}\n",
                 machine.file_name().display()

@@ -6,13 +6,19 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use crate::Arguments;
 use crate::rig::{Failure, Rig};
 use crate::scenarios::{ALL, Scenario};
 use crate::supplies::{Store, SupplyError};
+use crate::swept::Swept;
 use crate::tool::{self, ToolError};
+
+/// How many scenarios run at a time: a machine has one processor, which a thread of qemu is.
+const LANES: usize = 2;
 
 /// Why nothing could be run.
 #[derive(Debug, thiserror::Error)]
@@ -56,11 +62,34 @@ pub fn run(arguments: &Arguments) -> Result<bool, RunError> {
     let runs = folder.join("run");
     sweep(&runs)?;
     let own = runs.join(std::process::id().to_string());
+    let swept = Swept::new(&own).map_err(at(&own))?;
+    let queue = Mutex::new(chosen.iter().copied());
+    let held = thread::scope(|scope| {
+        let lanes: Vec<_> = (0..LANES)
+            .map(|_| scope.spawn(|| run_lane(&store, &own, &queue)))
+            .collect();
+        // A lane that panicked held nothing.
+        let held = lanes.into_iter().map(|lane| lane.join().unwrap_or(0));
+        held.sum::<usize>()
+    });
+    swept.now().map_err(at(&own))?;
+    println!("{held} of {} scenarios held.", chosen.len());
+    Ok(held == chosen.len())
+}
+
+/// Runs scenarios until none is left; returns how many held.
+#[allow(clippy::print_stdout, reason = "the edge: results are said here")]
+fn run_lane(
+    store: &Store,
+    folder: &Path,
+    queue: &Mutex<impl Iterator<Item = &'static Scenario>>,
+) -> usize {
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let mut held = 0;
-    for scenario in &chosen {
+    while let Some(scenario) = next() {
         println!("{}: {}", scenario.name, scenario.claim);
         let begun = Instant::now();
-        let outcome = run_one(&store, &own, scenario);
+        let outcome = run_one(store, folder, scenario);
         let seconds = begun.elapsed().as_secs();
         match outcome {
             Ok(()) => {
@@ -70,9 +99,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, RunError> {
             Err(text) => println!("{}: FAILED after {seconds} s\n{text}", scenario.name),
         }
     }
-    sweep(&runs)?;
-    println!("{held} of {} scenarios held.", chosen.len());
-    Ok(held == chosen.len())
+    held
 }
 
 /// Runs one scenario; says what failed, with the consoles.
@@ -123,7 +150,7 @@ fn build_isconf() -> Result<(), RunError> {
     tool::run(&cargo, &words, 1800).map_err(RunError::Build)
 }
 
-/// Removes what runs left that were killed. A run in a folder whose process lives is left alone.
+/// Removes what runs left when the power went. A run in a folder whose process lives is left alone.
 fn sweep(runs: &Path) -> Result<(), RunError> {
     fs::create_dir_all(runs).map_err(at(runs))?;
     for run in fs::read_dir(runs).map_err(at(runs))? {

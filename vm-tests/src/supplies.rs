@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::release::Release;
 use crate::tool::{self, ToolError};
@@ -47,9 +48,11 @@ pub struct Supplies {
     pub disk: PathBuf,
 }
 
-/// The store of supplies.
+/// The store of supplies. Threads may ask at once; the first one looks whether all is up to date.
 #[derive(Debug)]
 pub struct Store {
+    bookworm: Mutex<Option<Supplies>>,
+    trixie: Mutex<Option<Supplies>>,
     folder: PathBuf,
     agent: PathBuf,
     isconf: PathBuf,
@@ -60,14 +63,30 @@ impl Store {
     pub fn open(folder: &Path, agent: &Path, isconf: &Path) -> Result<Self, SupplyError> {
         fs::create_dir_all(folder).map_err(at(folder))?;
         Ok(Self {
+            bookworm: Mutex::new(None),
+            trixie: Mutex::new(None),
             folder: folder.to_owned(),
             agent: agent.to_owned(),
             isconf: isconf.to_owned(),
         })
     }
 
-    /// Returns what a machine of this release boots from; makes what is missing or out of date.
+    /// Returns what a machine of this release boots from.
     pub fn of(&self, release: Release) -> Result<Supplies, SupplyError> {
+        let found = match release {
+            Release::Bookworm => &self.bookworm,
+            Release::Trixie => &self.trixie,
+        };
+        // Who panicked in there left what was found before.
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(supplies) = &*found {
+            return Ok(supplies.clone());
+        }
+        Ok(found.insert(self.make(release)?).clone())
+    }
+
+    /// Makes what is missing or out of date.
+    fn make(&self, release: Release) -> Result<Supplies, SupplyError> {
         let suite = release.suite();
         let root = self.folder.join(format!("{suite}.tar"));
         let kernel = self.folder.join(format!("{suite}.kernel"));

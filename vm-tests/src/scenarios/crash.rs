@@ -1,8 +1,7 @@
 //! Power cuts in mid-commit, and what the next isconf makes of them after a cold boot. Upholds: after
 //! a crash at any moment a change is wholly live or wholly not, and the next start knows which.
 
-use super::host;
-use super::quick_start;
+use super::{host, kernels, quick_start};
 use crate::machine::{Machine, Parts};
 use crate::release::Release;
 use crate::rig::{Failure, Rig, require, require_that};
@@ -54,10 +53,7 @@ const CHANGE: &str = "for f in 1 2 3 4 5; do echo new $f > $f; done; rm old; chm
 pub fn two_points(rig: &Rig, release: Release) -> Result<(), Failure> {
     let parts = rig.machine("origin", release)?;
     let mut machine = rig.boot(&parts)?;
-    let kernel = machine.get("uname -r")?;
-    let fits = kernel.starts_with(release.kernel());
-    require_that("kernel", &kernel, release.kernel(), fits)?;
-    machine.get("isconf probe")?;
+    kernels::require_abilities(&mut machine, release)?;
     quick_start::walk(&mut machine)?;
     cut_at(rig, &parts, machine, TWO_POINTS, &["/srv"])?;
     Ok(())
@@ -147,7 +143,7 @@ fn check(
     after: After,
 ) -> Result<bool, Failure> {
     // Any verb recovers.
-    machine.get("isconf status; test $? -le 1")?;
+    let said = machine.get("isconf status; test $? -le 1")?;
     let found = states(machine, trees.iter().cloned())?;
     let wanted = states(machine, trees.iter().map(|tree| native(tree)))?;
     let (is_live, is_absent) = (found == wanted, found == before);
@@ -157,7 +153,7 @@ fn check(
         After::Either => is_live || is_absent,
     };
     require_that(
-        &format!("after the cut ({after:?})"),
+        &format!("after the cut ({after:?}); status said: {said}"),
         &found,
         &wanted,
         holds,

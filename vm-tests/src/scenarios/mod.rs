@@ -2,9 +2,11 @@
 
 mod host;
 mod quick_start;
+mod kernels;
 mod crash;
 mod reboots;
 mod roots;
+mod read_only;
 mod clock;
 
 use crate::release::Release::{self, Bookworm, Trixie};
@@ -25,81 +27,51 @@ pub struct Scenario {
     pub run: Run,
 }
 
-/// One for `--quick`.
-const fn quick(name: &'static str, claim: &'static str, release: Release, run: Run) -> Scenario {
-    Scenario {
-        name,
-        claim,
-        quick: true,
-        release,
-        run,
+impl Scenario {
+    /// One for `--all` alone.
+    const fn new(name: &'static str, claim: &'static str, release: Release, run: Run) -> Self {
+        Self {
+            name,
+            claim,
+            quick: false,
+            release,
+            run,
+        }
     }
-}
 
-/// One for `--all` alone.
-const fn long(name: &'static str, claim: &'static str, release: Release, run: Run) -> Scenario {
-    Scenario {
-        name,
-        claim,
-        quick: false,
-        release,
-        run,
+    /// Includes it in `--quick`.
+    const fn quick(self) -> Self {
+        Self {
+            quick: true,
+            ..self
+        }
     }
 }
 
 /// What shows a claim.
 type Run = fn(&Rig, Release) -> Result<(), Failure>;
 
-/// The claim of the scenarios that cut the power.
 const CUTS: &str = "the quick start works; power cuts in mid-commit leave a change whole or absent";
+const SPLIT: &str = "changes over /, /usr, /var and /home at once are whole or absent";
+const EVERY: &str = "power cuts at every point of a commit leave a change whole or absent";
+const REBOOTS: &str = "three reboots in one journal, each done once";
+const CLOCK: &str = "a clock that jumps loses nothing";
+const READ_ONLY: &str = "read-only mounts stay as they are";
+const NO_LANDLOCK: &str = "the quick start works without Landlock";
 
-/// All of them, in the order in which they run.
+/// All of them, in the order in which they begin.
 pub const ALL: &[Scenario] = &[
-    quick("crash-6.1", CUTS, Bookworm, crash::two_points),
-    quick("crash-6.12", CUTS, Trixie, crash::two_points),
-    quick(
-        "reboots",
-        "three reboots in one journal, each done once",
-        Bookworm,
-        reboots::three,
-    ),
-    quick(
-        "clock",
-        "a clock that jumps loses nothing",
-        Bookworm,
-        clock::jumps,
-    ),
-    quick(
-        "read-only",
-        "read-only mounts stay as they are",
-        Bookworm,
-        roots::read_only,
-    ),
-    long(
-        "crash-every-point",
-        "the same at every point of a commit",
-        Bookworm,
-        crash::every_point,
-    ),
-    long("root-xfs", CUTS, Bookworm, roots::xfs),
-    long("root-btrfs", CUTS, Bookworm, roots::btrfs),
-    long(
-        "root-split",
-        "changes over /, /usr, /var and /home at once are whole or absent",
-        Bookworm,
-        roots::split,
-    ),
-    long("root-overlay", CUTS, Bookworm, roots::overlay),
-    long(
-        "reboots-6.12",
-        "three reboots in one journal, each done once",
-        Trixie,
-        reboots::three,
-    ),
-    long(
-        "clock-6.12",
-        "a clock that jumps loses nothing",
-        Trixie,
-        clock::jumps,
-    ),
+    Scenario::new("crash-6.1", CUTS, Bookworm, crash::two_points).quick(),
+    Scenario::new("crash-6.12", CUTS, Trixie, crash::two_points).quick(),
+    Scenario::new("reboots", REBOOTS, Bookworm, reboots::three).quick(),
+    Scenario::new("clock", CLOCK, Bookworm, clock::jumps).quick(),
+    Scenario::new("root-split", SPLIT, Bookworm, roots::split).quick(),
+    Scenario::new("root-btrfs", CUTS, Bookworm, roots::btrfs).quick(),
+    Scenario::new("root-xfs", CUTS, Bookworm, roots::xfs).quick(),
+    Scenario::new("root-overlay", CUTS, Bookworm, roots::overlay).quick(),
+    Scenario::new("read-only", READ_ONLY, Bookworm, read_only::stays).quick(),
+    Scenario::new("no-landlock", NO_LANDLOCK, Trixie, kernels::no_landlock).quick(),
+    Scenario::new("crash-every-point", EVERY, Bookworm, crash::every_point),
+    Scenario::new("reboots-6.12", REBOOTS, Trixie, reboots::three),
+    Scenario::new("clock-6.12", CLOCK, Trixie, clock::jumps),
 ];
