@@ -66,6 +66,14 @@ impl Manifest {
         differences
     }
 
+    /// Returns each path, in order, with its state: what its line says after the path.
+    pub fn states(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.lines.iter().map(|(path, line)| {
+            let shown = path.escape_ascii().count();
+            (Path::new(os_str(path)), line[shown..].trim_start())
+        })
+    }
+
     /// Returns the number of paths.
     pub fn len(&self) -> usize {
         self.lines.len()
@@ -232,12 +240,14 @@ fn magic(fd: BorrowedFd<'_>) -> String {
 }
 
 /// Returns the inode flags as lsattr(1) would know them, in hexadecimal; `-` where the file system
-/// has none. The extent flag says how ext4 keeps the content, not what it is.
+/// has none. Two flags say how ext4 keeps the content and not what it is: a file in extents, and a
+/// directory with an index, which it gets when it needs a second block and keeps for ever.
 fn flags(file: &OwnedFd) -> String {
     const EXTENTS: u32 = 0x0008_0000;
+    const INDEX: u32 = 0x0000_1000;
     ioctl_getflags(file).map_or_else(
         |_none| "-".to_owned(),
-        |flags| format!("{:x}", flags.bits() & !EXTENTS),
+        |flags| format!("{:x}", flags.bits() & !(EXTENTS | INDEX)),
     )
 }
 
@@ -319,6 +329,10 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("-> /etc/nowhere"), "{text}");
+        let manifest = listed(dir.path());
+        let state = |path| manifest.states().find(|(at, _)| *at == Path::new(path));
+        let (_, link) = state("/link").unwrap();
+        assert!(link.starts_with("symlink 0777"), "{link}");
         assert!(!text.contains("skipped"), "{text}");
     }
 

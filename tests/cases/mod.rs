@@ -4,6 +4,7 @@
 mod papers;
 mod host;
 mod machines;
+mod packages;
 mod tour;
 mod verbs;
 mod acceptance_cli;

@@ -25,7 +25,7 @@ use isconf::tour::{Host, HostSpec, RootKind};
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_isconf");
 
 /// The programs that cases use, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 17] = [
+const TOOLS: [(&str, &str); 18] = [
     ("bsdutils", "script"),
     ("e2fsprogs", "mkfs.ext4"),
     ("e2fsprogs", "chattr"),
@@ -43,6 +43,7 @@ const TOOLS: [(&str, &str); 17] = [
     ("iproute2", "ip"),
     ("mmdebstrap", "mmdebstrap"),
     ("systemd-container", "systemd-nspawn"),
+    ("xz-utils", "xz"),
 ];
 
 /// Every file system a host's root can lie on.

@@ -1,8 +1,9 @@
 # Builds the base image of Debian hosts: a root by mmdebstrap, once for all filesystems, and a
 # filesystem that has it. Runs in a mount namespace of its own.
-# Arguments: directory of the cache, filesystem, size, suite, packages with commas.
+# Arguments: directory of the cache, filesystem, size, suite, packages with commas, a script that
+# fills the root while the network is there, with the root as its argument.
 set -eu
-cache=$1 kind=$2 size=$3 suite=$4 packages=$5
+cache=$1 kind=$2 size=$3 suite=$4 packages=$5 fill=$6
 mount --make-rprivate /
 tree=$cache/tree
 if [ ! -d "$tree" ]; then
@@ -15,7 +16,7 @@ if [ ! -d "$tree" ]; then
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
         --dpkgopt=force-unsafe-io --aptopt='Acquire::Languages "none"' \
-        --aptopt='APT::Install-Recommends "false"' --format=directory \
+        --aptopt='APT::Install-Recommends "false"' --format=directory --customize-hook="$fill" \
         "$suite" "$cache/building/tree" ${mirror:+"$mirror"}
     # What systemd would do at each first boot.
     touch -d '+1 day' "$cache/building/tree/etc/.updated" "$cache/building/tree/var/.updated"

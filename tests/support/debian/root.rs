@@ -27,6 +27,7 @@ const SIZE: &str = "2G";
 pub struct DebianRoot {
     suite: &'static str,
     packages: &'static [&'static str],
+    fill: String,
 }
 
 impl Disk {
@@ -49,6 +50,7 @@ impl DebianRoot {
         Self {
             suite: "bookworm",
             packages: &["systemd-sysv", "udev", "dbus", "iproute2", "kmod"],
+            fill: ":".to_owned(),
         }
     }
 
@@ -59,9 +61,17 @@ impl DebianRoot {
         self
     }
 
+    /// The same filled by a script of sh: a hook of mmdebstrap (see there), with the root as its
+    /// argument, and with the network, which hosts do not have.
+    #[must_use]
+    pub fn filled_by(mut self, script: &str) -> Self {
+        script.clone_into(&mut self.fill);
+        self
+    }
+
     /// Returns the base image for a filesystem, built if it is not there yet. Takes a minute or two
     /// the first time, and nothing later; tests that want it meanwhile wait.
-    pub(super) fn image(&self, disk: Disk) -> PathBuf {
+    pub fn image(&self, disk: Disk) -> PathBuf {
         let cache = self.cache();
         fs::create_dir_all(&cache).expect("the cache can be made");
         let lock = File::create(cache.join("lock")).expect("the cache can be locked");
@@ -81,6 +91,7 @@ impl DebianRoot {
             .args(["bash", "-c", include_str!("build.sh"), "build"])
             .arg(cache)
             .args([disk.name(), SIZE, self.suite, &self.packages.join(",")])
+            .arg(&self.fill)
             .output()
             .expect("the build can be started");
         assert!(
@@ -94,9 +105,10 @@ impl DebianRoot {
     /// Returns the directory of this suite, these packages, and this way of building.
     fn cache(&self) -> PathBuf {
         let key = format!(
-            "{} {SIZE} {} {}",
+            "{} {SIZE} {} {} {}",
             self.suite,
             self.packages.join(","),
+            self.fill,
             include_str!("build.sh")
         );
         let digest = Sha256::digest(key);
