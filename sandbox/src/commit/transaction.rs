@@ -1,6 +1,10 @@
 //! From a durable intent to durable changes, or back. Not for deciding steps. Upholds: an error on
 //! the way leaves the state before; a crash on the way leaves a record that says which way to go.
 
+use std::error::Error;
+
+use nix::errno::Errno;
+
 use super::apply::{self, Pass};
 use super::crash_point;
 use super::intent::Intent;
@@ -17,7 +21,7 @@ pub enum TransactionError {
     TakenBack(#[source] Box<Failure>),
     /// A step could not be done, and then one could not be taken back. The record stays; recovery
     /// is needed.
-    #[error("{failure}; and taking it back failed: {back}")]
+    #[error("{}; and taking it back failed", with_causes(failure))]
     NotTakenBack {
         /// What failed first.
         failure: Box<Failure>,
@@ -35,6 +39,18 @@ impl TransactionError {
     /// Whether only a later recovery can tell whether it happened.
     pub fn needs_recovery(&self) -> bool {
         matches!(self, Self::NotTakenBack { .. } | Self::Undecided(_))
+    }
+}
+
+/// An error and its causes, for where it is told beside another one.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let own = match error.downcast_ref::<Errno>() {
+        Some(errno) => errno.desc().to_owned(),
+        None => error.to_string(),
+    };
+    match error.source().map(with_causes) {
+        Some(cause) if !own.ends_with(&cause) => format!("{own}: {cause}"),
+        Some(_) | None => own,
     }
 }
 

@@ -48,7 +48,8 @@ fn becomes_read_only(kind: RootKind) {
         let whole = match status {
             0 => &new,
             224 => {
-                done.says("EROFS").says("the next start of isconf goes on");
+                done.says("Read-only file system; and")
+                    .says("the next start of isconf goes on");
                 &old
             }
             other => panic!("{point}: {other}"),
