@@ -6,6 +6,7 @@ mod replay;
 mod commit;
 mod audit;
 mod preview;
+mod packages;
 mod memory;
 
 use crate::Error;
@@ -15,7 +16,7 @@ use crate::page::Page;
 type Measure = fn(&mut Page) -> Result<(), Error>;
 
 /// Everything that can be asked for by name.
-pub const ALL: [(&str, Measure); 13] = [
+pub const ALL: [(&str, Measure); 14] = [
     ("start", start::measure),
     ("try", scratchpad::set_up),
     ("inside", scratchpad::inside),
@@ -28,5 +29,6 @@ pub const ALL: [(&str, Measure); 13] = [
     ("undo", commit::undo),
     ("diff", audit::measure),
     ("preview", preview::measure),
+    ("packages", packages::measure),
     ("memory", memory::measure),
 ];
