@@ -50,7 +50,8 @@ impl DebianRoot {
         Self {
             suite: "bookworm",
             packages: &["systemd-sysv", "udev", "dbus", "iproute2", "kmod"],
-            fill: ":".to_owned(),
+            // A program, since mmdebstrap starts a hook of one word without a shell.
+            fill: "true".to_owned(),
         }
     }
 
