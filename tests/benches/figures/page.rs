@@ -29,6 +29,9 @@ are a bare loop of the same renames and one sync, without undo and without a gua
 copy from a tree that is prepared already, and a crash leaves them half done.
 ";
 
+/// Where the words begin that people write below the tables; they are kept.
+const BY_HAND: &str = "## What the figures say";
+
 /// What was measured.
 #[derive(Debug, Default)]
 pub struct Page {
@@ -62,8 +65,10 @@ impl Page {
         let commit = said("git", &["rev-parse", "--short=12", "HEAD"])?;
         let date = said("date", &["-u", "+%Y-%m-%d"])?;
         let kernel = said("uname", &["-sr"])?;
+        let old = fs::read_to_string(&page)?;
+        let by_hand = old.find(BY_HAND).map_or("", |at| &old[at..]);
         let text = format!(
-            "{HEAD}\nCommit {commit}, {date}, {kernel}, {}, load average {}.\n\n{self}",
+            "{HEAD}\nCommit {commit}, {date}, {kernel}, {}, load average {}.\n\n{self}\n{by_hand}",
             processors()?,
             load()?
         );
