@@ -103,12 +103,17 @@ impl Wip {
 
     /// Reads all drafts, in order.
     pub fn drafts(&self) -> Result<Vec<WipDraft>, JournalError> {
-        (1..=self.len())
-            .map(|seq| {
-                let record = self.chain.read(seq)?;
-                parse_wip(&record).map_err(|source| record_error(&self.chain, seq, source))
-            })
-            .collect()
+        (1..=self.len()).map(|seq| self.draft(seq)).collect()
+    }
+
+    /// Reads the first draft; `None` when there is none.
+    pub fn first(&self) -> Result<Option<WipDraft>, JournalError> {
+        (!self.is_empty()).then(|| self.draft(1)).transpose()
+    }
+
+    fn draft(&self, seq: u64) -> Result<WipDraft, JournalError> {
+        let record = self.chain.read(seq)?;
+        parse_wip(&record).map_err(|source| record_error(&self.chain, seq, source))
     }
 
     /// Adds a draft, durably.

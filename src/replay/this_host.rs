@@ -152,8 +152,9 @@ impl ThisHost {
     /// and so does the origin that makes its first entry: that one's work begins at `now`.
     pub fn uncounted(&self, journal: &Journal, now: Moment) -> Result<Uncounted, JournalError> {
         let first = if journal.is_empty() {
-            let drafts = self.wip_drafts()?;
-            drafts.first().map(|wip| wip.draft.time)
+            let wip = self.wip()?;
+            let first = wip.map(|wip| wip.first()).transpose()?.flatten();
+            first.map(|wip| wip.draft.time)
         } else {
             Some(journal.entry(1)?.draft.time)
         };
