@@ -72,14 +72,41 @@ impl Commit {
 pub struct Commits(Vec<Commit>);
 
 impl Commits {
-    /// Adds a line.
+    /// Adds a line, and shows it at once: the whole takes long.
     pub fn add(&mut self, commit: Commit) {
+        eprintln!("  {commit}");
         self.0.push(commit);
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let commit = self.commit.median();
+        let against = |other: &Series| {
+            let other = other.median();
+            format!("{other:.0} ms | {:.2}", commit / other)
+        };
+        let rsync = self.rsync.as_ref().map_or(" | ".to_owned(), against);
+        let met = match self.is_met() {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "",
+        };
+        write!(
+            f,
+            "| {} | {} | {} | {commit:.0} ms | {:.0} ms | {} | {} | {rsync} | {met} |",
+            self.change.word(),
+            self.files,
+            self.filesystem,
+            self.undo.median(),
+            against(&self.renames),
+            against(&self.copy),
+        )
     }
 }
 
@@ -90,29 +117,6 @@ impl fmt::Display for Commits {
             f,
             "{head}\n|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---|"
         )?;
-        for line in &self.0 {
-            let commit = line.commit.median();
-            let against = |other: &Series| {
-                let other = other.median();
-                format!("{other:.0} ms | {:.2}", commit / other)
-            };
-            let rsync = line.rsync.as_ref().map_or(" | ".to_owned(), against);
-            let met = match line.is_met() {
-                Some(true) => "yes",
-                Some(false) => "NO",
-                None => "",
-            };
-            writeln!(
-                f,
-                "| {} | {} | {} | {commit:.0} ms | {:.0} ms | {} | {} | {rsync} | {met} |",
-                line.change.word(),
-                line.files,
-                line.filesystem,
-                line.undo.median(),
-                against(&line.renames),
-                against(&line.copy),
-            )?;
-        }
-        Ok(())
+        self.0.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }

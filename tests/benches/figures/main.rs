@@ -19,9 +19,11 @@ mod figures;
 mod fill;
 mod page;
 mod series;
+mod support;
 mod table;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use page::Page;
 
@@ -51,15 +53,21 @@ fn measure(words: &[String]) -> Result<(), Error> {
         .map(String::as_str)
         .filter(|word| !word.starts_with("--"))
         .collect();
+    let write = words.iter().any(|word| word == "--write");
+    if write && !named.is_empty() {
+        return Err("--write keeps the figures of one run: name none, or leave it out".into());
+    }
     let mut page = Page::default();
     for (name, figure) in figures::ALL {
         if named.is_empty() || named.contains(&name) {
             eprintln!("measuring {name} ...");
+            let begun = Instant::now();
             figure(&mut page)?;
+            eprintln!("measured {name} in {:.0} s", begun.elapsed().as_secs_f64());
         }
     }
     println!("{page}");
-    if words.iter().any(|word| word == "--write") {
+    if write {
         page.write()?;
     }
     Ok(())

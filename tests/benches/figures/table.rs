@@ -35,8 +35,9 @@ pub struct Figure {
 pub struct Table(Vec<Figure>);
 
 impl Table {
-    /// Adds a figure.
+    /// Adds a figure, and shows it at once: the whole takes long.
     pub fn add(&mut self, figure: Figure) {
+        eprintln!("  {figure}");
         self.0.push(figure);
     }
 
@@ -73,37 +74,36 @@ impl Figure {
     }
 }
 
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, unit) = (&self.name, self.unit);
+        let (median, least) = (self.subject.median(), self.subject.least());
+        let baseline = match &self.baseline {
+            Some((name, series)) => format!("{name}: {:.2} {unit}", series.median()),
+            None => String::new(),
+        };
+        let ratio = self.ratio().map_or(String::new(), |r| format!("{r:.2}"));
+        let target = match self.target {
+            Target::AtMost(limit) => format!("{limit} {unit}"),
+            Target::TimesBaseline(limit) => format!("{limit} times"),
+            Target::Shown => String::new(),
+        };
+        let met = match self.is_met() {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "",
+        };
+        write!(
+            f,
+            "| {name} | {median:.2} {unit} | {least:.2} {unit} | {baseline} | {ratio} | {target} | {met} |"
+        )
+    }
+}
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "| figure | median | least | baseline | ratio | target | met |"
-        )?;
-        writeln!(f, "|---|---:|---:|---|---:|---:|---|")?;
-        for figure in &self.0 {
-            let unit = figure.unit;
-            let (median, least) = (figure.subject.median(), figure.subject.least());
-            let baseline = match &figure.baseline {
-                Some((name, series)) => format!("{name}: {:.2} {unit}", series.median()),
-                None => String::new(),
-            };
-            let ratio = figure.ratio().map_or(String::new(), |r| format!("{r:.2}"));
-            let target = match figure.target {
-                Target::AtMost(limit) => format!("{limit} {unit}"),
-                Target::TimesBaseline(limit) => format!("{limit} times"),
-                Target::Shown => String::new(),
-            };
-            let met = match figure.is_met() {
-                Some(true) => "yes",
-                Some(false) => "NO",
-                None => "",
-            };
-            let name = &figure.name;
-            writeln!(
-                f,
-                "| {name} | {median:.2} {unit} | {least:.2} {unit} | {baseline} | {ratio} | {target} | {met} |"
-            )?;
-        }
-        Ok(())
+        let head = "| figure | median | least | baseline | ratio | target | met |";
+        writeln!(f, "{head}\n|---|---:|---:|---|---:|---:|---|")?;
+        self.0.iter().try_for_each(|figure| writeln!(f, "{figure}"))
     }
 }

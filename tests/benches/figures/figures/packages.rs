@@ -1,93 +1,63 @@
-//! `apt-get install` as an entry, with its commit, against doing it natively. Both in a Debian root
-//! of their own on one disk. Not for whether they do the same: the tests show that.
+//! `apt-get install` as an entry, with its commit, against doing it natively, each in a Debian host of
+//! its own. Not for whether they do the same: the tests show that.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::{Duration, Instant};
+
+use isconf::tour::HostCommand;
 
 use crate::Error;
-use crate::bench_host::{BenchHost, Medium};
 use crate::page::Page;
 use crate::series::Series;
+use crate::support::debian::{DebianHost, DebianRoot, Disk, Init};
 use crate::table::{Figure, Target};
 
 /// What is installed, with what it depends on.
 const PACKAGES: &str = "man-db nginx-light openssh-server redis-server";
 
-/// Makes the root, once, with the network: packages are fetched and not installed. Arguments: the
-/// archive, and the packages.
-const MAKE: &str = include_str!("packages.sh");
+/// Fetches it, once, with the network. Nothing is started: there is no init system in the hosts.
+const FETCH: &str = r#"export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+apt-get install --yes --no-install-recommends --download-only $packages
+mkdir "$1/srv/packages" && mv "$1"/var/cache/apt/archives/*.deb "$1/srv/packages""#;
 
-/// How often it is installed, each time in another copy of the root.
+/// As in any image that is made by a program. mmdebstrap would remove such a file.
+const SET_UP: &str = r"printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d &&
+    chmod 755 /usr/sbin/policy-rc.d && isconf init example.com && isconf lock figures && sync";
+
+const INSTALL: &str = "DEBIAN_FRONTEND=noninteractive apt-get -qqy install /srv/packages/*.deb";
+
+/// How often it is installed, each time in new hosts.
 const TURNS: usize = 3;
+
+/// How long it may take once.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// Measures it.
 pub fn measure(page: &mut Page) -> Result<(), Error> {
-    let archive = match archive() {
-        Ok(archive) => archive,
-        Err(error) => {
-            eprintln!("  no Debian root here, not measured: {error}");
-            return Ok(());
-        }
-    };
-    let host = BenchHost::locked("apt", Medium::Disk)?;
-    host.host()
-        .write("/root/root.tar", std::fs::read(&archive)?)?;
-    for turn in 0..TURNS {
-        host.sh(&format!(
-            "for root in /srv/entry{turn} /srv/native{turn}; do mkdir $root && \
-             tar -xpf /root/root.tar -C $root && \
-             printf '#!/bin/sh\\nexit 101\\n' >$root/usr/sbin/policy-rc.d && \
-             chmod 755 $root/usr/sbin/policy-rc.d; done"
-        ))?;
-    }
-    host.sh("sync")?;
+    let script = format!("packages='{PACKAGES}'\n{FETCH}");
+    let root = DebianRoot::bookworm().filled_by(&script);
     let (mut entry, mut native) = (Series::default(), Series::default());
-    for turn in 0..TURNS {
-        let install = |root: &str| {
-            format!(
-                "DEBIAN_FRONTEND=noninteractive chroot /srv/{root}{turn} \
-                 sh -c 'apt-get -qqy install /srv/packages/*.deb'"
-            )
-        };
-        let [one, other] = host.drive(&[
-            "pair-once",
-            "isconf",
-            "-q",
-            "exec",
-            "--summary",
-            "sh",
-            "-c",
-            &install("entry"),
-            "--against",
-            "sh",
-            "-c",
-            &install("native"),
-        ])?;
-        entry.push(one.median());
-        native.push(other.median());
+    for _ in 0..TURNS {
+        let captured = ["isconf", "-q", "exec", "--summary", "sh", "-c", INSTALL];
+        entry.push(seconds(&root, &captured)?);
+        native.push(seconds(&root, &["sh", "-c", INSTALL])?);
     }
     page.figures.add(Figure {
         name: format!("isconf exec apt-get install {PACKAGES}"),
         unit: "s",
-        subject: entry.scaled(1e-3),
-        baseline: Some(("the same natively".to_owned(), native.scaled(1e-3))),
+        subject: entry,
+        baseline: Some(("the same natively".to_owned(), native)),
         target: Target::Shown,
     });
     Ok(())
 }
 
-/// The root as an archive, made once.
-fn archive() -> Result<PathBuf, Error> {
-    let archive = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-for-figures.tar");
-    if !archive.is_file() {
-        let made = Command::new("sh")
-            .args(["-c", MAKE, "packages.sh"])
-            .arg(&archive)
-            .arg(PACKAGES)
-            .status()?;
-        if !made.success() {
-            return Err("mmdebstrap cannot make it".into());
-        }
-    }
-    Ok(archive)
+/// How long a command takes in a new host.
+fn seconds(root: &DebianRoot, words: &[&str]) -> Result<f64, Error> {
+    let host = DebianHost::start("figures", root, Disk::Ext4, Init::Plain);
+    let host = host.ok_or("no Debian host can be made here")?;
+    host.ok(SET_UP);
+    let command: HostCommand = host.command(words).timeout(LIMIT);
+    let begun = Instant::now();
+    command.ok()?;
+    Ok(begun.elapsed().as_secs_f64())
 }

@@ -29,83 +29,90 @@ struct Task {
     arguments: Value,
 }
 
-/// What an administrator does when a program is set up: some tasks build on those before them.
-fn tasks(group: u32) -> Vec<Task> {
-    let top = format!("/etc/app-{group}");
-    let shell_task = |line: String| ("ansible.builtin.shell", json!({ "cmd": line }));
-    let unpack = format!("cd {top} && tar xf data.tar");
-    let generate = format!("sort -r {top}/conf >{top}/sorted");
-    let (shell, unpack_arguments) = shell_task(unpack.clone());
-    let (_, generate_arguments) = shell_task(generate.clone());
-    let pack = format!(
-        "cd {top} && mkdir data && echo {group} >data/one && tar --mtime=@0 -cf data.tar data && rm -r data"
-    );
-    let (_, pack_arguments) = shell_task(pack.clone());
-    let list = [
-        (
-            "a directory",
-            format!("mkdir {top}"),
-            "ansible.builtin.file",
-            json!({"path": top, "state": "directory"}),
-        ),
-        (
-            "a file in it",
-            format!("printf 'b = 1\na = 2\n' >{top}/conf"),
-            "ansible.builtin.copy",
-            json!({"dest": format!("{top}/conf"), "content": "b = 1\na = 2\n"}),
-        ),
-        (
-            "a line more in that file",
-            format!("echo 'c = 3' >>{top}/conf"),
-            "ansible.builtin.lineinfile",
-            json!({"path": format!("{top}/conf"), "line": "c = 3"}),
-        ),
-        (
-            "another value in that file",
-            format!("sed -i 's/^a = .*/a = 5/' {top}/conf"),
-            "ansible.builtin.replace",
-            json!({"path": format!("{top}/conf"), "regexp": "^a = .*", "replace": "a = 5"}),
-        ),
-        (
-            "the mode of that file",
-            format!("chmod 600 {top}/conf"),
-            "ansible.builtin.file",
-            json!({"path": format!("{top}/conf"), "mode": "0600"}),
-        ),
-        (
-            "a link to it",
-            format!("ln -s {top}/conf /etc/app-{group}.conf"),
-            "ansible.builtin.file",
-            json!({"src": format!("{top}/conf"), "dest": format!("/etc/app-{group}.conf"), "state": "link"}),
-        ),
-        ("a command that packs files", pack, shell, pack_arguments),
-        (
-            "a command that unpacks them",
-            unpack,
-            shell,
-            unpack_arguments,
-        ),
-        (
-            "a command that makes a file from another",
-            generate,
-            shell,
-            generate_arguments,
-        ),
-        (
-            "a file that goes",
-            format!("rm {top}/data.tar"),
-            "ansible.builtin.file",
-            json!({"path": format!("{top}/data.tar"), "state": "absent"}),
-        ),
-    ];
-    list.into_iter()
-        .map(|(name, shell, module, arguments)| Task {
+impl Task {
+    fn of(name: &'static str, shell: String, module: &'static str, arguments: Value) -> Self {
+        Self {
             name,
             shell,
             module,
             arguments,
-        })
-        .collect()
+        }
+    }
+
+    /// A task about one path.
+    fn file(name: &'static str, shell: String, arguments: Value) -> Self {
+        Self::of(name, shell, "ansible.builtin.file", arguments)
+    }
+
+    /// A task that no module knows.
+    fn command(name: &'static str, shell: String) -> Self {
+        let arguments = json!({ "cmd": shell });
+        Self::of(name, shell, "ansible.builtin.shell", arguments)
+    }
+}
+
+/// What an administrator does when a program is set up: some tasks build on those before them.
+fn tasks(group: u32) -> Vec<Task> {
+    let top = format!("/etc/app-{group}");
+    let path = format!("{top}/conf");
+    let link = format!("/etc/app-{group}.conf");
+    let archive = format!("{top}/data.tar");
+    vec![
+        Task::file(
+            "a directory",
+            format!("mkdir {top}"),
+            json!({"path": top, "state": "directory"}),
+        ),
+        Task::of(
+            "a file in it",
+            format!("printf 'b = 1\na = 2\n' >{path}"),
+            "ansible.builtin.copy",
+            json!({"dest": path, "content": "b = 1\na = 2\n"}),
+        ),
+        Task::of(
+            "a line more in that file",
+            format!("echo 'c = 3' >>{path}"),
+            "ansible.builtin.lineinfile",
+            json!({"path": path, "line": "c = 3"}),
+        ),
+        Task::of(
+            "another value in that file",
+            format!("sed -i 's/^a = .*/a = 5/' {path}"),
+            "ansible.builtin.replace",
+            json!({"path": path, "regexp": "^a = .*", "replace": "a = 5"}),
+        ),
+        Task::file(
+            "the mode of that file",
+            format!("chmod 600 {path}"),
+            json!({"path": path, "mode": "0600"}),
+        ),
+        Task::file(
+            "a link to it",
+            format!("ln -s {path} {link}"),
+            json!({"src": path, "dest": link, "state": "link"}),
+        ),
+        Task::command("a command that packs files", packing(&top, group)),
+        Task::command(
+            "a command that unpacks them",
+            format!("cd {top} && tar xf data.tar"),
+        ),
+        Task::command(
+            "a command that makes a file from another",
+            format!("sort -r {path} >{top}/sorted"),
+        ),
+        Task::file(
+            "a file that goes",
+            format!("rm {archive}"),
+            json!({"path": archive, "state": "absent"}),
+        ),
+    ]
+}
+
+/// The same bytes whenever it runs.
+fn packing(top: &str, group: u32) -> String {
+    format!(
+        "cd {top} && mkdir data && echo {group} >data/one && tar --mtime=@0 -cf data.tar data && rm -r data"
+    )
 }
 
 /// Measures it.
