@@ -246,12 +246,36 @@ fn wrong_settings_are_one_line_and_end_with_22() {
 }
 
 #[test]
-fn who_is_busy_or_untrusted_is_said() {
+fn who_is_busy_or_in_the_way_is_said() {
     let holder = Holder {
         pid: 12,
         verb: "up".to_owned(),
         since: Moment::EPOCH,
     };
+    check(vec![
+        (
+            HostLockError::Held(Some(holder)).into(),
+            ExitCode::Retry,
+            "another isconf is at work on this host: isconf up (process 12, since 1970-01-01T00:00:00.000000000Z)",
+            "again when it is done",
+        ),
+        (
+            StartError::TooSlow(Duration::from_secs(30)).into(),
+            ExitCode::Failure,
+            "the daemon was not ready after 30 s and was killed",
+            "--foreground",
+        ),
+        (
+            TourError::Host(HostError::NotRoot { uid: 1000 }).into(),
+            ExitCode::Failure,
+            "a throwaway host needs root, and the effective uid is 1000",
+            "as root",
+        ),
+    ]);
+}
+
+#[test]
+fn a_bundle_that_is_not_taken_in_is_said() {
     let bundle = |fault| {
         ImportError::Bundle(BundleError {
             path: "/b".into(),
@@ -261,12 +285,6 @@ fn who_is_busy_or_untrusted_is_said() {
         })
     };
     check(vec![
-        (
-            HostLockError::Held(Some(holder)).into(),
-            ExitCode::Retry,
-            "another isconf is at work on this host: isconf up (process 12, since 1970-01-01T00:00:00.000000000Z)",
-            "again when it is done",
-        ),
         (
             bundle(BundleFault::Unauthenticated).into(),
             ExitCode::Failure,
@@ -294,18 +312,6 @@ fn who_is_busy_or_untrusted_is_said() {
             ExitCode::Failure,
             "the bundle is one of domain bb, not aa",
             "never mix",
-        ),
-        (
-            StartError::TooSlow(Duration::from_secs(30)).into(),
-            ExitCode::Failure,
-            "the daemon was not ready after 30 s and was killed",
-            "--foreground",
-        ),
-        (
-            TourError::Host(HostError::NotRoot { uid: 1000 }).into(),
-            ExitCode::Failure,
-            "a throwaway host needs root, and the effective uid is 1000",
-            "as root",
         ),
     ]);
 }

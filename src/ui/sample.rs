@@ -108,15 +108,7 @@ pub(super) fn changes() -> ChangeSet {
     }
     let mut linked = file(b"new\n");
     linked.link_of = Some(path("etc/added"));
-    let moved = Change {
-        moved_from: Some(path("opt/old")),
-        ..change("opt/new", Some(directory()), Some(directory()))
-    };
-    let moved_file = Change {
-        moved_from: Some(path("etc/b.conf")),
-        ..change("etc/c.conf", Some(file(b"1\n2\n")), Some(file(b"1\n3\n")))
-    };
-    let list = vec![
+    let mut list = vec![
         change("etc", Some(directory()), Some(later(directory()))),
         change("etc/added", None, Some(file(b"new\n"))),
         change("etc/added-link", None, Some(linked)),
@@ -161,10 +153,20 @@ pub(super) fn changes() -> ChangeSet {
             path: path(b"odd\xff"),
             ..change("x", Some(symlink(b"one")), Some(symlink(b"two")))
         },
-        moved,
-        moved_file,
     ];
+    list.extend(moves());
     ChangeSet::new(list).unwrap()
+}
+
+/// A directory and a file that were moved.
+fn moves() -> [Change; 2] {
+    let moved = |from: &str, change| Change {
+        moved_from: Some(path(from)),
+        ..change
+    };
+    let there = change("opt/new", Some(directory()), Some(directory()));
+    let edited = change("etc/c.conf", Some(file(b"1\n2\n")), Some(file(b"1\n3\n")));
+    [moved("opt/old", there), moved("etc/b.conf", edited)]
 }
 
 pub(super) fn entry() -> EntryRef {

@@ -266,11 +266,10 @@ impl<G: Ground> Work<'_, G> {
             // which its directory tells.
             Move::Unlink {
                 name, ino, holder, ..
-            } => Ok(Progress::done_unless(self.holds_in(
-                name,
-                *ino,
-                Some(*holder),
-            )?)),
+            } => {
+                let there = self.holds_in(name, *ino, Some(*holder))?;
+                Ok(Progress::done_unless(there))
+            }
             Move::Release { name, ino, .. } => Ok(Progress::done_unless(self.holds(name, *ino)?)),
             Move::Recall { name, ino, .. } => {
                 let done = self.holds(name, *ino)? || self.has_gone_on(all, index)?;
