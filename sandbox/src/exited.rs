@@ -9,7 +9,7 @@ use crate::capture::{Capture, Window};
 use crate::change::Timestamp;
 use crate::child::{Effect, Exit, HeldSignals, InitError, Phases, Tally};
 use crate::collect::{CollectError, Collector};
-use crate::commit::{self, CommitError, Landed};
+use crate::commit::{self, Caller, CommitError, Landed};
 use crate::layout::Layout;
 use crate::mounts::Uncovered;
 use crate::session::{Mounted, Pad};
@@ -212,9 +212,9 @@ impl Approved {
     }
 
     /// Makes the captured change set real. What no change needs is removed; the rest stays as undo
-    /// copies; signals are held back until the caller has recorded it. When nothing was made real, the transaction comes back with the reason, unless it was
-    /// begun and could not be taken back: then recovery goes on with it. Tells how many of how many
-    /// steps are done.
+    /// copies; signals are held back until the caller has recorded it. When nothing was made real, the
+    /// transaction comes back with the reason, unless it was begun and could not be taken back: then
+    /// recovery goes on with it.
     #[allow(
         clippy::result_large_err,
         reason = "the error gives the whole transaction back, once"
@@ -222,11 +222,10 @@ impl Approved {
     pub fn commit(
         mut self,
         capture: &Capture,
-        payload: &[u8],
-        tell: &mut dyn FnMut(u64, u64),
+        caller: Caller<'_>,
     ) -> Result<(Landed, Hold), (CommitError, Option<Ended>)> {
         let (layout, capture) = needed(&self.pad.layout, capture);
-        match commit::commit_telling(&layout, &capture, payload, tell) {
+        match commit::commit_with(&layout, &capture, caller) {
             Ok(landed) => {
                 // What stays behind unneeded is dropped with the undo copies.
                 let _unneeded = self.pad.transaction.keep_only(&layout);

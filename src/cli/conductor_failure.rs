@@ -136,7 +136,9 @@ impl From<TrialError> for Failure {
 impl From<MakeRealError> for Failure {
     fn from(error: MakeRealError) -> Self {
         let code = match &error {
-            MakeRealError::Interrupted(_) | MakeRealError::Settle(_) => ExitCode::Recovery,
+            MakeRealError::Interrupted(_) | MakeRealError::Finish(_) | MakeRealError::Settle(_) => {
+                ExitCode::Recovery
+            }
             MakeRealError::End(_) | MakeRealError::Discard(_) => ExitCode::Trouble,
         };
         Self::of(code, &error)
@@ -167,7 +169,6 @@ impl From<UpdateError> for Failure {
             UpdateError::Drafts(error) => error.into(),
             UpdateError::Journal(error) => error.into(),
             UpdateError::History(error) => error.into(),
-            UpdateError::Store(error) => error.into(),
             UpdateError::Trial { .. } => Self::of(ExitCode::Failure, &error),
             UpdateError::MakeReal { .. } => Self::of(ExitCode::Recovery, &error),
         }

@@ -111,6 +111,13 @@ impl Wip {
         (!self.is_empty()).then(|| self.draft(1)).transpose()
     }
 
+    /// Reads the last draft; `None` when there is none.
+    pub fn last(&self) -> Result<Option<WipDraft>, JournalError> {
+        (!self.is_empty())
+            .then(|| self.draft(self.len()))
+            .transpose()
+    }
+
     fn draft(&self, seq: u64) -> Result<WipDraft, JournalError> {
         let record = self.chain.read(seq)?;
         parse_wip(&record).map_err(|source| record_error(&self.chain, seq, source))

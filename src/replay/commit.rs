@@ -6,17 +6,18 @@ use std::io;
 use std::time::Instant;
 
 use isconf_sandbox::capture::Capture;
-use isconf_sandbox::commit::CommitError;
-use isconf_sandbox::session::{DiscardError, EndError, Exited, Hold};
+use isconf_sandbox::commit::{Caller, CommitError, Finished, RecordError};
+use isconf_sandbox::session::{DiscardError, EndError, Ended, Exited, Hold};
 use nix::errno::Errno;
 
 use super::payload::Payload;
 use super::room::keep_room;
-use super::settle::{SettleError, settle};
+use super::settle::{SettleError, settle_first};
 use super::this_host::ThisHost;
 use crate::history::History;
 use crate::model::progress::{Progress, Unit};
 use crate::model::report::{Conflict, Fate, Refusal, Report, Verdict};
+use crate::store::Batch;
 
 /// Why an approved entry is not settled.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum MakeRealError {
     /// It was begun, failed, and could not be taken back: recovery goes on with it.
     #[error("the commit was interrupted; the next start of isconf goes on with it")]
     Interrupted(#[source] CommitError),
+    /// It is live and recorded, and the end of its transaction is not durable.
+    #[error("the entry is live and recorded; the next start of isconf makes sure of its end")]
+    Finish(#[from] RecordError),
     /// It is live and could not be recorded; the next start records it.
     #[error("the entry is live and not recorded yet; the next start of isconf records it")]
     Settle(#[from] SettleError),
@@ -41,19 +45,30 @@ pub struct Candidate<'a> {
     pub exited: Exited,
     /// What it holds.
     pub capture: &'a Capture,
+    /// Its change set as bytes, which the receipt refers to: a target shows with it where it differs
+    /// from the origin, and an audit knows with it what to expect.
+    pub change_set: &'a [u8],
     /// What is recorded with it.
     pub payload: &'a Payload,
 }
 
-/// Commits what the trial captured and records it, or drops it and says in the report why. When it
-/// was made real, signals are held back until the caller has told so and drops the hold.
+/// What was made real and recorded.
+#[must_use = "wait for its end"]
+pub struct Made {
+    /// Holds signals back until the caller has told of it.
+    pub hold: Hold,
+    /// To be waited for, at the latest before the next entry is made real.
+    pub finished: Finished,
+}
+
+/// Commits what the trial captured and records it, or drops it and says in the report why.
 pub fn make_real(
     host: &ThisHost,
     history: &mut History,
     candidate: Candidate<'_>,
     report: &mut Report,
     progress: &mut dyn Progress,
-) -> Result<Option<Hold>, MakeRealError> {
+) -> Result<Option<Made>, MakeRealError> {
     let begun = Instant::now();
     let mut exited = candidate.exited;
     let interrupted_by = exited.interrupted_by();
@@ -65,11 +80,14 @@ pub fn make_real(
         return Ok(None);
     }
     let payload = candidate.payload.to_bytes();
-    if let Err(error) = keep_room(host, payload.len()) {
-        refuse(report, &error);
-        ended.discard()?;
-        return Ok(None);
-    }
+    let mut stored = match begin_to_store(host, candidate.change_set, payload.len()) {
+        Ok(stored) => stored,
+        Err(error) => {
+            refuse(report, &*error);
+            ended.discard()?;
+            return Ok(None);
+        }
+    };
     let paths = candidate.capture.set.changes().len() as u64;
     progress.begin("committing", Unit::Paths, Some(paths));
     let mut tell = |done: u64, total: u64| {
@@ -81,25 +99,52 @@ pub fn make_real(
         }
     };
     let approved = ended.into_approved();
-    let committed = approved.commit(candidate.capture, &payload, &mut tell);
+    let caller = Caller {
+        payload: &payload,
+        companion: &mut stored,
+        tell: &mut tell,
+    };
+    let committed = approved.commit(candidate.capture, caller);
     progress.end();
     match committed {
         Ok((landed, hold)) => {
-            settle(host, history, landed)?;
+            let finished = settle_first(host, history, candidate.payload, landed)?;
             report.stopped_by = hold.asked_to_end();
             report.fate = Fate::Committed;
             report.phases.commit = begun.elapsed();
-            Ok(Some(hold))
+            Ok(Some(Made { hold, finished }))
         }
-        Err((error, None)) => Err(MakeRealError::Interrupted(error)),
-        Err((error, Some(ended))) => {
-            not_committed(report, error);
-            // Why nothing was committed matters more than a scratchpad that cannot be removed, as
-            // when its filesystem became read-only; the next start sweeps it.
-            let _swept_later = ended.discard();
-            Ok(None)
-        }
+        Err((error, ended)) => gave_up(report, error, ended).map(|()| None),
     }
+}
+
+/// Says in the report why nothing was committed, and drops the scratchpad; `None` in its place when
+/// the commit could not be taken back.
+fn gave_up(
+    report: &mut Report,
+    error: CommitError,
+    ended: Option<Ended>,
+) -> Result<(), MakeRealError> {
+    let Some(ended) = ended else {
+        return Err(MakeRealError::Interrupted(error));
+    };
+    not_committed(report, error);
+    // Why nothing was committed matters more than a scratchpad that cannot be removed, as when its
+    // filesystem became read-only; the next start sweeps it.
+    let _swept_later = ended.discard();
+    Ok(())
+}
+
+/// Keeps room for the records, and writes the change set aside.
+fn begin_to_store<'a>(
+    host: &'a ThisHost,
+    change_set: &[u8],
+    payload: usize,
+) -> Result<Batch<'a>, Box<dyn Error>> {
+    keep_room(host, payload)?;
+    let mut batch = host.store.batch()?;
+    batch.add_bytes(change_set)?;
+    Ok(batch)
 }
 
 /// Says in the report why nothing was committed.

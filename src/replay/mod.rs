@@ -24,6 +24,7 @@ mod settle;
 mod commit;
 mod recover;
 mod record;
+mod aside;
 mod update;
 mod undo;
 mod branches;
@@ -36,7 +37,9 @@ pub use commit::{MakeRealError, chain};
 pub use contents::Contents;
 pub use inspect::{Answer, InspectError, Question, inspect};
 pub use payload::{InvalidPayload, Payload};
-pub use record::{Intention, Manner, Recorded, RecordingError, check_lock, exec, reboot, snap};
+pub use record::{
+    Intention, Manner, Permit, Recorded, RecordingError, check_lock, exec, reboot, snap,
+};
 pub use recover::{RecoveryError, Repaired, recover};
 pub use room::{NoRoom, keep_room};
 pub use scratchpads::{

@@ -18,7 +18,7 @@ use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::work::{Streams, Work};
 use crate::check_in::DraftsError;
 use crate::history::{History, HistoryError};
-use crate::journal::{Journal, JournalError, OthersDrafts, WipDraft, check_holder};
+use crate::journal::{JournalError, OthersDrafts, WipDraft, check_holder};
 use crate::lock::{BranchLock, LockError};
 use crate::model::progress::Progress;
 use crate::model::report::{Description, Ending, Fate, Place, Report};
@@ -99,41 +99,41 @@ pub struct Recorded {
     pub hold: Option<Hold>,
 }
 
-/// Checks that the caller may change the branch, that this host has applied all that it has, and
-/// that nobody else's drafts would be gone on with.
-pub fn check_lock(host: &ThisHost, history: &History) -> Result<(), RecordingError> {
-    let (_, journal) = message_of_lock(host, history)?;
-    host.take_back(journal);
-    Ok(())
+/// The right to record one change, which only the check gives.
+#[derive(Debug)]
+pub struct Permit {
+    /// Why the branch is locked, which is the message of what is recorded.
+    message: String,
 }
 
-/// As [`check_lock`]; returns the lock's message, and the journal that everybody agrees on.
-fn message_of_lock(
-    host: &ThisHost,
-    history: &History,
-) -> Result<(String, Journal), RecordingError> {
+/// Checks that the caller may change the branch, that this host has applied all that it has, and
+/// that nobody else's drafts would be gone on with.
+pub fn check_lock(host: &ThisHost, history: &History) -> Result<Permit, RecordingError> {
     let lock = BranchLock::load(&host.branch_lock())?;
     let held = lock.check(&host.author)?;
     let journal = host.journal()?;
     if history.position(journal.chain())? < journal.len() {
         return Err(RecordingError::OutOfDate);
     }
+    host.take_back(journal);
     check_holder(&host.drafts(history)?, held)?;
-    Ok((held.message.to_string(), journal))
+    let message = held.message.to_string();
+    Ok(Permit { message })
 }
 
 /// Runs a command in a scratchpad; makes it real and records it if it succeeds.
 pub fn exec(
     host: &ThisHost,
     history: &mut History,
+    permit: Permit,
     exec: Exec,
     manner: Manner,
     progress: &mut dyn Progress,
 ) -> Result<Recorded, RecordingError> {
-    let (message, journal) = message_of_lock(host, history)?;
+    let message = permit.message;
     let started = host.now();
     let work = Work::Command(exec.clone());
-    let uncounted = host.uncounted(&journal, started)?;
+    let uncounted = host.uncounted(&host.journal()?, started)?;
     let bench = host.bench(&uncounted, manner.streams, manner.keeps_contents);
     let mut contents = Contents::new();
     let pad = prepare(&host.home)?;
@@ -164,9 +164,13 @@ pub fn exec(
     let candidate = Candidate {
         exited: trial.exited,
         capture: &trial.capture,
+        change_set: &trial.change_set,
         payload: &payload,
     };
-    recorded.hold = make_real(host, history, candidate, report, progress)?;
+    if let Some(made) = make_real(host, history, candidate, report, progress)? {
+        made.finished.wait().map_err(MakeRealError::Finish)?;
+        recorded.hold = Some(made.hold);
+    }
     Ok(recorded)
 }
 
@@ -178,20 +182,13 @@ fn payload(
     started: Moment,
     report: &mut Report,
 ) -> Result<Payload, RecordingError> {
-    // A target shows with this set where it differs, and an audit knows with it what to expect.
-    let full = host.store.put_bytes(&trial.capture.set.encode())?;
-    let digests = report
-        .digests
-        .map_or(ChangeDigests { full, normal: full }, |digests| {
-            ChangeDigests { full, ..digests }
-        });
-    let outcome = outcome(report, digests);
+    let outcome = outcome(report, trial.digests);
     let draft = draft(host, report.message.clone(), kind, outcome, started)?;
     let tx = trial.exited.layout().tx.clone();
     let receipt = ReceiptBody {
         deed: Deed::Made(draft.id),
         branch: host.branch.clone(),
-        changes: Some(digests),
+        changes: Some(trial.digests),
         tx: Some(tx.clone()),
         started,
         finished: host.now(),
@@ -217,10 +214,11 @@ fn payload(
 pub fn snap(
     host: &ThisHost,
     history: &mut History,
+    permit: Permit,
     snapshot: Snapshot,
     intention: Intention,
 ) -> Result<Recorded, RecordingError> {
-    let (message, _) = message_of_lock(host, history)?;
+    let message = permit.message;
     let started = host.now();
     let nodes = snapshot.nodes.iter().cloned().collect();
     let mut report = blank(
@@ -253,8 +251,12 @@ pub fn snap(
 }
 
 /// Records a reboot; durable before the caller reboots.
-pub fn reboot(host: &ThisHost, history: &mut History) -> Result<(), RecordingError> {
-    let (message, _) = message_of_lock(host, history)?;
+pub fn reboot(
+    host: &ThisHost,
+    history: &mut History,
+    permit: Permit,
+) -> Result<(), RecordingError> {
+    let message = permit.message;
     let started = host.now();
     let empty = ChangeSet::default();
     let full = host.store.put_bytes(&empty.encode())?;

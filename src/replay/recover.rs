@@ -98,7 +98,8 @@ pub fn recover(host: &ThisHost) -> Result<(Vec<Repaired>, History), RecoveryErro
 /// Tells the history of a draft that changed no file and is in the wip, which comes first; says
 /// whether it had to. To be called when what was checked in is no longer in the wip.
 fn finish_made(host: &ThisHost, history: &mut History) -> Result<bool, SettleError> {
-    let Some(last) = host.wip_drafts()?.pop() else {
+    let wip = host.wip()?;
+    let Some(last) = wip.map(|wip| wip.last()).transpose()?.flatten() else {
         return Ok(false);
     };
     // A commit's draft is told by its intent.

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use isconf_sandbox::commit::{Landed, RecordError, crash_point};
+use isconf_sandbox::commit::{Finished, Landed, RecordError, crash_point};
 
 use super::payload::{InvalidPayload, Payload};
 use super::room::give_room;
@@ -52,10 +52,40 @@ pub fn settle(
     landed: Landed,
 ) -> Result<ReceiptBody, SettleError> {
     let payload = Payload::parse(landed.payload())?;
+    write_down(host, history, &payload, Turn::Again)?;
+    landed.finish()?;
+    Ok(payload.receipt)
+}
+
+/// Does so right behind the commit, when nothing of it can have been written. The caller syncs the
+/// end of it.
+pub fn settle_first(
+    host: &ThisHost,
+    history: &mut History,
+    payload: &Payload,
+    landed: Landed,
+) -> Result<Finished, SettleError> {
+    write_down(host, history, payload, Turn::First)?;
+    Ok(landed.finish_soon()?)
+}
+
+/// Whether some of it may have been written before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    First,
+    Again,
+}
+
+fn write_down(
+    host: &ThisHost,
+    history: &mut History,
+    payload: &Payload,
+    turn: Turn,
+) -> Result<(), SettleError> {
     if payload.receipt.branch != host.branch {
         // Its draft would become one of another branch.
         return Err(SettleError::OtherBranch {
-            made: payload.receipt.branch,
+            made: payload.receipt.branch.clone(),
             now: host.branch.clone(),
             file: host.home.branch_file(),
         });
@@ -63,23 +93,34 @@ pub fn settle(
     crash_point("settle.begun");
     give_room(host)?;
     if let Some(draft) = &payload.draft {
-        record_draft(host, draft)?;
+        match turn {
+            Turn::First => append_draft(host, draft)?,
+            Turn::Again => record_draft(host, draft)?,
+        }
         crash_point("settle.draft.durable");
     }
     if let Deed::Discarded { draft, .. } = payload.receipt.deed {
         forget_draft(host, draft)?;
         crash_point("settle.draft.forgotten");
     }
-    if !is_recorded(history, &payload.receipt)? {
+    if turn == Turn::First || !is_recorded(history, &payload.receipt)? {
         history.append(&host.lock, &payload.receipt)?;
     }
     crash_point("settle.receipt.durable");
-    landed.finish()?;
-    Ok(payload.receipt)
+    Ok(())
 }
 
 /// Adds the draft to the wip unless it is there.
 pub fn record_draft(host: &ThisHost, draft: &WipDraft) -> Result<(), JournalError> {
+    let known = host.wip_drafts()?;
+    if known.iter().any(|known| known.draft.id == draft.draft.id) {
+        return Ok(());
+    }
+    append_draft(host, draft)
+}
+
+/// Adds a new draft to the wip.
+fn append_draft(host: &ThisHost, draft: &WipDraft) -> Result<(), JournalError> {
     let base = host.journal()?.last();
     if let Some(wip) = host.wip()?
         && wip.is_empty()
@@ -89,13 +130,6 @@ pub fn record_draft(host: &ThisHost, draft: &WipDraft) -> Result<(), JournalErro
         wip.remove(&host.lock)?;
     }
     let mut wip = Wip::open_or_create(&host.lock, &host.home, &host.domain, &host.branch, base)?;
-    if wip
-        .drafts()?
-        .iter()
-        .any(|known| known.draft.id == draft.draft.id)
-    {
-        return Ok(());
-    }
     wip.append(&host.lock, draft)
 }
 
@@ -104,7 +138,7 @@ pub fn forget_draft(host: &ThisHost, draft: DraftId) -> Result<(), JournalError>
     let Some(mut wip) = host.wip()? else {
         return Ok(());
     };
-    match wip.drafts()?.last() {
+    match wip.last()? {
         Some(last) if last.draft.id == draft => wip.drop_last(&host.lock),
         Some(_) | None => Ok(()),
     }

@@ -177,6 +177,7 @@ impl ThisHost {
             settings: &self.settings,
             streams,
             keeps_contents,
+            meanwhile: &|| (),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use isconf_sandbox::capture::Capture;
-use isconf_sandbox::change::{ChangeSet, NormalRules, Timestamp};
+use isconf_sandbox::change::{ChangeSet, Digest, NormalRules, Timestamp};
 use isconf_sandbox::child::Phases;
 use isconf_sandbox::collect::CollectError;
 use isconf_sandbox::mounts::Uncovered;
@@ -44,7 +44,7 @@ pub enum TrialError {
 }
 
 /// What stays the same for all trials of one verb.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Bench<'a> {
     /// What an entry needs.
     pub store: &'a Store,
@@ -56,6 +56,8 @@ pub struct Bench<'a> {
     pub streams: Streams,
     /// Whether the bytes for unified diffs are to be kept.
     pub keeps_contents: bool,
+    /// What this process does while a command runs; it would only wait.
+    pub meanwhile: &'a dyn Fn(),
 }
 
 /// An entry that ran, judged.
@@ -65,6 +67,10 @@ pub struct Trial {
     pub exited: Exited,
     /// What it changed.
     pub capture: Capture,
+    /// The change set as bytes.
+    pub change_set: Vec<u8>,
+    /// Its digests.
+    pub digests: ChangeDigests,
     /// The report so far: place, author and fate are for the caller.
     pub report: Report,
     /// How its times of modification are told from those it set.
@@ -127,10 +133,12 @@ pub fn attempt(
         contents.remember(exited.layout(), &capture);
     }
     let mut report = blank(Place::Try { name: None }, work.description());
-    report.digests = Some(ChangeDigests {
-        full: capture.set.digest(),
+    let change_set = capture.set.encode();
+    let digests = ChangeDigests {
+        full: Digest::of(&change_set),
         normal: capture.set.normal_digest(&rules),
-    });
+    };
+    report.digests = Some(digests);
     report.verdict = judge(Evidence {
         ending: done.ending,
         interrupted_by: exited.interrupted_by(),
@@ -148,6 +156,8 @@ pub fn attempt(
     Ok(Trial {
         exited,
         capture,
+        change_set,
+        digests,
         report,
         rules,
         not_started: done.not_started,

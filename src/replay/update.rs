@@ -11,15 +11,17 @@ use std::time::Instant;
 
 use isconf_sandbox::change::{ChangeSet, NormalRules};
 use isconf_sandbox::commit::crash_point;
-use isconf_sandbox::session::{Hold, Mounted};
+use isconf_sandbox::session::{Exited, Hold, Mounted};
 
+use super::aside::Aside;
 use super::commit::{Candidate, MakeRealError, chain, make_real};
 use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
 use super::this_host::ThisHost;
-use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
+use super::trial::{Afterwards, Bench, Trial, TrialError, attempt, blank, prepare};
 use super::uncounted::Uncounted;
+use super::upkeep::keep_undo;
 use super::work::{Input, Output, Scratchpad, Streams, Work, WorkError};
 use crate::check_in::DraftsError;
 use crate::history::{History, HistoryError};
@@ -27,8 +29,11 @@ use crate::journal::{Journal, JournalError};
 use crate::model::progress::Progress;
 use crate::model::report::{Congruence, Description, Fate, Place, Refusal, Report, Verdict};
 use crate::model::run::{Run, RunMode, RunOutcome};
-use crate::model::{ChangeDigests, Deed, Entry, EntryKind, Moment, ReceiptBody};
-use crate::store::StoreError;
+use crate::model::{Deed, Entry, EntryKind, Moment, ReceiptBody};
+
+/// After so many entries undo copies are brought within the policy: a long replay is not to need the
+/// room of all of them.
+const UPKEEP_EVERY: u64 = 64;
 
 /// How often an entry is run again because the live system changed while it ran.
 const MAX_RETRIES: u32 = 2;
@@ -66,9 +71,6 @@ pub enum UpdateError {
         #[source]
         source: MakeRealError,
     },
-    /// A change set could not be stored.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// What `up` is asked for.
@@ -119,8 +121,12 @@ pub fn update(
             pad: None,
             contents: Contents::new(),
             hold: None,
+            aside: Aside::new(&journal),
         };
-        replay.all(position, &mut run, each)?;
+        let replayed = replay.all(position, &mut run, each);
+        // The entry before what failed comes first, in the order of things.
+        replay.settled()?;
+        replayed?;
         replay.finish()?;
     }
     run.duration = begun.elapsed();
@@ -139,6 +145,7 @@ struct Replay<'a> {
     contents: Contents,
     /// Holds signals back until the report of the last entry is shown.
     hold: Option<Hold>,
+    aside: Aside<'a>,
 }
 
 impl Replay<'_> {
@@ -150,7 +157,11 @@ impl Replay<'_> {
     ) -> Result<(), UpdateError> {
         run.outcome = RunOutcome::Complete;
         for seq in self.journal.pending(position) {
-            let entry = self.journal.signed_entry(seq)?;
+            if self.request.mode == RunMode::Commit && seq % UPKEEP_EVERY == 0 {
+                // What fails here is tried again, and told, at the end.
+                let _told_at_the_end = keep_undo(self.host);
+            }
+            let entry = self.aside.entry(seq)?;
             let mut report = self.one(&entry)?;
             each(&report, &self.contents);
             if let Some(hold) = self.hold.take() {
@@ -278,58 +289,67 @@ impl Replay<'_> {
         let started = self.host.now();
         self.contents = Contents::new();
         let (streams, keeps) = (self.streams(), self.request.keeps_contents);
-        let bench = self.host.bench(&self.uncounted, streams, keeps);
+        let bench = Bench {
+            meanwhile: &|| self.aside.work(entry.at.seq + 1),
+            ..self.host.bench(&self.uncounted, streams, keeps)
+        };
         let pad = prepare(&self.host.home).map_err(failed)?;
-        let trial =
-            attempt(bench, pad, Afterwards::End, work, &mut self.contents).map_err(failed)?;
-        let mut report = self.named(entry, trial.report.clone());
-        report.congruence = self.congruence(entry, &report.changes, &trial.rules);
+        let Trial {
+            exited,
+            capture,
+            change_set,
+            report,
+            rules,
+            ..
+        } = attempt(bench, pad, Afterwards::End, work, &mut self.contents).map_err(failed)?;
+        let mut report = self.named(entry, report);
+        report.congruence = self.congruence(entry, &report.changes, &rules);
         if !report.is_approved() {
-            let ended = trial
-                .exited
-                .end()
-                .map_err(MakeRealError::End)
-                .map_err(unreal)?;
+            let ended = exited.end().map_err(MakeRealError::End).map_err(unreal)?;
             ended
                 .discard()
                 .map_err(MakeRealError::Discard)
                 .map_err(unreal)?;
             return Ok(report);
         }
-        let payload = self.payload(entry, &trial, &report, started)?;
+        let payload = self.payload(entry, &exited, &report, started);
         let candidate = Candidate {
-            exited: trial.exited,
-            capture: &trial.capture,
+            exited,
+            capture: &capture,
+            change_set: &change_set,
             payload: &payload,
         };
-        self.hold = make_real(
+        self.settled()?;
+        let made = make_real(
             self.host,
             self.history,
             candidate,
             &mut report,
             self.progress,
-        )
-        .map_err(unreal)?;
+        );
+        if let Some(made) = made.map_err(unreal)? {
+            self.hold = Some(made.hold);
+            self.aside.finished(entry.at.seq, made.finished);
+        }
         Ok(report)
     }
 
-    fn payload(
-        &self,
-        entry: &Entry,
-        trial: &Trial,
-        report: &Report,
-        started: Moment,
-    ) -> Result<Payload, UpdateError> {
-        // An audit knows with this set what to expect. Most often it is the origin's own.
-        let full = self.host.store.put_bytes(&trial.capture.set.encode())?;
-        let changes = report
-            .digests
-            .map(|digests| ChangeDigests { full, ..digests });
+    /// Waits until the entry before is durably at its end.
+    fn settled(&self) -> Result<(), UpdateError> {
+        self.aside
+            .settled()
+            .map_err(|unsettled| UpdateError::MakeReal {
+                seq: unsettled.seq,
+                source: MakeRealError::Finish(unsettled.error),
+            })
+    }
+
+    fn payload(&self, entry: &Entry, exited: &Exited, report: &Report, started: Moment) -> Payload {
         let receipt = ReceiptBody {
             deed: Deed::Applied(entry.at),
             branch: self.host.branch.clone(),
-            changes,
-            tx: Some(trial.exited.layout().tx.clone()),
+            changes: report.digests,
+            tx: Some(exited.layout().tx.clone()),
             started,
             finished: self.host.now(),
             congruent: match report.congruence {
@@ -338,10 +358,10 @@ impl Replay<'_> {
                 Congruence::Unknown => None,
             },
         };
-        Ok(Payload {
+        Payload {
             receipt,
             draft: None,
-        })
+        }
     }
 
     /// A reboot: recorded before the caller reboots, so that it happens exactly once.
@@ -361,6 +381,7 @@ impl Replay<'_> {
                     finished: now,
                     congruent: None,
                 };
+                self.settled()?;
                 crash_point("reboot.begun");
                 self.history
                     .append_announced(&self.host.lock, &self.host.home, &receipt)?;

@@ -1,6 +1,8 @@
 //! Keeps undo copies within the policy: so many entries, so many bytes, the newest first. Not for
 //! taking anything back. Upholds: what a wip needs to be discarded is never dropped.
 
+use std::collections::BTreeSet;
+
 use isconf_sandbox::commit::{self, ForgetError, RecoverError};
 
 use super::this_host::ThisHost;
@@ -23,17 +25,21 @@ pub enum UpkeepError {
 /// Drops the undo copies that are beyond `IS_UNDO_KEEP` entries or `IS_UNDO_BYTES`.
 pub fn keep_undo(host: &ThisHost) -> Result<(), UpkeepError> {
     let policy = host.settings.undo_policy();
-    let drafts = host.wip_drafts()?.into_iter();
-    let wanted: Vec<_> = drafts.filter_map(|wip| wip.tx).collect();
     let mut bytes = 0;
     let mut count = 0;
-    for kept in commit::kept(host.home.as_path())?.iter().rev() {
+    let mut beyond = Vec::new();
+    for kept in commit::kept(host.home.as_path())?.into_iter().rev() {
         count += 1;
         bytes += kept.bytes;
-        let is_beyond = count > policy.entries || bytes > policy.bytes;
-        if is_beyond && !wanted.contains(&kept.tx) {
-            commit::forget(host.home.as_path(), &kept.tx)?;
+        if count > policy.entries || bytes > policy.bytes {
+            beyond.push(kept.tx);
         }
     }
-    Ok(())
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    let drafts = host.wip_drafts()?.into_iter();
+    let wanted: BTreeSet<_> = drafts.filter_map(|wip| wip.tx).collect();
+    beyond.retain(|tx| !wanted.contains(tx));
+    Ok(commit::forget_all(host.home.as_path(), &beyond)?)
 }

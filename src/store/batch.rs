@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use isconf_sandbox::change::Digest;
-use isconf_sandbox::commit::crash_point;
+use isconf_sandbox::commit::{Companion, CompanionError, crash_point};
 use isconf_sandbox::fs::{sync_at, sync_together};
 use sha2::{Digest as _, Sha256};
 
@@ -31,6 +31,9 @@ pub struct Batch<'a> {
     tmp: PathBuf,
     /// Written aside and not in place yet.
     waiting: Vec<Waiting>,
+    /// Directories with names of blobs that were there already: who gave them may have been stopped
+    /// before the sync.
+    known: BTreeSet<PathBuf>,
     /// The number of the next name aside.
     next: u64,
 }
@@ -51,13 +54,26 @@ impl<'a> Batch<'a> {
             store,
             tmp,
             waiting: Vec::new(),
+            known: BTreeSet::new(),
             next: 0,
         })
     }
 
     /// Adds bytes.
     pub fn add_bytes(&mut self, bytes: &[u8]) -> Result<Digest, StoreError> {
-        self.add_reader(bytes).map(|(digest, _)| digest)
+        let digest = Digest::of(bytes);
+        if self.store.has_length(&digest, bytes.len() as u64) {
+            self.known.insert(self.directory_of(&digest));
+            return Ok(digest);
+        }
+        let (aside, mut file) = self.create_aside()?;
+        if let Err(e) = file.write_all(bytes) {
+            let error = FileError::of("write", &aside)(e);
+            drop_aside(aside);
+            return Err(error.into());
+        }
+        self.add_aside(aside, digest, bytes.len() as u64);
+        Ok(digest)
     }
 
     /// Adds all that `reader` gives, hashing while it is written. Returns digest and length.
@@ -119,30 +135,44 @@ impl<'a> Batch<'a> {
 
     /// Puts all blobs in place, durably.
     pub fn finish(mut self) -> Result<(), StoreError> {
-        let waiting = std::mem::take(&mut self.waiting);
-        if waiting.is_empty() {
-            return Ok(());
+        if !self.waiting.is_empty() {
+            crash_point("store-written");
+            // The bytes must be durable before a name says that they are a blob: without this a
+            // power cut could leave an empty file under the name.
+            sync_blobs(self.store, &self.waiting)?;
         }
-        crash_point("store-written");
-        // The bytes must be durable before a name says that they are a blob: without this a power
-        // cut could leave an empty file under the name.
-        sync_blobs(self.store, &waiting)?;
+        let directories = self.rename()?;
+        // The names must be durable before an entry refers to them. All renames are in one journal
+        // transaction of the filesystem, so that one of these syncs pays for all.
+        sync_at("blobs.names", || sync_directories(&directories))
+    }
+
+    /// Gives the blobs, whose bytes are durable, their names; tells the directories of the names.
+    fn rename(&mut self) -> Result<BTreeSet<PathBuf>, FileError> {
+        let mut directories = std::mem::take(&mut self.known);
+        // Always: whoever made the blobs' directories may have been stopped before their sync.
+        directories.insert(self.store.root().to_path_buf());
+        if self.waiting.is_empty() {
+            return Ok(directories);
+        }
         crash_point("store-synced");
-        // Always: whoever made the blobs' directories may have been stopped before this sync.
-        let mut directories = BTreeSet::from([self.store.root().to_path_buf()]);
-        for blob in &waiting {
+        for blob in &self.waiting {
             let path = self.store.path_of(&blob.digest);
-            let directory = path.parent().unwrap_or(self.store.root()).to_path_buf();
+            let directory = self.directory_of(&blob.digest);
             if !directories.contains(&directory) {
                 make_directory(&directory)?;
                 directories.insert(directory);
             }
             fs::rename(&blob.aside, &path).map_err(FileError::of("rename", &path))?;
         }
+        self.waiting.clear();
         crash_point("store-renamed");
-        // The names must be durable before an entry refers to them. All renames are in one journal
-        // transaction of the filesystem, so that one of these syncs pays for all.
-        sync_at("blobs.names", || sync_directories(directories))
+        Ok(directories)
+    }
+
+    fn directory_of(&self, digest: &Digest) -> PathBuf {
+        let path = self.store.path_of(digest);
+        path.parent().unwrap_or(self.store.root()).to_path_buf()
     }
 
     /// Makes a file with a name of its own: other processes and batches have other numbers, and a
@@ -169,10 +199,25 @@ impl<'a> Batch<'a> {
     /// Notes a blob that was written aside, or drops it if the store has it.
     fn add_aside(&mut self, aside: PathBuf, digest: Digest, length: u64) {
         if self.store.has_length(&digest, length) {
+            self.known.insert(self.directory_of(&digest));
             drop_aside(aside);
         } else {
             self.waiting.push(Waiting { aside, digest });
         }
+    }
+}
+
+/// A few blobs that go with a commit, which does their syncs with its own.
+impl Companion for Batch<'_> {
+    fn contents(&self) -> Result<Vec<File>, CompanionError> {
+        if !self.waiting.is_empty() {
+            crash_point("store-written");
+        }
+        Ok(open_all(self.waiting.iter().map(|blob| &blob.aside))?)
+    }
+
+    fn place(&mut self) -> Result<Vec<File>, CompanionError> {
+        Ok(open_all(&self.rename()?)?)
     }
 }
 
@@ -214,15 +259,18 @@ fn make_directory(directory: &Path) -> Result<(), FileError> {
 }
 
 /// Makes the names in these directories durable.
-fn sync_directories(directories: BTreeSet<PathBuf>) -> Result<(), StoreError> {
-    let paths: Vec<PathBuf> = directories.into_iter().collect();
-    let open: Vec<File> = paths
-        .iter()
-        .map(|path| File::open(path).map_err(FileError::of("open", path)))
-        .collect::<Result<_, _>>()?;
-    sync_together(&open)
-        .map_err(|(index, errno)| FileError::of("sync", &paths[index])(errno.into()))?;
+fn sync_directories(directories: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
+    let open = open_all(directories)?;
+    sync_together(&open).map_err(|(index, errno)| {
+        let path = directories.iter().nth(index);
+        FileError::of("sync", path.map_or(Path::new(""), PathBuf::as_path))(errno.into())
+    })?;
     Ok(())
+}
+
+fn open_all<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Result<Vec<File>, FileError> {
+    let open = |path: &'p PathBuf| File::open(path).map_err(FileError::of("open", path));
+    paths.into_iter().map(open).collect()
 }
 
 /// Syncs each blob, or their filesystem when there are many.

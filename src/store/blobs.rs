@@ -102,11 +102,10 @@ impl Store {
 
     /// Puts bytes; durable on return.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
-        let digest = Digest::of(bytes);
-        if self.has_length(&digest, bytes.len() as u64) {
-            return Ok(digest);
-        }
-        self.put_reader(bytes).map(|(digest, _)| digest)
+        let mut batch = self.batch()?;
+        let digest = batch.add_bytes(bytes)?;
+        batch.finish()?;
+        Ok(digest)
     }
 
     /// Puts all that `reader` gives, in constant memory; durable on return. Returns the digest and

@@ -126,7 +126,7 @@ pub const TABLE: &[Row] = &[
     row(
         "224",
         "recovery",
-        "An interrupted commit or undo could not be finished because the live system was changed in between; the message says what to look at.",
+        "An interrupted commit or undo could not be finished because the live system was changed in between, or its end could not be made durable because the disk fails; the message says what to look at.",
     ),
     row(
         "0 to 255",

@@ -229,7 +229,7 @@ pub(crate) fn prepare(
             init.channel().map(|fd| fd.as_raw_fd()),
         ],
         rules: rules.as_ref().map(AsFd::as_fd),
-        filter: filter.as_deref(),
+        filter,
         streams: [&request.stdin, &request.stdout, &request.stderr].map(Some),
         takes_terminal: request.group == Group::Own,
         cwd: c_string(request.cwd.as_os_str())?,

@@ -6,6 +6,8 @@
 //! watched that `picked` lists. The others are allowed: refusing them would break such programs, and
 //! capabilities, namespaces and read-only mounts hold for them as well.
 
+use std::sync::LazyLock;
+
 use super::picked::{FOREIGN, FOREIGN_NUMBERS, PICKED, Picked};
 use super::rules::{Aim, LOCAL, NODES, OPENS, RARE, Rule};
 use crate::sys::seccomp::Instruction;
@@ -71,8 +73,13 @@ struct Watched {
 /// So few are tried one after the other.
 const LEAF: usize = 6;
 
-/// The filter for all rules.
-pub(super) fn filter() -> Vec<Instruction> {
+/// The filter for all rules, compiled once.
+pub(super) fn filter() -> &'static [Instruction] {
+    static FILTER: LazyLock<Vec<Instruction>> = LazyLock::new(compile);
+    &FILTER
+}
+
+fn compile() -> Vec<Instruction> {
     let mut program = vec![run(LOAD, ARCHITECTURE)];
     push_foreign(&mut program);
     program.push(run(LOAD, NUMBER));

@@ -10,8 +10,11 @@ use super::crash_point;
 use super::record::{RecordError, Records, State};
 use super::recover::{RecoverError, transactions};
 use super::undo::is_undoable;
-use crate::fs::{Dir, remove_tree, walk};
+use crate::fs::{Dir, remove_tree, sync_at, sync_together, walk};
 use crate::layout::{HOME_SCRATCH_DIR, TxId};
+
+/// So many transactions are dropped at once; each has its directory open.
+const AT_ONCE: usize = 64;
 
 /// A finished transaction that can be taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,19 +88,57 @@ fn size_below(path: &Path) -> Result<u64, Errno> {
 /// Drops a finished transaction with its undo data, which may take long for a large one; a
 /// process that is killed meanwhile leaves the rest to the next recovery.
 pub fn forget(home: &Path, tx: &TxId) -> Result<(), ForgetError> {
+    forget_all(home, std::slice::from_ref(tx))
+}
+
+/// Drops several, which takes much less than one after another: the syncs are done together.
+pub fn forget_all(home: &Path, transactions: &[TxId]) -> Result<(), ForgetError> {
+    transactions
+        .chunks(AT_ONCE)
+        .try_for_each(|some| forget_together(home, some))
+}
+
+fn forget_together(home: &Path, transactions: &[TxId]) -> Result<(), ForgetError> {
+    let mut dropped = Vec::new();
+    let decided = transactions
+        .iter()
+        .try_for_each(|tx| decide_to_forget(home, tx).map(|one| dropped.push(one)));
+    // What was decided is done, whatever became of the others.
+    let forgotten = forget_decided(&dropped);
+    decided.and(forgotten)
+}
+
+/// A transaction that is to be dropped: its id, its records, its directory.
+type Dropped = (TxId, Records, PathBuf);
+
+fn decide_to_forget(home: &Path, tx: &TxId) -> Result<Dropped, ForgetError> {
     let directory = home.join(HOME_SCRATCH_DIR).join(tx.as_str());
     let records = Records::open(&directory)?;
-    if records.has(State::Undone)? {
-        return Ok(forget_undone(&records, &directory, tx)?);
-    }
-    if super::undo::is_undoable(&records)? {
-        records.advance(State::Done, State::Dropped, || {
-            crash_point("commit.forget.renamed");
-        })?;
+    let from = if records.has(State::Undone)? {
+        State::Undone
+    } else if is_undoable(&records)? {
+        State::Done
     } else {
         return Err(ForgetError::NotFinished(tx.clone()));
+    };
+    records.rename(from, State::Dropped)?;
+    crash_point("commit.forget.renamed");
+    Ok((tx.clone(), records, directory))
+}
+
+fn forget_decided(dropped: &[Dropped]) -> Result<(), ForgetError> {
+    // Without it a power cut could bring back the record of undo data that is half removed.
+    let open: Vec<_> = dropped.iter().map(|(_, r, _)| r.directory()).collect();
+    sync_at("record.advanced", || sync_together(&open)).map_err(|(index, errno)| {
+        let path = dropped.get(index).map(|(_, _, path)| path.clone());
+        RecordError::Io {
+            path: path.unwrap_or_default(),
+            errno,
+        }
+    })?;
+    for (tx, records, directory) in dropped {
+        finish_forgetting(records, directory, tx)?;
     }
-    finish_forgetting(&records, &directory, tx)?;
     Ok(())
 }
 

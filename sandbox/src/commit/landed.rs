@@ -47,11 +47,36 @@ impl Landed {
     /// Records that the receipt is durable. A crash before leaves the intent, which is recovered
     /// with nothing left to do; the caller's receipt must therefore bear being written twice.
     pub fn finish(self) -> Result<(), RecordError> {
-        Records::open(&self.directory)?.advance(
+        self.finish_soon()?.wait()
+    }
+
+    /// Does so without waiting for the disk, for a caller who has something to do meanwhile.
+    pub fn finish_soon(self) -> Result<Finished, RecordError> {
+        let records = Records::open(&self.directory)?;
+        let (from, to) = (
             State::intended(self.direction),
             State::finished(self.direction),
-            || crash_point("commit.finish.renamed"),
-        )?;
+        );
+        records.rename(from, to)?;
+        crash_point("commit.finish.renamed");
+        Ok(Finished { records, state: to })
+    }
+}
+
+/// A finished transaction that a power cut can still turn into the intent that it was. What others
+/// changed in the live tree since would then be in recovery's way: wait for it soon, and before the
+/// next transaction is begun.
+#[derive(Debug)]
+#[must_use = "wait for it before anything is done that relies on it"]
+pub struct Finished {
+    records: Records,
+    state: State,
+}
+
+impl Finished {
+    /// Waits until a power cut cannot bring the intent back.
+    pub fn wait(self) -> Result<(), RecordError> {
+        self.records.sync(self.state)?;
         crash_point("commit.finish.durable");
         Ok(())
     }

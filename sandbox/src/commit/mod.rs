@@ -40,6 +40,8 @@ mod package_locks;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs::File;
 
 pub use bytes::Damage;
 pub use crash_point::{ALL, CRASH_AT, crash_point};
@@ -47,8 +49,8 @@ pub use facts::LookError;
 pub use guard::{Conflict, ConflictKind, Conflicts, MAX_CONFLICTS};
 pub use intent::{Direction, MAX_PAYLOAD_BYTES};
 pub use item::Refusal;
-pub use kept::{ForgetError, Kept, forget, kept};
-pub use landed::Landed;
+pub use kept::{ForgetError, Kept, forget, forget_all, kept};
+pub use landed::{Finished, Landed};
 pub use package_locks::{PackageLockError, PackageLocks, package_locks};
 pub use prepare::PrepareError;
 pub(crate) use record::RECORD_FILES;
@@ -98,6 +100,9 @@ pub enum CommitError {
     /// The new side could not be made durable.
     #[error(transparent)]
     Sync(#[from] SyncError),
+    /// What goes with it could not be stored, or not be made durable.
+    #[error("what goes with the change cannot be stored")]
+    Companion(#[source] CompanionError),
     /// The intent could not be written.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -129,19 +134,59 @@ pub(crate) fn rewritten_intent(bytes: &[u8]) -> Option<Vec<u8>> {
         .map(|intent| intent.to_bytes())
 }
 
+/// What the caller wants durable before the intent is, since the receipt will refer to it. It costs
+/// few syncs of its own: those of the commit are done with them.
+pub trait Companion {
+    /// Opens what is to be synced before it is used.
+    fn contents(&self) -> Result<Vec<File>, CompanionError>;
+
+    /// Uses it, and opens the directories in which names changed. They are synced before the intent
+    /// has its name.
+    fn place(&mut self) -> Result<Vec<File>, CompanionError>;
+}
+
+/// Why a companion could not be made durable.
+pub type CompanionError = Box<dyn Error + Send + Sync>;
+
+/// Nothing.
+impl Companion for () {
+    fn contents(&self) -> Result<Vec<File>, CompanionError> {
+        Ok(Vec::new())
+    }
+
+    fn place(&mut self) -> Result<Vec<File>, CompanionError> {
+        Ok(Vec::new())
+    }
+}
+
+/// The caller's part in a commit.
+pub struct Caller<'a> {
+    /// Kept with the intent for whoever recovers it.
+    pub payload: &'a [u8],
+    /// Becomes durable before the intent. When it cannot, nothing is made real.
+    pub companion: &'a mut dyn Companion,
+    /// Told how many of how many steps are done.
+    pub tell: &'a mut dyn FnMut(u64, u64),
+}
+
 /// Makes a change set real. `payload` is kept with the intent for whoever recovers it. The caller
 /// holds the host's lock, and the scratchpad's mounts are gone.
 pub fn commit(layout: &Layout, capture: &Capture, payload: &[u8]) -> Result<Landed, CommitError> {
-    commit_telling(layout, capture, payload, &mut |_, _| {})
+    let caller = Caller {
+        payload,
+        companion: &mut (),
+        tell: &mut |_, _| {},
+    };
+    commit_with(layout, capture, caller)
 }
 
-/// Like [`commit`]; while the steps are done it tells how many of how many are.
-pub fn commit_telling(
+/// Like [`commit`], with what the caller does meanwhile.
+pub fn commit_with(
     layout: &Layout,
     capture: &Capture,
-    payload: &[u8],
-    tell: &mut dyn FnMut(u64, u64),
+    caller: Caller<'_>,
 ) -> Result<Landed, CommitError> {
+    let payload = caller.payload;
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(Refusal::Payload(payload.len()).into());
     }
@@ -151,7 +196,7 @@ pub fn commit_telling(
         return Err(Refusal::ChangedMeanwhile { path: path.clone() }.into());
     }
     let _locks = package_locks(&layout.root, &capture.set)?;
-    let landed = attempt(layout, capture, payload, tell);
+    let landed = attempt(layout, capture, caller);
     match &landed {
         // Undo data, or what recovery needs.
         Ok(_) => {}
@@ -161,12 +206,7 @@ pub fn commit_telling(
     landed
 }
 
-fn attempt(
-    layout: &Layout,
-    capture: &Capture,
-    payload: &[u8],
-    tell: &mut dyn FnMut(u64, u64),
-) -> Result<Landed, CommitError> {
+fn attempt(layout: &Layout, capture: &Capture, caller: Caller<'_>) -> Result<Landed, CommitError> {
     let mut volumes = item::items(layout, capture)?;
     for (volume, items) in volumes.iter().enumerate() {
         orphans::adopt(&layout.volumes[volume], items)?;
@@ -181,12 +221,13 @@ fn attempt(
             mirror::mirror(&mut sites, volume, &place.upper(), items)?;
         }
     }
-    let ready = make_ready(layout, capture, &volumes, &mut sites)?;
+    let ready = make_ready(layout, capture, &volumes, &mut sites, caller.companion)?;
     crash_point("commit.presync.done");
+    let places = caller.companion.place().map_err(CommitError::Companion)?;
     let mut intent = Intent {
         tx: layout.tx.clone(),
         direction: Direction::Forward,
-        payload: payload.to_vec(),
+        payload: caller.payload.to_vec(),
         sites: recorded(layout, &sites),
         steps: step::Steps::default(),
         left: Vec::new(),
@@ -198,8 +239,8 @@ fn attempt(
         intent.left.extend(plan.left);
     }
     let records = Records::open(&layout.directory)?;
-    records.write(&intent)?;
-    transaction::carry_out(&mut sites, &records, &intent, tell)?;
+    records.write(&intent, &places)?;
+    transaction::carry_out(&mut sites, &records, &intent, caller.tell)?;
     Ok(Landed::new(intent, layout.directory.clone()))
 }
 
@@ -223,6 +264,7 @@ fn make_ready(
     capture: &Capture,
     volumes: &[Vec<Item<'_>>],
     sites: &mut Sites,
+    companion: &dyn Companion,
 ) -> Result<Vec<VolumePlan>, CommitError> {
     let head_start = HeadStart::begin(sites, volumes.iter().map(Vec::len));
     let mut conflicts = Conflicts::default();
@@ -261,9 +303,8 @@ fn make_ready(
     }
     crash_point("commit.prepare.done");
     head_start.finish()?;
-    for (volume, fresh) in &fresh {
-        sync::before(sites, *volume, fresh)?;
-    }
+    let contents = companion.contents().map_err(CommitError::Companion)?;
+    sync::before(sites, &fresh, contents)?;
     Ok(plans)
 }
 

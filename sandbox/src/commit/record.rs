@@ -6,8 +6,9 @@
 //! undo-intent.new → undo-intent → undone     taken back later, on demand
 //!                        └→ undo-rollback → (nothing)
 //! ```
-//! Upholds: every transition is one rename, durable before the next step.
+//! Upholds: every transition is one rename, durable before anything is done that relies on it.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use super::bytes::Damage;
 use super::crash_point;
 use super::intent::{Direction, Intent, MAX_INTENT_BYTES};
 use crate::change::Timestamp;
-use crate::fs::{Dir, remove_tree, sync_at, write_durably};
+use crate::fs::{Dir, remove_tree, sync_at, sync_together, write_durably};
 
 /// A state of a transaction, named as its file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +57,9 @@ pub enum RecordError {
         #[source]
         errno: Errno,
     },
+    /// What goes with the record could not be made durable.
+    #[error("what goes with the change cannot be made durable")]
+    Companion(#[source] Errno),
     /// The file is not what we write.
     #[error("{path} is damaged: {damage}")]
     Damaged {
@@ -173,15 +177,25 @@ impl Records {
         Intent::from_bytes(&bytes).map_err(damaged)
     }
 
-    /// Writes the record of a transaction about to happen; durable when this returns.
-    pub(super) fn write(&self, intent: &Intent) -> Result<(), Unwritten> {
+    /// Writes the record of a transaction about to happen; durable when this returns, and the
+    /// `companions` before it.
+    pub(super) fn write(&self, intent: &Intent, companions: &[File]) -> Result<(), Unwritten> {
         let state = State::intended(intent.direction);
+        let failed_beside = Cell::new(false);
         let aside = format!("{}.new", state.file());
         write_durably(
             &self.dir,
             state.file().as_bytes(),
             aside.as_bytes(),
             &intent.to_bytes(),
+            &|| {
+                // Without it the receipt, which the intent is as good as, could refer to what has
+                // no name yet.
+                sync_at("companion.names", || sync_together(companions)).map_err(|(_, errno)| {
+                    failed_beside.set(true);
+                    errno
+                })
+            },
             &|part| match part {
                 "written" => crash_point("commit.intent.written"),
                 "synced" => crash_point("commit.intent.synced"),
@@ -189,7 +203,12 @@ impl Records {
                 _ => crash_point("commit.intent.durable"),
             },
         )
-        .map_err(|errno| self.withdraw(state, errno))
+        .map_err(|errno| match self.withdraw(state, errno) {
+            Unwritten::Absent(_) if failed_beside.get() => {
+                Unwritten::Absent(RecordError::Companion(errno))
+            }
+            other => other,
+        })
     }
 
     /// Makes sure that a record which could not be made durable is not there.
@@ -213,13 +232,29 @@ impl Records {
         to: State,
         renamed: impl FnOnce(),
     ) -> Result<(), RecordError> {
+        self.rename(from, to)?;
+        renamed();
+        self.sync(to)
+    }
+
+    /// Makes the state durable to which it was renamed.
+    pub(super) fn sync(&self, state: State) -> Result<(), RecordError> {
+        sync_at("record.advanced", || self.dir.sync()).map_err(self.error(state))
+    }
+
+    /// Moves from one state to the next; a power cut can bring the old one back until the
+    /// [directory](Self::directory) is synced.
+    pub(super) fn rename(&self, from: State, to: State) -> Result<(), RecordError> {
         let (old, new) = (from.file().as_bytes(), to.file().as_bytes());
         self.dir
             .at(old)
             .rename_over(self.dir.at(new))
-            .map_err(self.error(from))?;
-        renamed();
-        sync_at("record.advanced", || self.dir.sync()).map_err(self.error(to))
+            .map_err(self.error(from))
+    }
+
+    /// The directory that they are in.
+    pub(super) const fn directory(&self) -> &Dir {
+        &self.dir
     }
 
     /// Removes everything in the transaction's directory but one record.

@@ -87,9 +87,13 @@ pub enum RecoverError {
 /// Killed in the middle, it can be called again.
 pub fn recover(home: &Path, root: &Path) -> Result<Vec<Recovered>, RecoverError> {
     let mut recovered = Vec::new();
-    for tx in transactions(home)? {
+    let all = transactions(home)?;
+    for tx in &all {
         let directory = home.join(HOME_SCRATCH_DIR).join(tx.as_str());
-        recovered.extend(recover_one(&tx, directory, root)?);
+        recovered.extend(recover_one(tx, directory, root)?);
+    }
+    if let Some(newest) = all.last() {
+        make_sure_of_end(home, newest)?;
     }
     Ok(recovered)
 }
@@ -117,6 +121,29 @@ pub(super) fn transactions(home: &Path) -> Result<Vec<TxId>, RecoverError> {
     Ok(found)
 }
 
+/// Whoever finished the newest transaction may have been killed before its end was durable. What is
+/// recorded next relies on it.
+fn make_sure_of_end(home: &Path, tx: &TxId) -> Result<(), RecoverError> {
+    let failed = |cause| RecoverError::Record {
+        tx: tx.clone(),
+        cause,
+    };
+    let directory = home.join(HOME_SCRATCH_DIR).join(tx.as_str());
+    let records = match Records::open(&directory) {
+        Ok(records) => records,
+        // It was dropped just now.
+        Err(RecordError::Io {
+            errno: Errno::ENOENT,
+            ..
+        }) => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    if records.has(State::Done).map_err(failed)? {
+        records.sync(State::Done).map_err(failed)?;
+    }
+    Ok(())
+}
+
 fn recover_one(
     tx: &TxId,
     directory: PathBuf,
@@ -128,6 +155,8 @@ fn recover_one(
     };
     let records = Records::open(&directory).map_err(failed)?;
     if records.has(State::Dropped).map_err(failed)? {
+        // Whoever dropped it may not have come to this.
+        records.sync(State::Dropped).map_err(failed)?;
         finish_forgetting(&records, &directory, tx).map_err(failed)?;
         return Ok(None);
     }

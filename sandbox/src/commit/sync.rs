@@ -2,6 +2,7 @@
 //! that could be empty after a power cut, and no success is told that could vanish.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
@@ -68,22 +69,36 @@ impl HeadStart {
 }
 
 /// Before the intent: without it redo would place files that a power cut left empty. None of it is
-/// visible yet, so that the order among them does not matter.
-pub(super) fn before(sites: &mut Sites, volume: usize, fresh: &Fresh) -> Result<(), SyncError> {
-    if fresh.files.len() + fresh.directories.len() > SINGLE_SYNCS {
-        return filesystem(sites, volume, "before.filesystem");
-    }
-    let loc = |path: &RelPath| Loc {
-        volume,
-        area: Area::Scratch,
-        path: path.clone(),
-    };
-    let mut open = Vec::new();
-    for path in wanted(&fresh.files, "before.files") {
-        open.extend(object(sites, &loc(path))?);
-    }
-    for path in wanted(&fresh.directories, "before.directories") {
-        open.extend(directory(sites, &loc(path))?);
+/// visible yet, so that the order among them does not matter. `others` are the caller's.
+pub(super) fn before(
+    sites: &mut Sites,
+    fresh: &[(usize, Fresh)],
+    others: Vec<File>,
+) -> Result<(), SyncError> {
+    let others = wanted(others, "companion.bytes");
+    let mut open: Vec<Open> = others
+        .map(|file| ("what goes with the change".into(), file.into()))
+        .collect();
+    for (volume, fresh) in fresh {
+        if fresh.files.len() + fresh.directories.len() > SINGLE_SYNCS {
+            filesystem(sites, *volume, "before.filesystem")?;
+            continue;
+        }
+        let loc = |path: &RelPath| Loc {
+            volume: *volume,
+            area: Area::Scratch,
+            path: path.clone(),
+        };
+        for path in wanted(&fresh.files, "before.files") {
+            open.extend(object(sites, &loc(path))?);
+        }
+        for path in wanted(&fresh.directories, "before.directories") {
+            open.extend(directory(sites, &loc(path))?);
+        }
+        // A process may have a thousand files open, and there may be many volumes.
+        if open.len() > SINGLE_SYNCS {
+            together(std::mem::take(&mut open))?;
+        }
     }
     together(open)
 }

@@ -10,11 +10,14 @@ use super::{Dir, sync_at};
 
 /// Writes `bytes` as the file `name` in `dir`, through the name `aside`, which is replaced. `step`
 /// is called with `written`, `synced`, `renamed` and `durable` after each part, for crash points.
+/// `beside` is called behind the sync of the bytes, which most often has written the journal for
+/// others, too; what it makes durable is so before the file has its name.
 pub fn write_durably(
     dir: &Dir,
     name: &[u8],
     aside: &[u8],
     bytes: &[u8],
+    beside: &dyn Fn() -> Result<(), Errno>,
     step: &dyn Fn(&str),
 ) -> Result<(), Errno> {
     match dir.at(aside).unlink() {
@@ -27,6 +30,7 @@ pub fn write_durably(
     step("written");
     // Without it the name could be durable before the bytes are: an empty file after a power cut.
     sync_at("intent.bytes", || nix::unistd::fsync(&file))?;
+    beside()?;
     step("synced");
     dir.at(aside).rename_over(dir.at(name))?;
     step("renamed");

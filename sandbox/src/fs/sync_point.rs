@@ -15,6 +15,11 @@ pub const ALL: &[(&str, &str)] = &[
     ("before.files", "new files, one by one"),
     ("before.directories", "directories of new trees, one by one"),
     ("before.filesystem", "new objects, when there are many"),
+    (
+        "companion.bytes",
+        "the bytes of the change set that a receipt will name",
+    ),
+    ("companion.names", "the name of that change set"),
     ("intent.bytes", "the bytes of the intent"),
     ("intent.name", "the name of the intent"),
     (
@@ -107,8 +112,9 @@ mod tests {
 
     /// The functions that pass a call on, for which their callers have the names; `together` has
     /// only what `wanted` lets through.
-    const PASSING: [&str; 7] = [
+    const PASSING: [&str; 8] = [
         "sync",
+        "sync_at_once",
         "sync_directories",
         "sync_directory",
         "sync_directory_of",

@@ -78,6 +78,16 @@ pub fn set_inode_flags(fd: BorrowedFd<'_>, flags: u32) -> Result<(), Errno> {
     .map(drop)
 }
 
+/// Begins to write a file's dirty bytes to the disk, and so has their place on it chosen.
+/// `SYNC_FILE_RANGE_WRITE` of sync_file_range(2), which makes nothing durable. `ESPIPE` for what is no
+/// file, directory, link or block device.
+pub fn begin_writing(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: sync_file_range takes two numbers, here the whole file, beside a valid descriptor.
+    let begun =
+        unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+    checked(begun.into()).map(drop)
+}
+
 /// Makes all bytes of `to` those of `from` without copying them. `FICLONE`, ioctl_ficlone(2);
 /// `EOPNOTSUPP`, `EXDEV` or `EINVAL` where that cannot be.
 pub fn reflink(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {

@@ -25,7 +25,8 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
     check_variables(session, &command.env)?;
     let (host, mut history) = session.this_host("exec")?;
     let branch = host.branch.clone();
-    replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
+    let permit =
+        replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
     let exec = resolve(session, &host, &command)?;
     if exec.stdin.is_none() && may_have_input(&io::stdin()) {
         session.out.warning(
@@ -46,7 +47,7 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
         keeps_contents: session.wants_diffs(command.show),
     };
     let mut progress = session.progress(command.show.form);
-    let recorded = replay::exec(&host, &mut history, exec, manner, &mut *progress)
+    let recorded = replay::exec(&host, &mut history, permit, exec, manner, &mut *progress)
         .map_err(|e| Failure::of_recording(e, &branch))?;
     let contents = manner.keeps_contents.then_some(&recorded.contents as _);
     session.show_report(&recorded.report, &host.settings, command.show, contents)?;

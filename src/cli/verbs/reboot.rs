@@ -12,7 +12,9 @@ use crate::ui::exit::ExitCode;
 pub fn reboot(session: &mut Session) -> Result<ExitCode, Failure> {
     let (host, mut history) = session.this_host("reboot")?;
     let branch = host.branch.clone();
-    replay::reboot(&host, &mut history).map_err(|e| Failure::of_recording(e, &branch))?;
+    replay::check_lock(&host, &history)
+        .and_then(|permit| replay::reboot(&host, &mut history, permit))
+        .map_err(|e| Failure::of_recording(e, &branch))?;
     run_reboot_command(session, &host.settings)
 }
 

@@ -24,7 +24,8 @@ pub fn snap(
         .collect::<Result<Vec<_>, _>>()
         .map_err(Failure::of_snapshot)?;
     let (host, mut history) = session.open(member, "snap")?;
-    replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
+    let permit =
+        replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
     let store = (run == RunMode::Commit).then_some(&host.store);
     let snapshot = replay::take(checked, store, &mut *session.progress(show.form))
         .map_err(Failure::of_snapshot)?;
@@ -39,7 +40,7 @@ pub fn snap(
         RunMode::Preview => Intention::Preview,
         RunMode::Commit => Intention::Record,
     };
-    let recorded = replay::snap(&host, &mut history, snapshot, intention)
+    let recorded = replay::snap(&host, &mut history, permit, snapshot, intention)
         .map_err(|e| Failure::of_recording(e, &branch))?;
     session.show_report(&recorded.report, &host.settings, show, None)?;
     let size = crate::ui::human_bytes(bytes);
