@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -35,6 +36,9 @@ pub enum Ability {
     Scopes,
     /// The live root can be renamed into (it is not itself an overlay); without it commit copies.
     RootIsPlain,
+    /// Directories of the live root have the same inode numbers after the next boot; without it a
+    /// commit that a power cut interrupts is not finished by itself.
+    InodesStay,
     /// The home's filesystem takes an upper layer with all our options.
     HomeHoldsUpper,
     /// The home's filesystem exchanges two names in one step. Needed for commit.
@@ -93,6 +97,7 @@ impl Ability {
             | Self::Notification
             | Self::Scopes
             | Self::RootIsPlain
+            | Self::InodesStay
             | Self::HomeHoldsUpper
             | Self::Reflink => false,
         }
@@ -109,6 +114,7 @@ impl Ability {
             Self::Notification => "notification",
             Self::Scopes => "scopes",
             Self::RootIsPlain => "root_is_plain",
+            Self::InodesStay => "inodes_stay",
             Self::HomeHoldsUpper => "home_holds_upper",
             Self::Exchange => "exchange",
             Self::Reflink => "reflink",
@@ -223,7 +229,25 @@ fn kernel(inventory: &Inventory) -> Vec<Answer> {
         answer(Ability::Notification, seccomp::has_user_notification()),
         answer(Ability::Scopes, landlock_abi() >= LANDLOCK_ABI_WITH_SCOPES),
         answer(Ability::RootIsPlain, !is_overlay),
+        answer(
+            Ability::InodesStay,
+            !is_overlay || numbers_are_of_one_device(Path::new("/etc")),
+        ),
     ]
+}
+
+/// Whether a file in this directory of an overlay has the device number of the directory. Where it
+/// has another one, the layers lie on several filesystems, and the directories' inode numbers are
+/// made up at each mount (kernel documentation of overlayfs, "Inode properties").
+fn numbers_are_of_one_device(directory: &Path) -> bool {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let file = entries
+        .filter_map(|entry| entry.metadata().ok())
+        .find(std::fs::Metadata::is_file);
+    match (file, std::fs::metadata(directory)) {
+        (Some(file), Ok(directory)) => file.dev() == directory.dev(),
+        (None, _) | (_, Err(_)) => true,
+    }
 }
 
 /// Whether overlayfs is there; one that is in use already is listed for everybody (proc(5),
@@ -294,8 +318,8 @@ mod tests {
         let mut abilities: Vec<_> = answers.iter().map(|answer| answer.ability).collect();
         abilities.sort();
         abilities.dedup();
-        assert_eq!(abilities.len(), 11);
-        assert_eq!(answers.len(), 11);
+        assert_eq!(abilities.len(), 12);
+        assert_eq!(answers.len(), 12);
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
     }
 }

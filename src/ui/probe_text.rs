@@ -105,6 +105,7 @@ const fn what(ability: Ability) -> &'static str {
         Ability::Notification => "system calls can be watched, so that effects are reported",
         Ability::Scopes => "Landlock keeps commands from sockets and processes outside",
         Ability::RootIsPlain => "the live root can be renamed into",
+        Ability::InodesStay => "directories of the live root keep their inode numbers",
         Ability::HomeHoldsUpper => "the filesystem of IS_HOME can hold an upper layer",
         Ability::Exchange => "the filesystem of IS_HOME exchanges two names in one step",
         Ability::Reflink => "the filesystem of IS_HOME shares blocks between files",
@@ -128,6 +129,9 @@ const fn remedy(ability: Ability) -> &'static str {
         }
         Ability::RootIsPlain => {
             "it is itself an overlay, as in a container: commits copy, which is slower, and IS_HOME must be on another filesystem, such as a volume"
+        }
+        Ability::InodesStay => {
+            "after a power cut in the middle of a commit, recovery stops and names the path; mount the overlay of the root with xino=on"
         }
         Ability::HomeHoldsUpper => "put IS_HOME on ext4, xfs, btrfs or tmpfs",
         Ability::Exchange => "put IS_HOME on ext4, xfs, btrfs or tmpfs",

@@ -196,6 +196,34 @@ fn a_live_root_that_is_an_overlay_is_committed_by_copy() {
 }
 
 #[test]
+fn a_root_whose_directories_are_renumbered_at_each_mount_is_told() {
+    let Some(host) = Machine::with(spec("renumbered").overlay_root()) else {
+        return;
+    };
+    host.join_domain();
+    let ability = "directories of the live root keep their inode numbers";
+    let (yes, no) = (
+        format!("yes        {ability}"),
+        format!("no         {ability}"),
+    );
+    host.isconf(["probe"]).code(0).prints(&yes);
+    // Roots of their own over two filesystems: the one here, and one in memory.
+    for (xino, expected) in [("off", &no), ("on", &yes)] {
+        let mount = format!(
+            "mkdir -p /run/{xino}/upper /run/{xino}/work /run/{xino}/root && cd /run/{xino} &&
+             mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work,xino={xino} root &&
+             for d in proc sys dev usr var/is; do mount --rbind /$d root/$d || exit; done &&
+             mkdir -p root$(dirname $(command -v isconf)) && touch root$(command -v isconf) &&
+             mount --bind $(command -v isconf) root$(command -v isconf)"
+        );
+        host.sh(&mount).code(0);
+        host.sh(&format!("chroot /run/{xino}/root isconf probe"))
+            .code(0)
+            .prints(expected);
+    }
+}
+
+#[test]
 fn what_a_commit_by_copy_keeps_is_dropped_with_the_entry() {
     let Some(mut host) = Machine::with(spec("dropcopy").overlay_root()) else {
         return;

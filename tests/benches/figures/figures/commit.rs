@@ -95,13 +95,14 @@ fn by_program(host: &BenchHost, change: Change, count: &str, program: &str) -> R
     let command = match (program, change) {
         ("rsync", _) => "rsync -aHAX --delete /srv/staged/ /srv/copy/",
         (_, Change::Deleted) => "find /srv/copy -type f -delete",
-        // Only what is new: cp copies all that it is given.
-        (_, Change::New) => "cp -a /srv/staged/*/new-* /srv/copy/d000000/",
+        // Only what is new: cp copies all that it is given, which are more words than one program
+        // takes.
+        (_, Change::New) => "find /srv/staged -name 'new-*' -exec cp -a -t /srv/copy/d000000 {} +",
         (_, Change::NewTree) => "cp -a /srv/staged/tree /srv/copy/",
         (_, Change::Modified) => "cp -a /srv/staged/. /srv/copy/",
     };
     let script = format!("{command} && sync -f /srv/copy");
-    let [took, _memory] = host.drive(&["peak", "bash", "-O", "nullglob", "-c", &script])?;
+    let [took, _memory] = host.drive(&["peak", "sh", "-c", &script])?;
     host.sh("rm -rf /srv/copy /srv/staged")?;
     Ok(took.median())
 }
