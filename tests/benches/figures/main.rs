@@ -3,7 +3,7 @@
 //! performance claim has a benchmark and kept results.
 //!
 //! ```text
-//! cargo bench -p isconf --bench figures [-- --write] [FIGURE...]
+//! cargo bench -p isconf --bench figures [-- --write] [GROUP...]
 //!
 //! main ─> figures ─> Host ─(this program again, inside)─> driver ─> times on standard output
 //!            └─> Page ─> standard output, and with --write docs/benchmarks.md
@@ -45,7 +45,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures the figures that were named, or all.
+/// Measures the groups that were named, or all. Each is shown, and written, when it is done: one that
+/// fails takes none of the others with it.
 fn measure(words: &[String]) -> Result<(), Error> {
     // Cargo adds `--bench`.
     let named: Vec<&str> = words
@@ -53,22 +54,31 @@ fn measure(words: &[String]) -> Result<(), Error> {
         .map(String::as_str)
         .filter(|word| !word.starts_with("--"))
         .collect();
-    let write = words.iter().any(|word| word == "--write");
-    if write && !named.is_empty() {
-        return Err("--write keeps the figures of one run: name none, or leave it out".into());
+    let groups = figures::ALL.map(|(name, _)| name);
+    if let Some(unknown) = named.iter().find(|name| !groups.contains(name)) {
+        return Err(format!("no such group: {unknown}; there are: {}", groups.join(" ")).into());
     }
-    let mut page = Page::default();
+    let writes = words.iter().any(|word| word == "--write");
+    let mut failed = Vec::new();
     for (name, figure) in figures::ALL {
-        if named.is_empty() || named.contains(&name) {
-            eprintln!("measuring {name} ...");
-            let begun = Instant::now();
-            figure(&mut page)?;
-            eprintln!("measured {name} in {:.0} s", begun.elapsed().as_secs_f64());
+        if !named.is_empty() && !named.contains(&name) {
+            continue;
+        }
+        eprintln!("measuring {name} ...");
+        let (begun, mut page) = (Instant::now(), Page::default());
+        if let Err(error) = figure(&mut page) {
+            eprintln!("  {error}");
+            failed.push(name);
+            continue;
+        }
+        eprintln!("measured {name} in {:.0} s", begun.elapsed().as_secs_f64());
+        println!("{page}");
+        if writes {
+            page.write(name, &groups)?;
         }
     }
-    println!("{page}");
-    if write {
-        page.write()?;
+    if failed.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    Err(format!("not measured: {}", failed.join(" ")).into())
 }

@@ -1,38 +1,38 @@
-//! Writes `docs/benchmarks.md`: the table with the machine and the commit it was measured on.
+//! Writes `docs/benchmarks.md`: a section for each group of figures, with the commit it was measured
+//! at, in the order of the groups. Upholds: a section stays as it is until its group is measured again.
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Error;
 use crate::commits::Commits;
 use crate::table::Table;
 
-/// The words above the table.
+/// The words above all sections.
 const HEAD: &str = "\
 # Benchmarks
 
-Written by `cargo bench -p isconf --bench figures -- --write`. Subject and baseline take turns in the
-same run; shown are medians, and the least value, which is what the machine does when nobody else
-uses it. Everything runs in throwaway hosts: those whose figures are about durability have their root
-on an ext4 image on this machine's disk, the others on one in memory.
+Written by `cargo bench -p isconf --bench figures -- --write`, which takes about half an hour; with
+names of groups it measures those and leaves the others as they are. Subject and baseline take turns
+in the same run; shown are medians, and the least value, which is what the machine does when nobody
+else uses it. Everything runs in throwaway hosts: those whose figures are about durability have their
+root on an image on this machine's disk, the others on one in memory.
 ";
 
-/// The words above the table of commits.
+/// The words above a table of commits.
 const COMMITS: &str = "\
-## Commits of very many files
-
 Files of 20 bytes, 100 to a directory, all attributes kept. `commit` is that phase of `isconf exec`, from
 the guard to the durable receipt, with everything kept that undo needs; `undo` is the whole verb. Renames
 are a bare loop of the same renames and one sync, without undo and without a guard. `cp -a` and `rsync`
 copy from a tree that is prepared already, and a crash leaves them half done.
 ";
 
-/// Where the words begin that people write below the tables; they are kept.
+/// Where the words begin that people write below the sections; they are kept.
 const BY_HAND: &str = "## What the figures say";
 
-/// What was measured.
+/// What was measured in one group.
 #[derive(Debug, Default)]
 pub struct Page {
     /// One thing a line.
@@ -52,29 +52,63 @@ impl fmt::Display for Page {
             writeln!(f, "{note}\n")?;
         }
         if !self.commits.is_empty() {
-            write!(f, "{COMMITS}\n{}", self.commits)?;
+            writeln!(f, "{COMMITS}\n{}", self.commits)?;
         }
         Ok(())
     }
 }
 
 impl Page {
-    /// Writes it for people.
-    pub fn write(&self) -> Result<(), Error> {
-        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
-        let commit = said("git", &["rev-parse", "--short=12", "HEAD"])?;
-        let date = said("date", &["-u", "+%Y-%m-%d"])?;
-        let kernel = said("uname", &["-sr"])?;
-        let old = fs::read_to_string(&page)?;
-        let by_hand = old.find(BY_HAND).map_or("", |at| &old[at..]);
-        let text = format!(
-            "{HEAD}\nCommit {commit}, {date}, {kernel}, {}, load average {}.\n\n{self}\n{by_hand}",
-            processors()?,
-            load()?
-        );
-        fs::write(page, text)?;
+    /// Puts what was measured in the place of the section of its group; `groups` are all, in order.
+    pub fn write(&self, group: &str, groups: &[&str]) -> Result<(), Error> {
+        let path = path();
+        let old = fs::read_to_string(&path)?;
+        let mut text = HEAD.to_owned();
+        for name in groups {
+            let heading = format!("\n## {name}\n");
+            if *name == group {
+                text.push_str(&format!("{heading}\n{}\n\n{self}", circumstances()?));
+                text.truncate(text.trim_end().len());
+                text.push('\n');
+            } else if let Some(section) = section(&old, &heading) {
+                text.push_str(section);
+            }
+        }
+        if let Some(at) = old.find(BY_HAND) {
+            text.push('\n');
+            text.push_str(&old[at..]);
+        }
+        fs::write(path, text)?;
         Ok(())
     }
+}
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md")
+}
+
+/// A section with its heading, up to the next one.
+fn section<'a>(text: &'a str, heading: &str) -> Option<&'a str> {
+    let begin = text.find(heading)?;
+    let inside = begin + heading.len();
+    let length = text[inside..].find("\n## ");
+    Some(&text[begin..length.map_or(text.len(), |length| inside + length)])
+}
+
+/// What was measured, when, and on what.
+fn circumstances() -> Result<String, Error> {
+    let commit = said("git", &["rev-parse", "--short=12", "HEAD"])?;
+    let changed = said("git", &["status", "--porcelain", "--untracked-files=no"])?;
+    // The page itself is written after each group.
+    let changed = changed.lines().any(|line| !line.ends_with("benchmarks.md"));
+    let changed = if changed { " with changes" } else { "" };
+    let date = said("date", &["-u", "+%Y-%m-%d"])?;
+    let kernel = said("uname", &["-sr"])?;
+    Ok(format!(
+        "Commit {commit}{changed}, {date}, {kernel}, {}, load average {}.",
+        processors()?,
+        load()?
+    ))
 }
 
 /// What the machine had to do in the last five minutes, by this program and by others.
