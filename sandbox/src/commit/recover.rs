@@ -90,10 +90,8 @@ pub fn recover(home: &Path, root: &Path) -> Result<Vec<Recovered>, RecoverError>
     let all = transactions(home)?;
     for tx in &all {
         let directory = home.join(HOME_SCRATCH_DIR).join(tx.as_str());
-        recovered.extend(recover_one(tx, directory, root)?);
-    }
-    if let Some(newest) = all.last() {
-        make_sure_of_end(home, newest)?;
+        let is_newest = all.last() == Some(tx);
+        recovered.extend(recover_one(tx, directory, root, is_newest)?);
     }
     Ok(recovered)
 }
@@ -121,33 +119,11 @@ pub(super) fn transactions(home: &Path) -> Result<Vec<TxId>, RecoverError> {
     Ok(found)
 }
 
-/// Whoever finished the newest transaction may have been killed before its end was durable. What is
-/// recorded next relies on it.
-fn make_sure_of_end(home: &Path, tx: &TxId) -> Result<(), RecoverError> {
-    let failed = |cause| RecoverError::Record {
-        tx: tx.clone(),
-        cause,
-    };
-    let directory = home.join(HOME_SCRATCH_DIR).join(tx.as_str());
-    let records = match Records::open(&directory) {
-        Ok(records) => records,
-        // It was dropped just now.
-        Err(RecordError::Io {
-            errno: Errno::ENOENT,
-            ..
-        }) => return Ok(()),
-        Err(error) => return Err(failed(error)),
-    };
-    if records.has(State::Done).map_err(failed)? {
-        records.sync(State::Done).map_err(failed)?;
-    }
-    Ok(())
-}
-
 fn recover_one(
     tx: &TxId,
     directory: PathBuf,
     root: &Path,
+    is_newest: bool,
 ) -> Result<Option<Recovered>, RecoverError> {
     let failed = |cause| RecoverError::Record {
         tx: tx.clone(),
@@ -174,6 +150,10 @@ fn recover_one(
     if records.has(State::Undone).map_err(failed)? {
         // Nothing takes back a taking back, so what it left serves nobody.
         forget_undone(&records, &directory, tx).map_err(failed)?;
+    } else if is_newest && records.has(State::Done).map_err(failed)? {
+        // Who finished it may have been killed before its end was durable, and what is recorded
+        // next relies on that.
+        records.sync(State::Done).map_err(failed)?;
     }
     Ok(None)
 }
