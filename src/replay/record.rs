@@ -6,6 +6,7 @@ use std::time::Duration;
 use isconf_sandbox::change::{ChangeSet, encode_nodes};
 use isconf_sandbox::child::Exit;
 use isconf_sandbox::commit::crash_point;
+use isconf_sandbox::layout::TxId;
 use isconf_sandbox::session::Hold;
 
 use super::commit::{Candidate, MakeRealError, make_real};
@@ -133,25 +134,34 @@ pub fn exec(
     let message = permit.message;
     let started = host.now();
     let work = Work::Command(exec.clone());
-    let uncounted = host.uncounted(&host.journal()?, started)?;
+    let journal = host.journal()?;
+    let uncounted = host.uncounted(&journal, started)?;
+    host.take_back(journal);
     let bench = host.bench(&uncounted, manner.streams, manner.keeps_contents);
     let mut contents = Contents::new();
     let pad = prepare(&host.home)?;
-    let mut trial = attempt(bench, pad, Afterwards::End, &work, &mut contents)?;
-    name(host, &mut trial.report, &message)?;
+    let Trial {
+        exited,
+        capture,
+        change_set,
+        digests,
+        mut report,
+        not_started,
+        ..
+    } = attempt(bench, pad, Afterwards::End, &work, &mut contents)?;
+    name(host, &mut report, &message)?;
     let mut recorded = Recorded {
-        report: trial.report.clone(),
+        report,
         contents,
-        not_started: trial.not_started.take(),
+        not_started,
         hold: None,
     };
-    if manner.intention == Intention::Preview || !trial.report.is_approved() {
+    if manner.intention == Intention::Preview || !recorded.report.is_approved() {
         recorded.report.fate = match manner.intention {
             Intention::Preview => Fate::Previewed,
             Intention::Record => Fate::Dropped,
         };
-        trial
-            .exited
+        exited
             .end()
             .map_err(MakeRealError::End)?
             .discard()
@@ -160,11 +170,13 @@ pub fn exec(
     }
     let kind = EntryKind::Exec(exec);
     let report = &mut recorded.report;
-    let payload = payload(host, &trial, kind, started, report)?;
+    let outcome = outcome(report, digests);
+    let draft = draft(host, report.message.clone(), kind, outcome, started)?;
+    let payload = payload(host, exited.layout().tx.clone(), draft, report);
     let candidate = Candidate {
-        exited: trial.exited,
-        capture: &trial.capture,
-        change_set: &trial.change_set,
+        exited,
+        capture: &capture,
+        change_set: &change_set,
         payload: &payload,
     };
     if let Some(made) = make_real(host, history, candidate, report, progress)? {
@@ -175,22 +187,13 @@ pub fn exec(
 }
 
 /// What is recorded with an approved trial; gives the report its draft.
-fn payload(
-    host: &ThisHost,
-    trial: &Trial,
-    kind: EntryKind,
-    started: Moment,
-    report: &mut Report,
-) -> Result<Payload, RecordingError> {
-    let outcome = outcome(report, trial.digests);
-    let draft = draft(host, report.message.clone(), kind, outcome, started)?;
-    let tx = trial.exited.layout().tx.clone();
+fn payload(host: &ThisHost, tx: TxId, draft: Draft, report: &mut Report) -> Payload {
     let receipt = ReceiptBody {
         deed: Deed::Made(draft.id),
         branch: host.branch.clone(),
-        changes: Some(trial.digests),
+        changes: Some(draft.outcome.changes),
         tx: Some(tx.clone()),
-        started,
+        started: draft.time,
         finished: host.now(),
         congruent: None,
     };
@@ -201,13 +204,13 @@ fn payload(
         },
         ref other => other.clone(),
     };
-    Ok(Payload {
+    Payload {
         receipt,
         draft: Some(WipDraft {
             draft,
             tx: Some(tx),
         }),
-    })
+    }
 }
 
 /// Takes a snapshot of files that are live on this origin, and records it.
