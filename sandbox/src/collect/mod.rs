@@ -18,6 +18,7 @@ mod redirected;
 mod leaf;
 mod hidden;
 mod orphan;
+mod kept_name;
 mod names;
 mod settle;
 mod meanwhile;

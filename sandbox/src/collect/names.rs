@@ -30,6 +30,16 @@ struct Group {
     places: Vec<RelPath>,
 }
 
+/// A name that shows in the view and that nobody touched.
+struct Untouched {
+    /// Where it shows.
+    place: RelPath,
+    /// The live name, below the volume.
+    name: RelPath,
+    /// The same below the live root.
+    live_path: RelPath,
+}
+
 /// Why a search ended.
 enum End {
     /// Every name was found.
@@ -58,8 +68,8 @@ impl Walk<'_> {
             unknown.insert(ino, group);
         }
         self.search(&mut unknown)?;
-        for (ino, group) in unknown {
-            self.add_names(ino, &group)?;
+        for (ino, (group, places)) in self.untouched(unknown)? {
+            self.add_names(ino, &group, places)?;
             self.names.insert((self.volume, ino), group.known);
         }
         Ok(())
@@ -155,32 +165,53 @@ impl Walk<'_> {
         }
     }
 
-    /// Adds the items of one file, as its other names say what it is.
-    fn add_names(&mut self, ino: u64, group: &Group) -> Result<(), CollectError> {
+    /// The names of each file that show in the view and have no item.
+    fn untouched(
+        &self,
+        groups: BTreeMap<u64, Group>,
+    ) -> Result<BTreeMap<u64, (Group, Vec<Untouched>)>, CollectError> {
         let view = View::new(&self.found.items);
-        let mut places = Vec::new();
-        for name in &group.known {
-            let live = self.absolute(name)?;
-            let ours = self.masks.iter().any(|mask| live.starts_with(mask));
-            let place = view.shown_at(self.volume, &live).filter(|_| !ours);
-            if let Some(place) = place.filter(|place| !self.found.items.contains_key(place)) {
-                places.push((place, name.clone(), live));
+        let mut found = BTreeMap::new();
+        for (ino, group) in groups {
+            let mut names = Vec::new();
+            for name in &group.known {
+                let live_path = self.absolute(name)?;
+                let ours = self.masks.iter().any(|mask| live_path.starts_with(mask));
+                let place = view.shown_at(self.volume, &live_path).filter(|_| !ours);
+                if let Some(place) = place.filter(|place| !self.found.items.contains_key(place)) {
+                    names.push(Untouched {
+                        place,
+                        name: name.clone(),
+                        live_path,
+                    });
+                }
             }
+            found.insert(ino, (group, names));
         }
-        let links = (group.places.len() + places.len()) as u64;
+        Ok(found)
+    }
+
+    /// Adds the items of one file, as its other names say what it is.
+    fn add_names(
+        &mut self,
+        ino: u64,
+        group: &Group,
+        names: Vec<Untouched>,
+    ) -> Result<(), CollectError> {
+        let links = (group.places.len() + names.len()) as u64;
         let Some(upper) = self.share_inode(group, links) else {
             return Ok(());
         };
-        for (place, name, live_path) in places {
-            let Some(live) = self.live_at(&name)? else {
+        for one in names {
+            let Some(live) = self.live_at(&one.name)? else {
                 continue;
             };
             if live.stat.st_ino != ino {
                 continue;
             }
-            let item = self.name_item(group, upper, (live.identity(), live_path));
+            let item = self.name_item(group, upper, (live.identity(), one.live_path));
             if let Some(item) = item {
-                self.insert(place, item);
+                self.insert(one.place, item);
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 //! written belongs to the names that it keeps: one that was renamed after, or one that nobody
 //! touched, which the upper layer does not have at all; the overlay's index has the file then.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -12,6 +12,7 @@ use nix::sys::stat::fstat;
 
 use super::CollectError;
 use super::item::{Elsewhere, Item, Role, UpperInode, same_state};
+use super::kept_name::KeptName;
 use super::leaf::set_holes;
 use super::meanwhile::Stranded;
 use super::object::{Failed, Object};
@@ -20,7 +21,6 @@ use super::view::View;
 use super::walk::{Side, Walk, upper_node};
 use crate::capture::LiveIdentity;
 use crate::change::{Content, Digest, Kind, Node, RelPath};
-use crate::fs::{Dir, Stat, walk};
 use crate::sys::files;
 use crate::sys::inspect::FileHandle;
 use crate::upper::{Attributes, Origin};
@@ -52,6 +52,30 @@ struct Orphan {
     ino: u64,
 }
 
+/// A file of the index that is not what its live one is.
+struct ChangedOrphan {
+    /// What its inode is called.
+    id: u64,
+    /// The live inode.
+    ino: u64,
+    before: Node,
+    after: Node,
+    /// The data is the live one's.
+    has_live_data: bool,
+    lost: Vec<Lost>,
+}
+
+/// Which live inodes the items of a volume hide, by inode number.
+#[derive(Default)]
+struct Hiding {
+    /// Those that any item was, or replaced.
+    known: HashSet<u64>,
+    /// The items at whose live paths they do not show.
+    items: HashMap<u64, Vec<RelPath>>,
+    /// Their names at which there are now directories from elsewhere.
+    replaced: HashMap<u64, Vec<RelPath>>,
+}
+
 /// A name that a live file had.
 struct Lost {
     path: RelPath,
@@ -63,16 +87,21 @@ impl Walk<'_> {
     /// Finds out which live file each stray was, when that matters: its data is still the same, or
     /// other names share it.
     pub(super) fn name_strays(&mut self) -> Result<(), CollectError> {
+        if self.strays.is_empty() {
+            return Ok(());
+        }
+        // What becomes of a stray below hides no other name.
+        let hiding = self.hiding();
         for stray in std::mem::take(&mut self.strays) {
             let ino = match self.inode(&stray.origin)? {
-                Inode::Number(ino) if self.is_known(ino) => ino,
+                Inode::Number(ino) if hiding.known.contains(&ino) => ino,
                 Inode::Unknown => continue,
                 Inode::Number(_) | Inode::Gone => {
                     self.strand(stray.path);
                     continue;
                 }
             };
-            let Some(lost) = self.lost(ino)?.into_iter().next() else {
+            let Some(lost) = self.lost(ino, &hiding)?.into_iter().next() else {
                 continue;
             };
             let after = self.found.items.get(&stray.path);
@@ -114,11 +143,25 @@ impl Walk<'_> {
         });
     }
 
-    /// Whether any item of this volume was that live inode.
-    fn is_known(&self, ino: u64) -> bool {
-        let is_it = |live: Option<LiveIdentity>| live.is_some_and(|live| live.ino == ino);
-        let mut items = self.found.items.values();
-        items.any(|item| item.volume == self.volume && (is_it(item.live) || is_it(item.replaced)))
+    /// Which items of this volume hide which live inodes.
+    fn hiding(&self) -> Hiding {
+        let view = View::new(&self.found.items);
+        let mut hiding = Hiding::default();
+        let items = self.found.items.iter();
+        for (path, item) in items.filter(|(_, item)| item.volume == self.volume) {
+            if let Some(live) = item.live {
+                hiding.known.insert(live.ino);
+                if item.before.is_some() && !item.shows_live() {
+                    hiding.items.entry(live.ino).or_default().push(path.clone());
+                }
+            }
+            if let Some(live) = item.replaced {
+                hiding.known.insert(live.ino);
+                let name = view.hidden_by(path, item);
+                hiding.replaced.entry(live.ino).or_default().extend(name);
+            }
+        }
+        hiding
     }
 
     /// The live inode with a handle.
@@ -137,38 +180,29 @@ impl Walk<'_> {
     }
 
     /// The names of this volume that a live file had and does not have now.
-    fn lost(&mut self, ino: u64) -> Result<Vec<Lost>, CollectError> {
-        let items = self.found.items.values();
-        let lost = items.filter_map(|item| {
-            let live = item.live.filter(|live| live.ino == ino)?;
-            let node = item.before.clone()?;
-            (item.volume == self.volume && !item.shows_live()).then(|| Lost {
+    fn lost(&mut self, ino: u64, hiding: &Hiding) -> Result<Vec<Lost>, CollectError> {
+        let paths = hiding.items.get(&ino).into_iter().flatten();
+        let lost = paths.filter_map(|path| {
+            let item = self.found.items.get(path)?;
+            Some(Lost {
                 path: item.live_path.clone(),
-                node,
-                live,
+                node: item.before.clone()?,
+                live: item.live?,
             })
         });
         let mut lost: Vec<Lost> = lost.collect();
-        for path in self.replaced(ino) {
+        for path in hiding.replaced.get(&ino).into_iter().flatten() {
             let below = path.strip_prefix(self.mount_point).unwrap_or_default();
             if let Some(object) = self.live_at(&below)?.filter(|o| o.stat.st_ino == ino) {
                 let (node, live) = (object.live_node(), object.identity());
-                lost.push(Lost { path, node, live });
+                lost.push(Lost {
+                    path: path.clone(),
+                    node,
+                    live,
+                });
             }
         }
         Ok(lost)
-    }
-
-    /// The names of a live file at which there are now directories from elsewhere.
-    fn replaced(&self, ino: u64) -> Vec<RelPath> {
-        let view = View::new(&self.found.items);
-        let items = self.found.items.iter();
-        let replaced = items.filter(|(_, item)| {
-            item.volume == self.volume && item.replaced.is_some_and(|live| live.ino == ino)
-        });
-        replaced
-            .filter_map(|(path, item)| view.hidden_by(path, item))
-            .collect()
     }
 
     fn live_digest(&mut self, path: &RelPath) -> Result<Option<Digest>, CollectError> {
@@ -191,15 +225,28 @@ impl Walk<'_> {
         };
         let top = RelPath::root();
         let names = tree.names(&top);
+        let mut orphans = Vec::new();
         for name in names.map_err(|e| tree.failed("list", &top, e))? {
             let path = RelPath::new(name.to_bytes()).unwrap_or_default();
-            let Some(orphan) = self.orphan(&mut tree, &path)? else {
-                continue;
-            };
-            let lost = self.lost(orphan.ino)?;
-            let Some(first) = lost.first() else { continue };
-            if first.live.nlink > lost.len() as u64 {
-                self.adopt(orphan, &lost)?;
+            orphans.extend(self.orphan(&mut tree, &path)?);
+        }
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        let hiding = self.hiding();
+        let mut changed = Vec::new();
+        for orphan in orphans {
+            let lost = self.lost(orphan.ino, &hiding)?;
+            let has_more = |first: &Lost| first.live.nlink > lost.len() as u64;
+            if lost.first().is_some_and(has_more) {
+                changed.extend(self.changed(orphan, lost)?);
+            }
+        }
+        let searched = changed.iter().map(|one| (one.ino, one.near()));
+        let mut kept = self.kept_names(&searched.collect::<Vec<_>>())?;
+        for one in changed {
+            if let Some(name) = kept.remove(&one.ino) {
+                self.adopt(one, name)?;
             }
         }
         Ok(())
@@ -249,7 +296,12 @@ impl Walk<'_> {
         called.map_err(|e| tree.failed("get the handle of", path, e))
     }
 
-    fn adopt(&mut self, orphan: Orphan, lost: &[Lost]) -> Result<(), CollectError> {
+    /// What a file without a name was and is, if it changed.
+    fn changed(
+        &mut self,
+        orphan: Orphan,
+        lost: Vec<Lost>,
+    ) -> Result<Option<ChangedOrphan>, CollectError> {
         let Orphan {
             id,
             object,
@@ -257,7 +309,7 @@ impl Walk<'_> {
             ino,
         } = orphan;
         let Some(first) = lost.first() else {
-            return Ok(());
+            return Ok(None);
         };
         let mut before = first.node.clone();
         if let Kind::File { content, .. } = &mut before.kind {
@@ -275,93 +327,58 @@ impl Walk<'_> {
                 *content = Content::Read(old);
             }
         }
-        if same_state(&before, &after) {
-            return Ok(());
-        }
-        let Some((path, live_path, stat)) = self.kept_name(ino, lost)? else {
-            return Ok(());
-        };
-        let role = if attributes.metacopy {
-            Role::LiveData {
+        let changed = !same_state(&before, &after);
+        Ok(changed.then_some(ChangedOrphan {
+            id,
+            ino,
+            before,
+            after,
+            has_live_data: attributes.metacopy,
+            lost,
+        }))
+    }
+
+    /// Adds the item of a file without a name under one that it keeps.
+    fn adopt(&mut self, one: ChangedOrphan, kept: KeptName) -> Result<(), CollectError> {
+        let KeptName {
+            place,
+            live_path,
+            live,
+        } = kept;
+        let role = match one.has_live_data {
+            true => Role::LiveData {
                 data: live_path.clone(),
-                ino,
-            }
-        } else {
-            Role::Whole { origin: Some(ino) }
+                ino: one.ino,
+            },
+            false => Role::Whole {
+                origin: Some(one.ino),
+            },
         };
         let item = Item {
             volume: self.volume,
-            before: Some(before),
-            after: Some(after),
+            before: Some(one.before),
+            after: Some(one.after),
             moved_from: None,
-            live: Some(stat.identity),
+            live: Some(live),
             live_path,
             replaced: None,
             linked: None,
             displaced: false,
             role,
-            upper: UpperInode { id, nlink: 1 },
+            upper: UpperInode {
+                id: one.id,
+                nlink: 1,
+            },
         };
-        self.insert(path, item);
+        self.insert(place, item);
         Ok(())
     }
+}
 
-    /// The first name, in path order, that a live file keeps: where it shows, and its live path.
-    /// Reads the directories of the names that it lost first, then all of the volume, since no
-    /// filesystem tells the names of a file.
-    fn kept_name(
-        &mut self,
-        ino: u64,
-        lost: &[Lost],
-    ) -> Result<Option<(RelPath, RelPath, Stat)>, CollectError> {
-        let failed = |walk: &Self, errno| walk.live.failed("search", &RelPath::root(), errno);
-        let top = self.live.root().and_then(Dir::open_at);
-        let top = top.map_err(|e| failed(self, e))?;
-        let near: BTreeSet<RelPath> = lost.iter().filter_map(|name| name.path.parent()).collect();
-        let mut names = Vec::new();
-        for directory in near {
-            let below = directory.strip_prefix(self.mount_point).unwrap_or_default();
-            let dir = match top.descend(&below) {
-                Ok(dir) => dir,
-                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => continue,
-                Err(errno) => return Err(failed(self, errno)),
-            };
-            for name in dir.names().map_err(|e| failed(self, e))? {
-                let stat = dir.at(&name).stat().map_err(|e| failed(self, e))?;
-                let stat = stat.filter(|stat| stat.ino() == ino && !stat.is_directory());
-                if let (Some(stat), Ok(path)) = (stat, below.child(&name)) {
-                    names.push((path, stat));
-                }
-            }
-        }
-        if let Some(found) = self.first_shown(names)? {
-            return Ok(Some(found));
-        }
-        let mut names = Vec::new();
-        walk::<Errno>(&top, &mut |path, _, stat| {
-            if stat.ino() == ino && !stat.is_directory() {
-                names.push((path.clone(), *stat));
-            }
-            Ok(())
-        })
-        .map_err(|e| failed(self, e))?;
-        self.first_shown(names)
-    }
-
-    fn first_shown(
-        &self,
-        names: Vec<(RelPath, Stat)>,
-    ) -> Result<Option<(RelPath, RelPath, Stat)>, CollectError> {
-        let view = View::new(&self.found.items);
-        let mut shown = Vec::new();
-        for (path, stat) in names {
-            let live = self.absolute(&path)?;
-            let ours = self.masks.iter().any(|mask| live.starts_with(mask));
-            if let Some(place) = view.shown_at(self.volume, &live).filter(|_| !ours) {
-                shown.push((place, live, stat));
-            }
-        }
-        shown.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(shown.into_iter().next())
+impl ChangedOrphan {
+    /// The directories, below the root, in which it had names.
+    fn near(&self) -> BTreeSet<RelPath> {
+        let parents = self.lost.iter().filter_map(|name| name.path.parent());
+        parents.collect()
     }
 }

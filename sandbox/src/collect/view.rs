@@ -10,7 +10,7 @@ use crate::change::RelPath;
 pub(super) struct View<'a> {
     pub(super) items: &'a Items,
     /// What was renamed: from where in live, to where.
-    renamed: Vec<(&'a RelPath, &'a RelPath)>,
+    renamed: HashMap<&'a RelPath, &'a RelPath>,
 }
 
 /// By volume and inode: how many names there are in live, and some of them.
@@ -26,13 +26,13 @@ pub(super) enum Shown<'a> {
 
 impl<'a> View<'a> {
     pub(super) fn new(items: &'a Items) -> Self {
-        let renamed = items
-            .iter()
-            .filter_map(|(path, item)| Some((item.moved_from.as_ref()?, path)));
-        Self {
-            items,
-            renamed: renamed.collect(),
+        let mut renamed = HashMap::new();
+        for (path, item) in items {
+            if let Some(from) = &item.moved_from {
+                renamed.entry(from).or_insert(path);
+            }
         }
+        Self { items, renamed }
     }
 
     /// What is at `path`.
@@ -57,22 +57,25 @@ impl<'a> View<'a> {
 
     /// Where the live object at `live` is.
     pub(super) fn shown_at(&self, volume: usize, live: &RelPath) -> Option<RelPath> {
-        let mut best: Option<(usize, RelPath)> = None;
-        for (from, path) in &self.renamed {
-            if let Some(rest) = live.strip_prefix(from)
-                && best.as_ref().is_none_or(|(n, _)| *n < from.depth())
-                && let Ok(to) = path.join(&rest)
-            {
-                best = Some((from.depth(), to));
-            }
-        }
-        let place = best.map_or_else(|| live.clone(), |(_, to)| to);
+        let place = self.renamed_to(live).unwrap_or_else(|| live.clone());
         let shows = match self.shown(&place) {
             Shown::Item(item) => item.shows_live() && item.live_path == *live,
             Shown::Live(at, path) => at == volume && path == *live,
             Shown::Nothing => false,
         };
         shows.then_some(place)
+    }
+
+    /// Where a live path is, by what was renamed, itself or the nearest directory above.
+    fn renamed_to(&self, live: &RelPath) -> Option<RelPath> {
+        if self.renamed.is_empty() {
+            return None;
+        }
+        let mut above = std::iter::successors(Some(live.clone()), RelPath::parent);
+        above.find_map(|from| {
+            let to = self.renamed.get(&from)?;
+            to.join(&live.strip_prefix(&from)?).ok()
+        })
     }
 
     /// The live path whose object does not show at `path` because of this item.

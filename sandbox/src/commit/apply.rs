@@ -281,14 +281,14 @@ impl<G: Ground> Work<'_, G> {
     /// Whether a later move goes on with the object of this one, and is done.
     fn has_gone_on(&mut self, all: &[Move], index: usize) -> Result<bool, StepError> {
         match self.later.get(&index).copied() {
-            Some(next) => self.gone_on(all, next),
+            Some(next) => self.gone_on(&all[index], &all[next]),
             None => Ok(false),
         }
     }
 
-    /// Whether the move that goes on with an object from the scratch directory is done.
-    fn gone_on(&mut self, all: &[Move], next: usize) -> Result<bool, StepError> {
-        Ok(match &all[next] {
+    /// Whether the move `next`, which goes on with what `step` moved to the scratch directory, is done.
+    fn gone_on(&mut self, step: &Move, next: &Move) -> Result<bool, StepError> {
+        Ok(match next {
             Move::Rename {
                 from,
                 to,
@@ -300,30 +300,23 @@ impl<G: Ground> Work<'_, G> {
             }
             Move::Exchange { scratch, old, .. } => self.holds(scratch, old.ino)?,
             // Released: neither the scratch name nor, then, the old live one has it.
-            Move::Release { name, .. } => self.stat(name)?.is_none() && self.departed(all, name)?,
+            Move::Release { name, .. } => self.stat(name)?.is_none() && self.departed(step)?,
             _ => false,
         })
     }
 
-    /// Whether the live name that an object came from to `name` does not have it any more.
-    fn departed(&mut self, all: &[Move], name: &Loc) -> Result<bool, StepError> {
-        for step in all {
-            match step {
-                Move::Rename {
-                    from,
-                    to,
-                    object,
-                    holders,
-                } if to == name => {
-                    return Ok(!self.holds_in(from, object.ino, holders[0])?);
-                }
-                Move::Exchange {
-                    live, scratch, old, ..
-                } if scratch == name => return Ok(!self.holds(live, old.ino)?),
-                _ => {}
-            }
-        }
-        Ok(false)
+    /// Whether the live name that a move takes an object from does not have it any more.
+    fn departed(&mut self, step: &Move) -> Result<bool, StepError> {
+        Ok(match step {
+            Move::Rename {
+                from,
+                object,
+                holders,
+                ..
+            } => !self.holds_in(from, object.ino, holders[0])?,
+            Move::Exchange { live, old, .. } => !self.holds(live, old.ino)?,
+            _ => false,
+        })
     }
 
     /// Writes the bytes after over those of the live inode. Repeating it is harmless: the source

@@ -1,7 +1,7 @@
 //! Takes a finished transaction back: the same steps the other way round, with an intent of its
 //! own. Upholds: what somebody changed since is never overwritten.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -161,8 +161,9 @@ fn compare(sites: &mut Sites, done: &Intent, finished: Timestamp) -> Result<Conf
             found: found.map(|stat| stat.identity),
         });
     }
-    for (loc, moved_in) in placed_trees(done) {
-        for (path, found) in unknown_below(sites, &loc, &known, &moved_in)? {
+    let placed = placed_trees(done);
+    for loc in &placed.tops {
+        for (path, found) in unknown_below(sites, loc, &known, &placed.moved_in)? {
             conflicts.push(Conflict {
                 path: sites.live_path(loc.volume, &path),
                 kind: ConflictKind::Appeared,
@@ -235,48 +236,48 @@ fn content(place: Place<'_>) -> Result<Digest, Errno> {
         .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
 }
 
-/// The trees that were placed as a whole, each with the paths that were moved into place from the
-/// live tree, below which others' files are welcome.
-fn placed_trees(done: &Intent) -> Vec<(Loc, BTreeSet<RelPath>)> {
-    let is_upper = |loc: &Loc| loc.area == Area::Scratch;
-    let moved_in: BTreeSet<RelPath> = done
-        .steps
-        .moves
+/// The trees that a transaction placed as a whole.
+struct Placed {
+    tops: Vec<Loc>,
+    /// What was moved into place from the live tree; below it others' files are welcome.
+    moved_in: BTreeSet<RelPath>,
+}
+
+fn placed_trees(done: &Intent) -> Placed {
+    let moves = &done.steps.moves;
+    let arrivals: HashSet<&Loc> = moves
         .iter()
         .filter_map(|step| match step {
+            Move::Rename { to, .. } => Some(to),
+            _ => None,
+        })
+        .collect();
+    // Live, or a place that a step moved a live object to.
+    let is_detached = |place: &Loc| place.area == Area::Live || arrivals.contains(place);
+    let mut placed = Placed {
+        tops: Vec::new(),
+        moved_in: BTreeSet::new(),
+    };
+    for step in moves {
+        match step {
             Move::Rename {
                 from,
                 to,
                 object: Object { state: None, .. },
                 ..
-            } if to.area == Area::Live && is_detached(done, from) => Some(to.path.clone()),
-            _ => None,
-        })
-        .collect();
-    done.steps
-        .moves
-        .iter()
-        .filter_map(|step| match step {
-            Move::Rename {
-                from, to, object, ..
-            } if is_upper(from) && to.area == Area::Live && !is_detached(done, from) => {
-                object.state.is_none().then(|| to.clone())
+            } if to.area == Area::Live => match is_detached(from) {
+                true => {
+                    placed.moved_in.insert(to.path.clone());
+                }
+                false => placed.tops.push(to.clone()),
+            },
+            Move::Exchange { live, new, .. } if new.state.is_none() => {
+                placed.tops.push(live.clone());
             }
-            Move::Exchange { live, new, .. } => new.state.is_none().then(|| live.clone()),
-            _ => None,
-        })
-        .map(|loc| (loc, moved_in.clone()))
-        .collect()
-}
-
-/// Whether a place is live, or one that an earlier step moved a live object to.
-fn is_detached(done: &Intent, place: &Loc) -> bool {
-    place.area == Area::Live
-        || done
-            .steps
-            .moves
-            .iter()
-            .any(|step| matches!(step, Move::Rename { to, .. } if to == place))
+            _ => {}
+        }
+    }
+    placed
 }
 
 fn unknown_below(
@@ -295,11 +296,23 @@ fn unknown_below(
     let looked = walk::<Errno>(&dir, &mut |path, _, stat| {
         let full = top.path.join(path).map_err(|_| Errno::ENAMETOOLONG)?;
         let is_known = known.get(&(top.volume, &full)).copied().unwrap_or(false);
-        if !is_known && !moved_in.iter().any(|place| full.starts_with(place)) {
+        if !is_known && !is_below(moved_in, &full) {
             unknown.push((full, *stat));
         }
         Ok(())
     });
     looked.map_err(|errno| look_error(sites, top, errno))?;
     Ok(unknown)
+}
+
+/// Whether a path, or a directory above it, is among `tops`.
+fn is_below(tops: &BTreeSet<RelPath>, path: &RelPath) -> bool {
+    let mut at = Some(path.clone());
+    while let Some(path) = at {
+        if tops.contains(&path) {
+            return true;
+        }
+        at = path.parent();
+    }
+    false
 }
