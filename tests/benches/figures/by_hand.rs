@@ -19,6 +19,11 @@ fn named(top: &Path, prefix: &str, number: u32) -> PathBuf {
     top.join(format!("d{directory:06}/{prefix}-{number:06}"))
 }
 
+/// The path of a file of [`tree`].
+pub fn file(top: &Path, number: u32) -> PathBuf {
+    named(top, "file", number)
+}
+
 /// Makes a tree of small files.
 pub fn tree(top: &Path, count: u32, text: &str) -> Result<(), Error> {
     fill(top, "file", count, text)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::{Error, by_hand, fill};
+use crate::{Error, by_hand, fill, shapes};
 
 /// The first word that says that this is the driver.
 pub const INSIDE: &str = "--inside";
@@ -30,6 +30,12 @@ pub fn main(words: &[String]) -> Result<(), Error> {
         ["tree", directory, count, text] => by_hand::tree(directory.as_ref(), count.parse()?, text),
         ["change", kind, directory, count] => {
             by_hand::change(kind, directory.as_ref(), count.parse()?)
+        }
+        ["prepare", kind, directory, count] => {
+            shapes::prepare(kind, directory.as_ref(), count.parse()?)
+        }
+        ["reshape", kind, directory, count] => {
+            shapes::change(kind, directory.as_ref(), count.parse()?)
         }
         ["renames", kind, directory, count] => {
             print(by_hand::renames(kind, directory.as_ref(), count.parse()?)?)

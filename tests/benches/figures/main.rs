@@ -19,6 +19,7 @@ mod figures;
 mod fill;
 mod page;
 mod series;
+mod shapes;
 mod support;
 mod table;
 

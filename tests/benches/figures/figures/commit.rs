@@ -77,7 +77,7 @@ fn measure(
         let json = host.sh(&format!(
             "isconf exec --json /opt/figures --inside change {word} /srv/live {count}"
         ))?;
-        line.commit.push(commit_phase(&json)?);
+        line.commit.push(phase(&json, "commit")?);
         let [took, _memory] = host.drive(&["peak", "isconf", "undo"])?;
         line.undo.push(took.median());
     }
@@ -107,13 +107,12 @@ fn by_program(host: &BenchHost, change: Change, count: &str, program: &str) -> R
     Ok(took.median())
 }
 
-/// The commit phase in a report, in milliseconds.
-fn commit_phase(json: &str) -> Result<f64, Error> {
+/// A phase in a report, in milliseconds.
+pub(super) fn phase(json: &str, name: &str) -> Result<f64, Error> {
     let report: serde_json::Value = serde_json::from_str(json)?;
-    let found = report
-        .pointer("/seconds/commit")
-        .and_then(serde_json::Value::as_f64);
-    Ok(found.ok_or("the report has no commit phase")? * 1000.0)
+    let found = report.pointer("/seconds").and_then(|all| all.get(name));
+    let seconds = found.and_then(serde_json::Value::as_f64);
+    Ok(seconds.ok_or_else(|| format!("the report has no phase {name}"))? * 1000.0)
 }
 
 /// How long it takes to take back an entry of 1,000 modified files.

@@ -4,6 +4,7 @@ mod start;
 mod scratchpad;
 mod replay;
 mod commit;
+mod growth;
 mod audit;
 mod preview;
 mod packages;
@@ -16,7 +17,7 @@ use crate::page::Page;
 type Measure = fn(&mut Page) -> Result<(), Error>;
 
 /// Everything that can be asked for by name.
-pub const ALL: [(&str, Measure); 14] = [
+pub const ALL: [(&str, Measure); 15] = [
     ("start", start::measure),
     ("try", scratchpad::set_up),
     ("inside", scratchpad::inside),
@@ -27,6 +28,7 @@ pub const ALL: [(&str, Measure); 14] = [
     ("modified100k", commit::modified),
     ("commit100k", commit::hundred_thousand),
     ("undo", commit::undo),
+    ("growth", growth::measure),
     ("diff", audit::measure),
     ("preview", preview::measure),
     ("packages", packages::measure),
