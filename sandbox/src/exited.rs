@@ -13,7 +13,7 @@ use crate::commit::{self, Caller, CommitError, Landed};
 use crate::layout::Layout;
 use crate::mounts::Uncovered;
 use crate::session::{Mounted, Pad};
-use crate::transaction::{DiscardError, KeepError};
+use crate::transaction::{DiscardError, KeepError, Unneeded};
 
 /// The command ended, and so did all processes it left; the overlays are still mounted.
 #[derive(Debug)]
@@ -211,8 +211,8 @@ impl Approved {
         &self.pad.layout
     }
 
-    /// Makes the captured change set real. What no change needs is removed; the rest stays as undo
-    /// copies; signals are held back until the caller has recorded it. When nothing was made real, the
+    /// Makes the captured change set real. What no change needs comes back to be removed; the rest
+    /// stays as undo copies; signals are held back until the caller has recorded it. When nothing was made real, the
     /// transaction comes back with the reason, unless it was begun and could not be taken back: then
     /// recovery goes on with it.
     #[allow(
@@ -220,17 +220,15 @@ impl Approved {
         reason = "the error gives the whole transaction back, once"
     )]
     pub fn commit(
-        mut self,
+        self,
         capture: &Capture,
         caller: Caller<'_>,
-    ) -> Result<(Landed, Hold), (CommitError, Option<Ended>)> {
+    ) -> Result<(Landed, Hold, Unneeded), (CommitError, Option<Ended>)> {
         let (layout, capture) = needed(&self.pad.layout, capture);
         match commit::commit_with(&layout, &capture, caller) {
             Ok(landed) => {
-                // What stays behind unneeded is dropped with the undo copies.
-                let _unneeded = self.pad.transaction.keep_only(&layout);
-                self.pad.transaction.release();
-                Ok((landed, Hold(self.pad.signals)))
+                let unneeded = self.pad.transaction.release_but(&layout);
+                Ok((landed, Hold(self.pad.signals), unneeded))
             }
             Err(error) if error.needs_recovery() => {
                 self.pad.transaction.release();

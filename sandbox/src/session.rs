@@ -37,7 +37,8 @@ pub use crate::child::{MountError, StartError};
 pub use crate::exited::{Approved, EndError, Ended, Exited, Hold};
 pub use crate::running::{Running, WaitError};
 pub use crate::transaction::{
-    DirectoryError, DiscardError, KeepError, KeptHold, SweepError, hold_kept, is_committed, sweep,
+    DirectoryError, DiscardError, KeepError, KeptHold, SweepError, Unneeded, hold_kept,
+    is_committed, sweep,
 };
 pub use crate::volumes_file::{VolumesError, kept_layout};
 

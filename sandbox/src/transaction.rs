@@ -21,7 +21,7 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::change::Timestamp;
 use crate::commit::RECORD_FILES;
 use crate::layout::{HOME_SCRATCH_DIR, Layout, TxId, Volume};
-use crate::mounts::{RemoveError, remove_scratch, remove_volumes};
+use crate::mounts::{RemoveError, clear_volumes, remove_scratch, remove_volumes};
 use crate::volumes_file::{self, VolumesError};
 
 const LOCK: &str = "lock";
@@ -169,14 +169,6 @@ impl Transaction {
         Ok(())
     }
 
-    /// Removes the scratch directories of volumes that are not in `layout`.
-    pub(crate) fn keep_only(&mut self, layout: &Layout) -> Result<(), RemoveError> {
-        let is_needed = |own: &Volume| layout.volumes.iter().any(|v| v.scratch == own.scratch);
-        let (needed, unneeded) = self.volumes.drain(..).partition(is_needed);
-        self.volumes = needed;
-        remove_volumes(&self.directory, &scratches(unneeded))
-    }
-
     /// Removes everything.
     pub(crate) fn discard(mut self) -> Result<(), DiscardError> {
         self.is_released = true;
@@ -194,6 +186,18 @@ impl Transaction {
         Ok(())
     }
 
+    /// Lets go of the transaction, of which only the volumes of `layout` are still needed.
+    pub(crate) fn release_but(mut self, layout: &Layout) -> Unneeded {
+        self.is_released = true;
+        let is_needed = |own: &Volume| layout.volumes.iter().any(|v| v.scratch == own.scratch);
+        let mut unneeded = std::mem::take(&mut self.volumes);
+        unneeded.retain(|own| !is_needed(own));
+        Unneeded {
+            directory: self.directory.clone(),
+            scratches: scratches(unneeded),
+        }
+    }
+
     /// Lets go of the transaction without removing anything.
     pub(crate) fn release(mut self) {
         self.is_released = true;
@@ -208,6 +212,30 @@ impl Drop for Transaction {
             let scratches = scratches(std::mem::take(&mut self.volumes));
             let _ = remove_scratch(&self.directory, &scratches);
         }
+    }
+}
+
+/// Scratch directories of a committed transaction that no undo needs. What is not removed of them,
+/// for whatever reason, goes with the undo copies.
+#[derive(Debug)]
+#[must_use = "they take room until they are removed"]
+pub struct Unneeded {
+    directory: PathBuf,
+    scratches: Vec<PathBuf>,
+}
+
+impl Unneeded {
+    /// Removes them.
+    pub fn remove(self) {
+        let _goes_with_the_undo_copies = remove_volumes(&self.directory, &self.scratches);
+    }
+
+    /// Removes them, and leaves the hidden directories that hold them, empty or not: making or
+    /// removing one changes the top of its volume, where the next entry would see it if it is being
+    /// run meanwhile. To be [removed](Self::remove) when it is not.
+    pub fn cleared(self) -> Self {
+        let _goes_with_the_undo_copies = clear_volumes(&self.directory, &self.scratches);
+        self
     }
 }
 

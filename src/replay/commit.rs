@@ -6,10 +6,11 @@ use std::io;
 use std::time::Instant;
 
 use isconf_sandbox::capture::Capture;
-use isconf_sandbox::commit::{Caller, CommitError, Finished, RecordError};
+use isconf_sandbox::commit::{Caller, CommitError, RecordError};
 use isconf_sandbox::session::{DiscardError, EndError, Ended, Exited, Hold};
 use nix::errno::Errno;
 
+use super::aside::Remains;
 use super::payload::Payload;
 use super::room::keep_room;
 use super::settle::{SettleError, settle_first};
@@ -53,12 +54,12 @@ pub struct Candidate<'a> {
 }
 
 /// What was made real and recorded.
-#[must_use = "wait for its end"]
+#[must_use = "see to what remains"]
 pub struct Made {
     /// Holds signals back until the caller has told of it.
     pub hold: Hold,
-    /// To be waited for, at the latest before the next entry is made real.
-    pub finished: Finished,
+    /// To be done, at the latest before the next entry is made real.
+    pub remains: Remains,
 }
 
 /// Commits what the trial captured and records it, or drops it and says in the report why.
@@ -107,12 +108,13 @@ pub fn make_real(
     let committed = approved.commit(candidate.capture, caller);
     progress.end();
     match committed {
-        Ok((landed, hold)) => {
+        Ok((landed, hold, unneeded)) => {
             let finished = settle_first(host, history, candidate.payload, landed)?;
             report.stopped_by = hold.asked_to_end();
             report.fate = Fate::Committed;
             report.phases.commit = begun.elapsed();
-            Ok(Some(Made { hold, finished }))
+            let remains = Remains { finished, unneeded };
+            Ok(Some(Made { hold, remains }))
         }
         Err((error, ended)) => gave_up(report, error, ended).map(|()| None),
     }

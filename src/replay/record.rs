@@ -180,7 +180,11 @@ pub fn exec(
         payload: &payload,
     };
     if let Some(made) = make_real(host, history, candidate, report, progress)? {
-        made.finished.wait().map_err(MakeRealError::Finish)?;
+        made.remains.unneeded.remove();
+        made.remains
+            .finished
+            .wait()
+            .map_err(MakeRealError::Finish)?;
         recorded.hold = Some(made.hold);
     }
     Ok(recorded)

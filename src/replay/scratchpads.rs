@@ -149,7 +149,6 @@ pub fn try_out(attempted: Attempt<'_>, exec: Exec) -> Result<Attempted, Scratchp
         settings: attempted.settings,
         streams: attempted.streams,
         keeps_contents: attempted.keeps_contents,
-        meanwhile: &|| (),
     };
     let mut contents = Contents::new();
     let pad = prepare(attempted.home)?;

@@ -177,7 +177,6 @@ impl ThisHost {
             settings: &self.settings,
             streams,
             keeps_contents,
-            meanwhile: &|| (),
         }
     }
 

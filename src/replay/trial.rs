@@ -56,8 +56,6 @@ pub struct Bench<'a> {
     pub streams: Streams,
     /// Whether the bytes for unified diffs are to be kept.
     pub keeps_contents: bool,
-    /// What this process does while a command runs; it would only wait.
-    pub meanwhile: &'a dyn Fn(),
 }
 
 /// An entry that ran, judged.

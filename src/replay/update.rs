@@ -7,19 +7,20 @@
 //! up --noop: one scratchpad: entry ─> trial ─> judge, the next on top, ... dropped
 //! ```
 
+use std::thread;
 use std::time::Instant;
 
 use isconf_sandbox::change::{ChangeSet, NormalRules};
 use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::session::{Exited, Hold, Mounted};
 
-use super::aside::Aside;
+use super::aside::{Aside, Unsettled};
 use super::commit::{Candidate, MakeRealError, chain, make_real};
 use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
 use super::this_host::ThisHost;
-use super::trial::{Afterwards, Bench, Trial, TrialError, attempt, blank, prepare};
+use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::uncounted::Uncounted;
 use super::upkeep::keep_undo;
 use super::work::{Input, Output, Scratchpad, Streams, Work, WorkError};
@@ -111,23 +112,26 @@ pub fn update(
         duration: begun.elapsed(),
     };
     if run.pending > 0 {
-        let mut replay = Replay {
-            host,
-            history,
-            journal: &journal,
-            uncounted: host.uncounted(&journal, host.now())?,
-            request,
-            progress,
-            pad: None,
-            contents: Contents::new(),
-            hold: None,
-            aside: Aside::new(&journal),
-        };
-        let replayed = replay.all(position, &mut run, each);
-        // The entry before what failed comes first, in the order of things.
-        replay.settled()?;
-        replayed?;
-        replay.finish()?;
+        let uncounted = host.uncounted(&journal, host.now())?;
+        thread::scope(|scope| {
+            let mut replay = Replay {
+                host,
+                history,
+                journal: &journal,
+                uncounted,
+                request,
+                progress,
+                pad: None,
+                contents: Contents::new(),
+                hold: None,
+                aside: Aside::new(scope, &journal),
+            };
+            let replayed = replay.all(position, &mut run, each);
+            // The entry before what failed comes first, in the order of things.
+            replay.aside.end().map_err(unsettled)?;
+            replayed?;
+            replay.finish()
+        })?;
     }
     run.duration = begun.elapsed();
     Ok(run)
@@ -157,11 +161,12 @@ impl Replay<'_> {
     ) -> Result<(), UpdateError> {
         run.outcome = RunOutcome::Complete;
         for seq in self.journal.pending(position) {
+            let entry = self.aside.entry(seq)?;
             if self.request.mode == RunMode::Commit && seq % UPKEEP_EVERY == 0 {
+                self.settled()?;
                 // What fails here is tried again, and told, at the end.
                 let _told_at_the_end = keep_undo(self.host);
             }
-            let entry = self.aside.entry(seq)?;
             let mut report = self.one(&entry)?;
             each(&report, &self.contents);
             if let Some(hold) = self.hold.take() {
@@ -289,10 +294,7 @@ impl Replay<'_> {
         let started = self.host.now();
         self.contents = Contents::new();
         let (streams, keeps) = (self.streams(), self.request.keeps_contents);
-        let bench = Bench {
-            meanwhile: &|| self.aside.work(entry.at.seq + 1),
-            ..self.host.bench(&self.uncounted, streams, keeps)
-        };
+        let bench = self.host.bench(&self.uncounted, streams, keeps);
         let pad = prepare(&self.host.home).map_err(failed)?;
         let Trial {
             exited,
@@ -329,19 +331,14 @@ impl Replay<'_> {
         );
         if let Some(made) = made.map_err(unreal)? {
             self.hold = Some(made.hold);
-            self.aside.finished(entry.at.seq, made.finished);
+            self.aside.made(entry.at.seq, made.remains);
         }
         Ok(report)
     }
 
-    /// Waits until the entry before is durably at its end.
-    fn settled(&self) -> Result<(), UpdateError> {
-        self.aside
-            .settled()
-            .map_err(|unsettled| UpdateError::MakeReal {
-                seq: unsettled.seq,
-                source: MakeRealError::Finish(unsettled.error),
-            })
+    /// Waits until the entry before is durably at its end, and nothing but undo copies is left of it.
+    fn settled(&mut self) -> Result<(), UpdateError> {
+        self.aside.settled().map_err(unsettled)
     }
 
     fn payload(&self, entry: &Entry, exited: &Exited, report: &Report, started: Moment) -> Payload {
@@ -420,5 +417,12 @@ impl Replay<'_> {
             .discard()
             .map_err(MakeRealError::Discard)
             .map_err(unreal)
+    }
+}
+
+fn unsettled(unsettled: Unsettled) -> UpdateError {
+    UpdateError::MakeReal {
+        seq: unsettled.seq,
+        source: MakeRealError::Finish(unsettled.error),
     }
 }

@@ -190,7 +190,6 @@ impl Work {
                 let mounted = pad.mounted()?;
                 let root = mounted.root_fd().ok_or(WorkError::Root(Errno::EBADF))?;
                 let root = Dir::open_at(root).map_err(WorkError::Root)?;
-                (bench.meanwhile)();
                 install(&root, nodes, paths, bench.store)?;
                 drop(root);
                 Ok(Done {
@@ -220,7 +219,6 @@ fn run(pad: Scratchpad, exec: &Exec, group: Group, bench: Bench<'_>) -> Result<D
     };
     match pad.start(request) {
         Ok(running) => {
-            (bench.meanwhile)();
             let exited = running.wait()?;
             let ending = exited.exit().map_or(Ending::NoCommand, Ending::Exited);
             Ok(Done {

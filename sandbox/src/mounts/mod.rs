@@ -27,5 +27,6 @@ pub use step::Step;
 pub(crate) use apply::{apply, name_lower, overlay_probe};
 pub(crate) use hidden::{name_instead, other_names};
 pub(crate) use scratch::{
-    make_beside, make_scratch, remove_hidden_if_empty, remove_scratch, remove_tree, remove_volumes,
+    clear_volumes, make_beside, make_scratch, remove_hidden_if_empty, remove_scratch, remove_tree,
+    remove_volumes,
 };

@@ -211,24 +211,36 @@ pub(crate) fn remove_scratch(directory: &Path, scratches: &[PathBuf]) -> Result<
 
 /// Removes these scratch directories, and the hidden directories that hold nothing more.
 pub(crate) fn remove_volumes(directory: &Path, scratches: &[PathBuf]) -> Result<(), RemoveError> {
-    for scratch in scratches.iter().filter(|s| s.starts_with(directory)) {
-        remove_volume(scratch)?;
-    }
+    clear_volumes(directory, scratches)?;
     for scratch in scratches.iter().filter(|s| !s.starts_with(directory)) {
-        let Some(tx) = scratch.parent() else { continue };
-        let Some(hidden) = tx.parent() else { continue };
-        if !is_ours(hidden) {
-            continue;
+        if let Some(hidden) = scratch.parent().and_then(Path::parent) {
+            remove_hidden_if_empty(hidden).map_err(|e| not_removed(hidden, e))?;
         }
-        remove_volume(scratch)?;
-        let fail = |path: &Path, source| RemoveError {
-            path: path.to_path_buf(),
-            source,
-        };
-        remove_if_empty(tx).map_err(|e| fail(tx, e))?;
-        remove_hidden_if_empty(hidden).map_err(|e| fail(hidden, e))?;
     }
     Ok(())
+}
+
+/// Removes these scratch directories, and leaves the hidden directories.
+pub(crate) fn clear_volumes(directory: &Path, scratches: &[PathBuf]) -> Result<(), RemoveError> {
+    for scratch in scratches {
+        if scratch.starts_with(directory) {
+            remove_volume(scratch)?;
+            continue;
+        }
+        let Some(tx) = scratch.parent() else { continue };
+        if tx.parent().is_some_and(is_ours) {
+            remove_volume(scratch)?;
+            remove_if_empty(tx).map_err(|e| not_removed(tx, e))?;
+        }
+    }
+    Ok(())
+}
+
+fn not_removed(path: &Path, source: io::Error) -> RemoveError {
+    RemoveError {
+        path: path.to_path_buf(),
+        source,
+    }
 }
 
 /// Whether the hidden directory is one that we made. At the top of a volume where others may write
