@@ -78,7 +78,7 @@ pub(crate) fn keep(directory: &Path, volumes: &[Volume]) -> Result<(), VolumesEr
     let bytes = encode_volumes(volumes);
     let aside = b"volumes.new";
     Dir::open(directory)
-        .and_then(|dir| write_durably(&dir, VOLUMES.as_bytes(), aside, &bytes, &|| Ok(()), &|_| ()))
+        .and_then(|dir| write_durably(&dir, VOLUMES.as_bytes(), aside, &bytes))
         .map_err(|errno: Errno| failed("write", directory.join(VOLUMES), errno.into()))
 }
 

@@ -67,6 +67,7 @@ use self::guard::Strangers;
 use self::intent::Intent;
 use self::item::{Item, Origin};
 use self::plan::VolumePlan;
+use self::prepare::Fresh;
 use self::record::{Records, Unwritten};
 use self::shape::Shape;
 use self::sites::{Sites, sites_of};
@@ -221,9 +222,7 @@ fn attempt(layout: &Layout, capture: &Capture, caller: Caller<'_>) -> Result<Lan
             mirror::mirror(&mut sites, volume, &place.upper(), items)?;
         }
     }
-    let ready = make_ready(layout, capture, &volumes, &mut sites, caller.companion)?;
-    crash_point("commit.presync.done");
-    let places = caller.companion.place().map_err(CommitError::Companion)?;
+    let Ready { plans, fresh } = make_ready(layout, capture, &volumes, &mut sites)?;
     let mut intent = Intent {
         tx: layout.tx.clone(),
         direction: Direction::Forward,
@@ -232,14 +231,23 @@ fn attempt(layout: &Layout, capture: &Capture, caller: Caller<'_>) -> Result<Lan
         steps: step::Steps::default(),
         left: Vec::new(),
     };
-    for plan in ready {
+    for plan in plans {
         intent.steps.moves.extend(plan.steps.moves);
         intent.steps.rewrites.extend(plan.steps.rewrites);
         intent.steps.settings.extend(plan.steps.settings);
         intent.left.extend(plan.left);
     }
     let records = Records::open(&layout.directory)?;
-    records.write(&intent, &places)?;
+    let (draft, file) = records.draft(&intent)?;
+    let companions = caller.companion.contents();
+    let others = sync::Others {
+        intent: file,
+        companions: companions.map_err(CommitError::Companion)?,
+    };
+    sync::before(&mut sites, &fresh, others)?;
+    crash_point("commit.presync.done");
+    let places = caller.companion.place().map_err(CommitError::Companion)?;
+    records.publish(&draft, &places)?;
     transaction::carry_out(&mut sites, &records, &intent, caller.tell)?;
     Ok(Landed::new(intent, layout.directory.clone()))
 }
@@ -258,14 +266,20 @@ fn recorded(layout: &Layout, sites: &Sites) -> Vec<Volume> {
     sites.sites().iter().cloned().chain(own).collect()
 }
 
-/// Everything before the intent: conflicts, plan, preparation, first sync.
+/// A change set that nothing stands against making real.
+struct Ready {
+    plans: Vec<VolumePlan>,
+    /// What has to be durable, by volume.
+    fresh: Vec<(usize, Fresh)>,
+}
+
+/// Everything before the intent that needs no sync: conflicts, plan, preparation.
 fn make_ready(
     layout: &Layout,
     capture: &Capture,
     volumes: &[Vec<Item<'_>>],
     sites: &mut Sites,
-    companion: &dyn Companion,
-) -> Result<Vec<VolumePlan>, CommitError> {
+) -> Result<Ready, CommitError> {
     let head_start = HeadStart::begin(sites, volumes.iter().map(Vec::len));
     let mut conflicts = Conflicts::default();
     let mut shapes = Vec::new();
@@ -303,9 +317,7 @@ fn make_ready(
     }
     crash_point("commit.prepare.done");
     head_start.finish()?;
-    let contents = companion.contents().map_err(CommitError::Companion)?;
-    sync::before(sites, &fresh, contents)?;
-    Ok(plans)
+    Ok(Ready { plans, fresh })
 }
 
 /// The files of a volume that are mounted somewhere; nobody needs them when no file was modified

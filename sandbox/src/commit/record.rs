@@ -8,7 +8,6 @@
 //! ```
 //! Upholds: every transition is one rename, durable before anything is done that relies on it.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ use super::bytes::Damage;
 use super::crash_point;
 use super::intent::{Direction, Intent, MAX_INTENT_BYTES};
 use crate::change::Timestamp;
-use crate::fs::{Dir, remove_tree, sync_at, sync_together, write_durably};
+use crate::fs::{Dir, remove_tree, sync_at, sync_together, write_aside};
 
 /// A state of a transaction, named as its file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,6 +118,15 @@ impl State {
     }
 }
 
+/// The name of a record that says nothing yet.
+fn aside(state: State) -> String {
+    format!("{}.new", state.file())
+}
+
+/// The record of a transaction about to happen, before it has its name.
+#[derive(Debug)]
+pub(super) struct Draft(State);
+
 /// A transaction's directory.
 #[derive(Debug)]
 pub(super) struct Records {
@@ -177,38 +185,48 @@ impl Records {
         Intent::from_bytes(&bytes).map_err(damaged)
     }
 
-    /// Writes the record of a transaction about to happen; durable when this returns, and the
-    /// `companions` before it.
-    pub(super) fn write(&self, intent: &Intent, companions: &[File]) -> Result<(), Unwritten> {
+    /// Writes the record of a transaction about to happen, and makes it so.
+    pub(super) fn write(&self, intent: &Intent) -> Result<(), Unwritten> {
+        let (draft, file) = self.draft(intent).map_err(Unwritten::Absent)?;
+        // Without it the name could be durable before the bytes are: a damaged record after a power cut.
+        sync_at("intent.bytes", || nix::unistd::fsync(&file))
+            .map_err(|errno| Unwritten::Absent(self.error(draft.0)(errno)))?;
+        self.publish(&draft, &[])
+    }
+
+    /// Writes the record aside, where it says nothing yet. The file is to be synced before it is
+    /// published.
+    pub(super) fn draft(&self, intent: &Intent) -> Result<(Draft, File), RecordError> {
         let state = State::intended(intent.direction);
-        let failed_beside = Cell::new(false);
-        let aside = format!("{}.new", state.file());
-        write_durably(
-            &self.dir,
-            state.file().as_bytes(),
-            aside.as_bytes(),
-            &intent.to_bytes(),
-            &|| {
-                // Without it the receipt, which the intent is as good as, could refer to what has
-                // no name yet.
-                sync_at("companion.names", || sync_together(companions)).map_err(|(_, errno)| {
-                    failed_beside.set(true);
-                    errno
-                })
-            },
-            &|part| match part {
-                "written" => crash_point("commit.intent.written"),
-                "synced" => crash_point("commit.intent.synced"),
-                "renamed" => crash_point("commit.intent.renamed"),
-                _ => crash_point("commit.intent.durable"),
-            },
-        )
-        .map_err(|errno| match self.withdraw(state, errno) {
-            Unwritten::Absent(_) if failed_beside.get() => {
-                Unwritten::Absent(RecordError::Companion(errno))
-            }
-            other => other,
-        })
+        let file = write_aside(&self.dir, aside(state).as_bytes(), &intent.to_bytes())
+            .map_err(self.error(state))?;
+        crash_point("commit.intent.written");
+        Ok((Draft(state), file))
+    }
+
+    /// Gives the record, whose bytes are durable, its name: from when this returns the transaction will
+    /// happen. `companions`, directories in which names changed, are durable before that.
+    pub(super) fn publish(&self, draft: &Draft, companions: &[File]) -> Result<(), Unwritten> {
+        // Without it the receipt, which the intent is as good as, could refer to what has no name yet.
+        // A missing one is safe where the journal has both names, in this order.
+        let mut others: Vec<&File> = companions.iter().collect();
+        others.retain(|dir| !self.dir.names_come_before_ours(dir));
+        let synced = sync_at("companion.names", || sync_together(&others));
+        let failed = |(_, errno)| Unwritten::Absent(RecordError::Companion(errno));
+        synced.map_err(failed)?;
+        crash_point("commit.intent.synced");
+        let renamed = self
+            .dir
+            .at(aside(draft.0).as_bytes())
+            .rename_over(self.dir.at(draft.0.file().as_bytes()));
+        let published = renamed.and_then(|()| {
+            crash_point("commit.intent.renamed");
+            // Without it steps could be durable and the intent not: half a change that nobody knows of.
+            sync_at("intent.name", || self.dir.sync())
+        });
+        published.map_err(|errno| self.withdraw(draft.0, errno))?;
+        crash_point("commit.intent.durable");
+        Ok(())
     }
 
     /// Makes sure that a record which could not be made durable is not there.

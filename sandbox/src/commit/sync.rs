@@ -68,17 +68,27 @@ impl HeadStart {
     }
 }
 
-/// Before the intent: without it redo would place files that a power cut left empty. None of it is
-/// visible yet, so that the order among them does not matter. `others` are the caller's.
+/// What has to be durable besides the new objects.
+pub(super) struct Others {
+    /// The intent, without its name.
+    pub intent: File,
+    /// The caller's files.
+    pub companions: Vec<File>,
+}
+
+/// Before the intent has its name: without it redo would place files that a power cut left empty, or
+/// find no intent behind the name. None of it is visible yet, so that the order among them does not
+/// matter.
 pub(super) fn before(
     sites: &mut Sites,
     fresh: &[(usize, Fresh)],
-    others: Vec<File>,
+    others: Others,
 ) -> Result<(), SyncError> {
-    let others = wanted(others, "companion.bytes");
-    let mut open: Vec<Open> = others
-        .map(|file| ("what goes with the change".into(), file.into()))
-        .collect();
+    let named = |name: &'static str| move |file: File| (PathBuf::from(name), file.into());
+    let intent = wanted([others.intent], "intent.bytes").map(named("the intent"));
+    let companions = wanted(others.companions, "companion.bytes");
+    let companions = companions.map(named("what goes with the change"));
+    let mut open: Vec<Open> = intent.chain(companions).collect();
     for (volume, fresh) in fresh {
         if fresh.files.len() + fresh.directories.len() > SINGLE_SYNCS {
             filesystem(sites, *volume, "before.filesystem")?;
@@ -147,6 +157,17 @@ pub(super) fn after(sites: &mut Sites, steps: &Steps) -> Result<(), SyncError> {
         open.extend(object(sites, loc)?);
     }
     together(open)
+}
+
+/// Before the record that some of the steps were done and are to be taken back. Without it an fsync of
+/// that record can make one side of a rename durable, or the name of a file without its bytes, where
+/// the fsync of one object writes names of others: on btrfs, also below an overlay. A missing one is
+/// safe on the others; a commit that fails has the time.
+pub(super) fn begun(sites: &Sites, steps: &Steps) -> Result<(), SyncError> {
+    let moved = steps.moves.iter().flat_map(Move::names);
+    let volumes: BTreeSet<usize> = moved.map(|name| name.volume).collect();
+    let mut volumes = volumes.into_iter();
+    volumes.try_for_each(|volume| filesystem(sites, volume, "begun.filesystem"))
 }
 
 fn parent(loc: &Loc) -> Option<Loc> {

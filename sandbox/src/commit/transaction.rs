@@ -125,6 +125,8 @@ pub(super) fn redo(
 /// Decides, durably, that the transaction is taken back, and takes it back.
 fn give_up(sites: &mut Sites, records: &Records, intent: &Intent) -> Result<(), Failure> {
     let direction = intent.direction;
+    // Where this fails taking back is still the best that can be done.
+    let _steps_are_less_sure = sync::begun(sites, &intent.steps);
     // Durable first: a crash while taking back must not be answered by doing it again.
     records.advance(
         State::intended(direction),

@@ -83,7 +83,7 @@ pub fn undo(home: &Path, root: &Path, tx: &TxId, payload: &[u8]) -> Result<Lande
         steps: done.steps.reversed(),
         left: Vec::new(),
     };
-    records.write(&intent, &[])?;
+    records.write(&intent)?;
     transaction::carry_out(&mut sites, &records, &intent, &mut |_, _| {})?;
     Ok(Landed::new(intent, directory))
 }

@@ -9,8 +9,8 @@ use std::path::Path;
 use nix::dir::Type;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag};
-use nix::sys::stat::Mode;
-use nix::sys::statfs::{BTRFS_SUPER_MAGIC, fstatfs};
+use nix::sys::stat::{Mode, fstat};
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, fstatfs};
 use nix::unistd::UnlinkatFlags;
 
 use super::Stat;
@@ -166,6 +166,24 @@ impl Dir {
     /// the directory that was asked for and what is in it, and not the other one.
     pub fn renames_need_both_sides(&self) -> Result<bool, Errno> {
         Ok(fstatfs(&self.0)?.filesystem_type() == BTRFS_SUPER_MAGIC)
+    }
+
+    /// Whether a name that changed in `other` is durable when one that changed in this directory later
+    /// is. So it is on one xfs, or one ext4 with a journal: these have all names in the order of their
+    /// changes (kernel documentation, ext4/journal.rst and xfs/xfs-delayed-logging-design.rst).
+    pub fn names_come_before_ours(&self, other: &impl AsFd) -> bool {
+        let device = |fd: BorrowedFd<'_>| fstat(fd).map(|status| status.st_dev);
+        let is_same = matches!(
+            (device(self.0.as_fd()), device(other.as_fd())),
+            (Ok(own), Ok(other)) if own == other
+        );
+        is_same
+            && match fstatfs(&self.0).map(|status| status.filesystem_type()) {
+                Ok(XFS_SUPER_MAGIC) => true,
+                // ext2, ext3 and ext4 have the same number.
+                Ok(EXT4_SUPER_MAGIC) => inspect::has_ext4_journal(self.0.as_fd()) == Ok(true),
+                Ok(_) | Err(_) => false,
+            }
     }
 
     /// Makes everything on this directory's filesystem durable. syncfs(2).

@@ -8,18 +8,19 @@ use nix::errno::Errno;
 
 use super::{Dir, sync_at};
 
-/// Writes `bytes` as the file `name` in `dir`, through the name `aside`, which is replaced. `step`
-/// is called with `written`, `synced`, `renamed` and `durable` after each part, for crash points.
-/// `beside` is called behind the sync of the bytes, which most often has written the journal for
-/// others, too; what it makes durable is so before the file has its name.
-pub fn write_durably(
-    dir: &Dir,
-    name: &[u8],
-    aside: &[u8],
-    bytes: &[u8],
-    beside: &dyn Fn() -> Result<(), Errno>,
-    step: &dyn Fn(&str),
-) -> Result<(), Errno> {
+/// Writes `bytes` as the file `name` in `dir`, through the name `aside`, which is replaced.
+pub fn write_durably(dir: &Dir, name: &[u8], aside: &[u8], bytes: &[u8]) -> Result<(), Errno> {
+    let file = write_aside(dir, aside, bytes)?;
+    // Without it the name could be durable before the bytes are: an empty file after a power cut.
+    sync_at("replaced.bytes", || nix::unistd::fsync(&file))?;
+    dir.at(aside).rename_over(dir.at(name))?;
+    // Without it the caller would go on while the name may still vanish.
+    sync_at("replaced.name", || dir.sync())
+}
+
+/// Writes `bytes` as the file `aside` in `dir`, which is replaced. To be synced before it gets a name
+/// that counts.
+pub fn write_aside(dir: &Dir, aside: &[u8], bytes: &[u8]) -> Result<File, Errno> {
     match dir.at(aside).unlink() {
         // A left-over of a process that was stopped here.
         Ok(()) | Err(Errno::ENOENT) => {}
@@ -27,17 +28,7 @@ pub fn write_durably(
     }
     let mut file = File::from(dir.at(aside).create(0o600)?);
     file.write_all(bytes).map_err(|e| errno_of(&e))?;
-    step("written");
-    // Without it the name could be durable before the bytes are: an empty file after a power cut.
-    sync_at("intent.bytes", || nix::unistd::fsync(&file))?;
-    beside()?;
-    step("synced");
-    dir.at(aside).rename_over(dir.at(name))?;
-    step("renamed");
-    // Without it the caller would go on while the name may still vanish.
-    sync_at("intent.name", || dir.sync())?;
-    step("durable");
-    Ok(())
+    Ok(file)
 }
 
 /// The errno in an error of the standard library, which always has one for a file operation.

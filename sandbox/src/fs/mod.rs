@@ -26,7 +26,7 @@ mod sync_point;
 
 pub use data::{copy_data, overwrite_data, punch_again};
 pub use dir::{Dir, Place};
-pub use durable::write_durably;
+pub use durable::{write_aside, write_durably};
 pub use metadata::{
     change_flags, read_metadata, read_xattrs, set_metadata, set_mtime, set_xattrs_exactly,
 };

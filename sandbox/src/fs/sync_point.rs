@@ -35,6 +35,10 @@ pub const ALL: &[(&str, &str)] = &[
         "all that changed, when it is much, and on btrfs",
     ),
     (
+        "begun.filesystem",
+        "the steps that were done, before the record that they are taken back",
+    ),
+    (
         "unopened.filesystem",
         "links, pipes and devices, which cannot be opened for it",
     ),

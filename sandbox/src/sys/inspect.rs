@@ -68,6 +68,22 @@ pub fn get_xattr(fd: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> Result<u
     })
 }
 
+/// Whether the ext4 of an open directory has a journal; an error where it does not tell (before Linux
+/// 5.14, or another filesystem). `EXT4_IOC_CHECKPOINT` as a dry run, which writes nothing
+/// (ext4_ioctl_checkpoint in fs/ext4/ioctl.c).
+pub fn has_ext4_journal(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    const EXT4_IOC_CHECKPOINT: libc::Ioctl = 0x4004_662b;
+    const DRY_RUN: u32 = 4;
+    let flags = [DRY_RUN];
+    // SAFETY: `fd` is open, and the kernel reads one u32 at the address.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), EXT4_IOC_CHECKPOINT, flags.as_ptr()) };
+    match checked(result as isize) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENODEV) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Reads the inode flags of an open file or directory. `FS_IOC_GETFLAGS`, ioctl_iflags(2).
 pub fn inode_flags(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
     let mut flags: libc::c_long = 0;

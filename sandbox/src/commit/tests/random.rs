@@ -15,6 +15,7 @@ mod work;
 use self::case::Case;
 use self::ground::{Ground, on_ground};
 use self::work::{Numbers, Work};
+use crate::fs::Dir;
 
 /// So many in one scratchpad.
 const BATCH: usize = 50;
@@ -125,4 +126,31 @@ fn sequences_on_xfs() {
 #[test]
 fn sequences_on_btrfs() {
     check("btrfs", 3 << 30, 200);
+}
+
+/// What lets a commit save a sync: see `Dir::names_come_before_ours`.
+#[test]
+fn only_one_journal_has_names_in_their_order() {
+    if !nix::unistd::geteuid().is_root() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "needs root");
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
+    // mkfs.ext2 makes no journal; the rest of ext4 is the same to the kernel that is asked.
+    for (kind, in_order) in [
+        ("ext4", true),
+        ("xfs", true),
+        ("btrfs", false),
+        ("ext2", false),
+    ] {
+        let elsewhere = elsewhere.path().to_path_buf();
+        let answers = on_ground(kind, move |mut ground| {
+            let places = [ground.fresh(), ground.fresh(), elsewhere];
+            let [one, other, elsewhere] = places.map(|path| Dir::open(&path).unwrap());
+            let same = one.names_come_before_ours(&other);
+            (same, one.names_come_before_ours(&elsewhere))
+        });
+        assert_eq!(answers, (in_order, false), "{kind}");
+    }
 }

@@ -80,7 +80,7 @@ impl Ground {
     }
 
     /// A fresh directory for a batch.
-    fn fresh(&mut self) -> PathBuf {
+    pub fn fresh(&mut self) -> PathBuf {
         self.batches += 1;
         if self.kind == "tmpfs" {
             umount2(&self.base, MntFlags::MNT_DETACH).unwrap();
