@@ -1,5 +1,5 @@
-//! The result of one `up` or `up --noop`: the reports of the entries that ran, in order, and how
-//! the whole ended. Not for text (`ui`). Upholds: both kinds of run give the same value.
+//! The result of one `up` or `up --noop`: how many entries ran, and how the whole ended. The reports
+//! are shown one by one and not kept: there can be thousands. Not for text (`ui`). Upholds: both kinds of run give the same value.
 
 use std::time::Duration;
 
@@ -15,8 +15,10 @@ pub struct Run {
     pub host: HostName,
     /// Its branch.
     pub branch: BranchName,
-    /// One for each entry that was run, in order; the last may have failed.
-    pub reports: Vec<Report>,
+    /// How many entries were run; the last may have failed.
+    pub entries: u64,
+    /// The report of the last one.
+    pub last: Option<Report>,
     /// Entries that are still pending after this run.
     pub pending: u64,
     /// How it ended.

@@ -106,7 +106,8 @@ pub fn update(
         mode: request.mode,
         host: host.settings.host.value.clone(),
         branch: host.branch.clone(),
-        reports: Vec::new(),
+        entries: 0,
+        last: None,
         pending: journal.len() - position,
         outcome: RunOutcome::NothingPending,
         duration: begun.elapsed(),
@@ -187,7 +188,8 @@ impl Replay<'_> {
                     RunOutcome::Stopped
                 }
             };
-            run.reports.push(report);
+            run.entries += 1;
+            run.last = Some(report);
             if goes_on && self.request.mode == RunMode::Commit {
                 run.pending -= 1;
             }

@@ -26,7 +26,7 @@ pub fn run_json(run: &Run) -> Result<String, serde_json::Error> {
         },
         host: run.host.as_str(),
         branch: run.branch.as_str(),
-        entries: run.reports.len(),
+        entries: run.entries,
         pending: run.pending,
         outcome,
         signal,
@@ -41,7 +41,7 @@ struct RunJson<'a> {
     mode: &'static str,
     host: &'a str,
     branch: &'a str,
-    entries: usize,
+    entries: u64,
     pending: u64,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -47,7 +47,7 @@ pub fn summary_line(report: &Report, style: Style) -> String {
 /// The lines below the reports of a run: how it ended as a whole.
 pub fn run_closing_text(run: &Run, style: Style) -> String {
     let mut page = Page::new(style);
-    let reports = counted(run.reports.len() as u64, "entry");
+    let reports = counted(run.entries, "entry");
     let time = human_duration(run.duration);
     let done = match run.mode {
         RunMode::Commit => format!("{reports} replayed in {time}."),
@@ -60,7 +60,7 @@ pub fn run_closing_text(run: &Run, style: Style) -> String {
             Role::Failure,
             format!(
                 "Stopped at {}; {} still pending.",
-                run.reports.last().map_or_else(
+                run.last.as_ref().map_or_else(
                     || "the first entry".to_owned(),
                     |report| place_words(&report.place)
                 ),

@@ -49,7 +49,7 @@ pub fn up(
         },
     )?;
     shown?;
-    if mode == RunMode::Commit && !run.reports.is_empty() {
+    if mode == RunMode::Commit && run.entries > 0 {
         keep_undo(&host)?;
     }
     close(session, &host, &run, show)
@@ -63,9 +63,7 @@ fn close(
 ) -> Result<ExitCode, Failure> {
     match show.form {
         ReportForm::Json => session.out.result(&run_json(run)?)?,
-        ReportForm::Summary | ReportForm::Paths | ReportForm::AllPaths
-            if !run.reports.is_empty() =>
-        {
+        ReportForm::Summary | ReportForm::Paths | ReportForm::AllPaths if run.entries > 0 => {
             session
                 .out
                 .result(&run_closing_text(run, session.out.style()))?;
@@ -86,7 +84,7 @@ fn close(
             ));
         }
         RunOutcome::Interrupted(signal) => {
-            let is_complete = run.reports.last().is_some_and(Report::is_approved);
+            let is_complete = run.last.as_ref().is_some_and(Report::is_approved);
             let message = if is_complete {
                 "interrupted; the last entry shown is complete, and none behind it was begun"
             } else {
@@ -101,7 +99,7 @@ fn close(
 
 /// What to say about the entry at which replay stopped.
 fn stopped(run: &Run) -> Failure {
-    let Some(last) = run.reports.last() else {
+    let Some(last) = &run.last else {
         return Failure::new(ExitCode::Internal, "replay stopped without a report");
     };
     let name = crate::ui::report_text::place_words(&last.place);
