@@ -124,7 +124,7 @@ pub(super) fn same_state(before: &Node, after: &Node) -> bool {
 }
 
 /// Whether two kinds are the same apart from holes, which copying rearranges.
-fn same_kind(before: &Kind, after: &Kind) -> bool {
+pub(super) fn same_kind(before: &Kind, after: &Kind) -> bool {
     match (before, after) {
         (
             Kind::File {

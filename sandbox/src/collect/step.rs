@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::CollectError;
-use super::item::{Item, Items, Role, Row, UpperInode, same_state};
+use super::item::{Item, Items, Role, Row, UpperInode, same_kind, same_state};
 use super::settle::{link_names, row};
 use super::view::{LostNames, Shown, View};
 use crate::capture::{Provenance, Source};
@@ -135,11 +135,9 @@ impl<'a> Step<'a> {
         // The bytes of a file that was renamed are those it had; else it was replaced. One that
         // keeps other names is known by them.
         let old = self.previous.items.get(*from)?.after.as_ref()?;
-        let same = item.after.as_ref().is_some_and(|new| match &old.kind {
-            Kind::Directory => new.kind == Kind::Directory,
-            Kind::File { .. } => names.len() > 1 || same_content(old, new),
-            kind => *kind == new.kind,
-        });
+        let has_others = matches!(old.kind, Kind::File { .. }) && names.len() > 1;
+        let is_same = |new: &Node| has_others || same_kind(&old.kind, &new.kind);
+        let same = item.after.as_ref().is_some_and(is_same);
         same.then(|| (*from).clone())
     }
 
@@ -311,28 +309,10 @@ fn relinked(old: Option<UpperInode>, item: &Item) -> bool {
     })
 }
 
-fn same_content(old: &Node, new: &Node) -> bool {
-    match (&old.kind, &new.kind) {
-        (
-            Kind::File {
-                size: s1,
-                content: c1,
-                ..
-            },
-            Kind::File {
-                size: s2,
-                content: c2,
-                ..
-            },
-        ) => (s1, c1) == (s2, c2),
-        _ => false,
-    }
-}
-
 /// A file whose content an earlier entry wrote and this one left alone: not read, as it would be
 /// had the earlier one been committed. Writing sets the time of modification.
 fn forget_kept_content(old: &mut Node, new: &mut Node) {
-    if !same_content(old, new) || old.meta.mtime != new.meta.mtime {
+    if !same_kind(&old.kind, &new.kind) || old.meta.mtime != new.meta.mtime {
         return;
     }
     for node in [old, new] {
