@@ -18,7 +18,7 @@ use crate::model::Entry;
 /// Work done aside.
 pub struct Aside<'env> {
     journal: &'env Journal,
-    /// `None` where no thread was to be had: then nothing is done aside.
+    /// `None` where none is needed or to be had: then nothing is done aside.
     worker: Option<Worker>,
     last: Last,
     /// What was read beforehand.
@@ -51,6 +51,14 @@ pub struct Remains {
     pub unneeded: Unneeded,
 }
 
+impl Remains {
+    /// Does it.
+    pub fn done(self) -> Result<(), RecordError> {
+        self.unneeded.remove();
+        self.finished.wait()
+    }
+}
+
 /// What the thread is to do: to end an entry, and to read the one with this number.
 struct Order(Remains, u64);
 
@@ -73,11 +81,19 @@ pub struct Unsettled {
 }
 
 impl<'env> Aside<'env> {
-    /// Nothing to do yet. The thread ends when this is dropped.
-    pub fn new<'scope>(scope: &'scope Scope<'scope, 'env>, journal: &'env Journal) -> Self {
+    /// Nothing to do yet. `entries` are to be made real; a single one has nothing beside it. The thread
+    /// ends when this is dropped.
+    pub fn new<'scope>(
+        scope: &'scope Scope<'scope, 'env>,
+        journal: &'env Journal,
+        entries: u64,
+    ) -> Self {
+        let needs_thread = entries > 1;
         Self {
             journal,
-            worker: Worker::begin(scope, journal),
+            worker: needs_thread
+                .then(|| Worker::begin(scope, journal))
+                .flatten(),
             last: Last::Settled,
             read: None,
             cleared: None,
@@ -102,10 +118,7 @@ impl<'env> Aside<'env> {
     pub fn settled(&mut self) -> Result<(), Unsettled> {
         let (seq, end) = match std::mem::replace(&mut self.last, Last::Settled) {
             Last::Settled => return Ok(()),
-            Last::Made(seq, remains) => {
-                remains.unneeded.remove();
-                (seq, remains.finished.wait())
-            }
+            Last::Made(seq, remains) => (seq, remains.done()),
             Last::AtWork(seq) => (seq, self.done()),
         };
         end.map_err(|error| Unsettled { seq, error })

@@ -120,6 +120,11 @@ pub fn make_real(
     }
 }
 
+/// Drops a scratchpad with what it holds.
+pub fn discard(exited: Exited) -> Result<(), MakeRealError> {
+    Ok(exited.end()?.discard()?)
+}
+
 /// Says in the report why nothing was committed, and drops the scratchpad; `None` in its place when
 /// the commit could not be taken back.
 fn gave_up(

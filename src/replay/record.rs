@@ -9,7 +9,7 @@ use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::layout::TxId;
 use isconf_sandbox::session::Hold;
 
-use super::commit::{Candidate, MakeRealError, make_real};
+use super::commit::{Candidate, MakeRealError, discard, make_real};
 use super::contents::Contents;
 use super::payload::Payload;
 use super::settle::record_draft;
@@ -161,11 +161,7 @@ pub fn exec(
             Intention::Preview => Fate::Previewed,
             Intention::Record => Fate::Dropped,
         };
-        exited
-            .end()
-            .map_err(MakeRealError::End)?
-            .discard()
-            .map_err(MakeRealError::Discard)?;
+        discard(exited)?;
         return Ok(recorded);
     }
     let kind = EntryKind::Exec(exec);
@@ -180,11 +176,7 @@ pub fn exec(
         payload: &payload,
     };
     if let Some(made) = make_real(host, history, candidate, report, progress)? {
-        made.remains.unneeded.remove();
-        made.remains
-            .finished
-            .wait()
-            .map_err(MakeRealError::Finish)?;
+        made.remains.done().map_err(MakeRealError::Finish)?;
         recorded.hold = Some(made.hold);
     }
     Ok(recorded)

@@ -15,7 +15,7 @@ use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::session::{Exited, Hold, Mounted};
 
 use super::aside::{Aside, Unsettled};
-use super::commit::{Candidate, MakeRealError, chain, make_real};
+use super::commit::{Candidate, MakeRealError, chain, discard, make_real};
 use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
@@ -114,6 +114,10 @@ pub fn update(
     };
     if run.pending > 0 {
         let uncounted = host.uncounted(&journal, host.now())?;
+        let to_commit = match request.mode {
+            RunMode::Commit => run.pending,
+            RunMode::Preview => 0,
+        };
         thread::scope(|scope| {
             let mut replay = Replay {
                 host,
@@ -125,7 +129,7 @@ pub fn update(
                 pad: None,
                 contents: Contents::new(),
                 hold: None,
-                aside: Aside::new(scope, &journal),
+                aside: Aside::new(scope, &journal, to_commit),
             };
             let replayed = replay.all(position, &mut run, each);
             // The entry before what failed comes first, in the order of things.
@@ -309,11 +313,7 @@ impl Replay<'_> {
         let mut report = self.named(entry, report);
         report.congruence = self.congruence(entry, &report.changes, &rules);
         if !report.is_approved() {
-            let ended = exited.end().map_err(MakeRealError::End).map_err(unreal)?;
-            ended
-                .discard()
-                .map_err(MakeRealError::Discard)
-                .map_err(unreal)?;
+            discard(exited).map_err(unreal)?;
             return Ok(report);
         }
         let payload = self.payload(entry, &exited, &report, started);
@@ -409,16 +409,7 @@ impl Replay<'_> {
             return Ok(());
         };
         let seq = self.journal.len();
-        let unreal = |source| UpdateError::MakeReal { seq, source };
-        let ended = pad
-            .written()
-            .end()
-            .map_err(MakeRealError::End)
-            .map_err(unreal)?;
-        ended
-            .discard()
-            .map_err(MakeRealError::Discard)
-            .map_err(unreal)
+        discard(pad.written()).map_err(|source| UpdateError::MakeReal { seq, source })
     }
 }
 
