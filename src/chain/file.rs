@@ -12,7 +12,7 @@ use isconf_sandbox::fs::sync_at;
 use super::error::{BrokenChain, ChainError, Fault};
 use super::head::MAX_HEAD_BYTES;
 use super::header::MAX_HEADER_BYTES;
-use super::record::seal_line;
+use super::record::{RecordRef, seal_line};
 use super::scan::{ScanError, scan};
 use super::{Appender, ChainKind, Head, Header};
 use crate::durable::{self, FileError};
@@ -24,17 +24,6 @@ pub struct Place {
     pub file: PathBuf,
     /// Its head file, for the kinds that have one.
     pub head: PathBuf,
-}
-
-/// Where a record lies in its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordRef {
-    /// Its first byte.
-    pub offset: u64,
-    /// Its length in bytes.
-    pub length: u64,
-    /// Its SHA-256.
-    pub id: Digest,
 }
 
 /// A verified chain.

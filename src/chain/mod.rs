@@ -31,11 +31,11 @@ mod tests;
 
 pub use appender::Appender;
 pub use error::{BrokenChain, ChainError, Fault};
-pub use file::{Chain, Place, RecordRef, cut_torn_tail};
+pub use file::{Chain, Place, cut_torn_tail};
 pub use head::Head;
 pub use header::Header;
 pub use kind::ChainKind;
-pub use record::{MAX_RECORD_BYTES, SealedRecord, split_seal};
+pub use record::{MAX_RECORD_BYTES, RecordRef, SealedRecord, split_seal};
 pub use record_form::{FormFault, check_form, parse_row};
 pub use record_text::RecordText;
 pub(crate) use scan::record_ends;

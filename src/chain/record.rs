@@ -10,6 +10,17 @@ use super::error::{Fault, shortened};
 /// Linux; four times escaped still fits.
 pub const MAX_RECORD_BYTES: u64 = 16 * 1024 * 1024;
 
+/// Where a record lies in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordRef {
+    /// Its first byte.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its SHA-256.
+    pub id: Digest,
+}
+
 /// The first three lines of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Frame {

@@ -6,8 +6,8 @@ use std::io::{self, BufRead, Read};
 use isconf_sandbox::change::Digest;
 
 use super::error::Fault;
-use super::file::RecordRef;
 use super::header::MAX_HEADER_BYTES;
+use super::record::RecordRef;
 use super::record::{Frame, MAX_RECORD_BYTES, check_last};
 use super::{ChainKind, Header};
 

@@ -9,7 +9,8 @@
 use std::sync::LazyLock;
 
 use super::picked::{FOREIGN, FOREIGN_NUMBERS, PICKED, Picked};
-use super::rules::{Aim, LOCAL, NODES, OPENS, RARE, Rule};
+use super::rule::{Aim, Rule};
+use super::rules::{LOCAL, NODES, OPENS, RARE};
 use crate::sys::seccomp::Instruction;
 
 /// `AUDIT_ARCH_X86_64` of linux/audit.h.

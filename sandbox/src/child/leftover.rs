@@ -8,7 +8,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::read;
 
-use super::naming::escaped;
+use super::caller::escaped;
 
 /// How much of a command line is kept.
 const NAME_BYTES: usize = 200;

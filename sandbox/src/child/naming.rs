@@ -1,41 +1,26 @@
 //! Names what a watched system call aims at, from the caller's arguments and memory. Not for
 //! answering it. Upholds: reads a bounded amount, and what it reads may be anything.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{IoSliceMut, Read};
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use nix::unistd::Pid;
 
+use super::caller::{absolute, descriptor, escaped, read_memory, read_string};
 use super::reach;
-use super::request::{EffectKind, EffectOutcome};
-use super::rules::{Aim, Answer, Rule};
-use crate::change::write_escaped;
+use super::request::{EffectKind, EffectOutcome, Named};
+use super::rule::{Aim, Answer, Rule};
 use crate::sys::seccomp::Notification;
-
-/// The longest string read from a caller (`PATH_MAX`).
-const STRING_BYTES: usize = 4096;
-
-/// How much of a caller's command line is kept.
-const PROCESS_BYTES: u64 = 200;
-
-/// The granularity of the caller's memory; a page may be missing where a string's end is not.
-const PAGE_BYTES: usize = 4096;
 
 /// The names in `/dev` that reach nothing live.
 const HARMLESS: [&str; 16] = [
     "null", "zero", "full", "random", "urandom", "tty", "ptmx", "stdin", "stdout", "stderr", "fd",
     "pts", "shm", "mqueue", "console", "log",
 ];
-
-/// A system call's effect: kind, target, outcome.
-pub(super) type Named = (EffectKind, String, EffectOutcome);
 
 /// Says what the call aims at and what becomes of it; `None` when it is no effect after all.
 pub(super) fn name(rule: &Rule, call: &Notification) -> Option<Named> {
@@ -85,72 +70,6 @@ pub(super) fn name(rule: &Rule, call: &Notification) -> Option<Named> {
 /// Whether the call only reads, so that the kernel may perform it though it is refused otherwise.
 pub(super) fn is_harmless(rule: &Rule, call: &Notification) -> bool {
     matches!(rule.aim, Aim::Timex(_) | Aim::KernelLog) && name(rule, call).is_none()
-}
-
-/// The caller's command line, shortened, escaped.
-pub(super) fn process(pid: i32) -> String {
-    let mut bytes = Vec::new();
-    let file = File::open(format!("/proc/{pid}/cmdline"));
-    // A caller that died meanwhile has no name; the effect is still worth its line.
-    let _ = file.and_then(|file| file.take(PROCESS_BYTES).read_to_end(&mut bytes));
-    while bytes.last() == Some(&0) {
-        bytes.pop();
-    }
-    for byte in &mut bytes {
-        if *byte == 0 {
-            *byte = b' ';
-        }
-    }
-    escaped(&bytes)
-}
-
-pub(super) fn escaped(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = write_escaped(&mut text, bytes);
-    text
-}
-
-/// Reads up to `length` bytes; what lies beyond the end of the caller's memory is left out.
-pub(super) fn read_memory(pid: i32, address: u64, length: usize) -> Vec<u8> {
-    let Ok(base) = usize::try_from(address) else {
-        return Vec::new();
-    };
-    let mut buffer = vec![0; length];
-    let to_page_end = (PAGE_BYTES - base % PAGE_BYTES).min(length);
-    // Two parts, because a part is read wholly or not at all.
-    let mut remote = vec![RemoteIoVec {
-        base,
-        len: to_page_end,
-    }];
-    if let Some(next) = base.checked_add(to_page_end)
-        && length > to_page_end
-    {
-        remote.push(RemoteIoVec {
-            base: next,
-            len: length - to_page_end,
-        });
-    }
-    let mut local = [IoSliceMut::new(&mut buffer)];
-    let read = process_vm_readv(Pid::from_raw(pid), &mut local, &remote).unwrap_or(0);
-    buffer.truncate(read);
-    buffer
-}
-
-/// Reads the string at the address, without its NUL; empty for a null pointer.
-fn read_string(pid: i32, address: u64) -> Vec<u8> {
-    if address == 0 {
-        return Vec::new();
-    }
-    let mut bytes = read_memory(pid, address, STRING_BYTES);
-    if let Some(end) = bytes.iter().position(|b| *b == 0) {
-        bytes.truncate(end);
-    }
-    bytes
-}
-
-fn descriptor(pid: i32, number: i32) -> Option<PathBuf> {
-    std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()
 }
 
 /// mount(2); source and type are empty when the flags of a mount are changed.
@@ -304,32 +223,4 @@ fn setting(path: &Path) -> Named {
         Ok(_) => libc::EROFS,
     };
     (EffectKind::Sysctl, target, EffectOutcome::Refused(errno))
-}
-
-/// The path from the root, without `.`, `..` and double slashes; links are not followed.
-pub(super) fn absolute(pid: i32, directory: i32, path: Vec<u8>) -> Option<PathBuf> {
-    if path.is_empty() {
-        return None;
-    }
-    let path = PathBuf::from(OsString::from_vec(path));
-    let start = if path.is_absolute() {
-        PathBuf::new()
-    } else if directory == libc::AT_FDCWD {
-        std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?
-    } else {
-        descriptor(pid, directory)?
-    };
-    let mut clean = PathBuf::from("/");
-    for part in start.join(path).components() {
-        match part {
-            std::path::Component::ParentDir => {
-                clean.pop();
-            }
-            std::path::Component::Normal(name) => clean.push(name),
-            std::path::Component::RootDir
-            | std::path::Component::CurDir
-            | std::path::Component::Prefix(_) => {}
-        }
-    }
-    Some(clean)
 }

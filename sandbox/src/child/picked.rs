@@ -4,7 +4,7 @@
 use libc::c_long;
 
 use super::request::EffectKind;
-use super::rules::{Aim, Answer, Rule};
+use super::rule::{Aim, Answer, Rule};
 
 /// A system call that is watched when the lower half of an argument has one of some values.
 #[derive(Debug, Clone, Copy)]

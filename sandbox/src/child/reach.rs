@@ -8,8 +8,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::naming::{Named, absolute, escaped, process, read_memory};
-use super::request::{EffectKind, EffectOutcome};
+use super::caller::{absolute, escaped, process, read_memory};
+use super::request::{EffectKind, EffectOutcome, Named};
 use crate::sys::process::{LANDLOCK_ABI_WITH_SCOPES, landlock_abi};
 use crate::sys::seccomp::Notification;
 

@@ -134,3 +134,6 @@ pub struct Phases {
     /// From the first check to the durable receipt.
     pub commit: Duration,
 }
+
+/// A system call's effect: kind, target, outcome.
+pub(super) type Named = (EffectKind, String, EffectOutcome);

@@ -7,10 +7,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use super::naming;
 use super::picked::{FOREIGN, FOREIGN_NUMBERS};
 use super::request::{Effect, EffectKind, EffectOutcome};
-use super::rules::{self, Answer, Rule};
+use super::rule::{Answer, Rule};
+use super::rules;
+use super::{caller, naming};
 use crate::sys::seccomp::{self, Notification, Reply};
 
 /// How many different effects are kept; what comes beyond is only counted.
@@ -120,7 +121,7 @@ impl Watcher {
                 kind,
                 operation: rule.name.to_owned(),
                 target,
-                process: naming::process(call.pid),
+                process: caller::process(call.pid),
                 outcome,
                 count: 1,
             });

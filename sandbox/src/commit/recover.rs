@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use super::crash_point;
+use super::forget::{finish_forgetting, forget_undone};
 use super::intent::Direction;
-use super::kept::{finish_forgetting, forget_undone};
 use super::landed::Landed;
 use super::record::{RecordError, Records, State};
 use super::sites::{OpenError, Sites};
