@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use nix::errno::Errno;
 
 use super::CollectError;
+use super::names::each_in;
 use super::view::View;
 use super::walk::Walk;
 use crate::capture::LiveIdentity;
@@ -85,16 +86,10 @@ impl Walk<'_> {
     ) -> Result<LiveNames, Errno> {
         let mut found = LiveNames::new();
         let below = directory.strip_prefix(self.mount_point).unwrap_or_default();
-        let dir = match top.descend(&below) {
-            Ok(dir) => dir,
-            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(found),
-            Err(errno) => return Err(errno),
-        };
-        for name in dir.names()? {
-            if let (Some(stat), Ok(path)) = (dir.at(&name).stat()?, below.child(&name)) {
-                note(&mut found, wanted, (&path, &stat));
-            }
-        }
+        each_in::<Errno>(top, &below, &mut |path, stat| {
+            note(&mut found, wanted, (path, stat));
+            Ok(())
+        })?;
         Ok(found)
     }
 
@@ -105,10 +100,7 @@ impl Walk<'_> {
     ) -> Result<Option<KeptName>, CollectError> {
         let mut first: Option<KeptName> = None;
         for (path, live) in names {
-            let live_path = self.absolute(path)?;
-            let ours = self.masks.iter().any(|mask| live_path.starts_with(mask));
-            let place = view.shown_at(self.volume, &live_path).filter(|_| !ours);
-            if let Some(place) = place
+            if let Some((place, live_path)) = self.shown(view, path)?
                 && first.as_ref().is_none_or(|first| place < first.place)
             {
                 first = Some(KeptName {

@@ -139,30 +139,34 @@ impl Walk<'_> {
             }
             missing == 0
         };
-        for directory in near {
-            let dir = match top.descend(&directory) {
-                Ok(dir) => dir,
-                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => continue,
-                Err(errno) => return Err(failed(self, errno)),
-            };
-            for name in dir.names().map_err(|e| failed(self, e))? {
-                let stat = dir.at(&name).stat().map_err(|e| failed(self, e))?;
-                if let (Some(stat), Ok(path)) = (stat, directory.child(&name))
-                    && note(path, &stat)
-                {
-                    return Ok(());
-                }
-            }
-        }
-        let mut visit = |path: &RelPath, _: Place<'_>, stat: &Stat| match note(path.clone(), stat) {
+        let mut visit = |path: &RelPath, stat: &Stat| match note(path.clone(), stat) {
             true => Err(End::Complete),
             false => Ok(()),
         };
-        match walk_where_paths_reach(&top, &mut visit) {
+        let looked = near
+            .iter()
+            .try_for_each(|directory| each_in(&top, directory, &mut visit));
+        let looked = looked.and_then(|()| {
+            walk_where_paths_reach(&top, &mut |path, _: Place<'_>, stat| visit(path, stat))
+        });
+        match looked {
             // Not all need be there: a name can lie where something else is mounted, or too deep.
             Ok(()) | Err(End::Complete) => Ok(()),
             Err(End::Failed(errno)) => Err(failed(self, errno)),
         }
+    }
+
+    /// Where a live name, given below the volume, shows, and its path below the live root; `None` where
+    /// it does not show, or is isconf's own.
+    pub(super) fn shown(
+        &self,
+        view: &View<'_>,
+        name: &RelPath,
+    ) -> Result<Option<(RelPath, RelPath)>, CollectError> {
+        let live_path = self.absolute(name)?;
+        let ours = self.masks.iter().any(|mask| live_path.starts_with(mask));
+        let place = view.shown_at(self.volume, &live_path).filter(|_| !ours);
+        Ok(place.map(|place| (place, live_path)))
     }
 
     /// The names of each file that show in the view and have no item.
@@ -175,10 +179,9 @@ impl Walk<'_> {
         for (ino, group) in groups {
             let mut names = Vec::new();
             for name in &group.known {
-                let live_path = self.absolute(name)?;
-                let ours = self.masks.iter().any(|mask| live_path.starts_with(mask));
-                let place = view.shown_at(self.volume, &live_path).filter(|_| !ours);
-                if let Some(place) = place.filter(|place| !self.found.items.contains_key(place)) {
+                let shown = self.shown(&view, name)?;
+                let untouched = shown.filter(|(place, _)| !self.found.items.contains_key(place));
+                if let Some((place, live_path)) = untouched {
                     names.push(Untouched {
                         place,
                         name: name.clone(),
@@ -267,6 +270,26 @@ impl Group {
     fn is_complete(&self) -> bool {
         self.known.len() as u64 >= self.links
     }
+}
+
+/// Tells of every name in a directory below `top`, with what it stands for, until an error. One that
+/// is gone has none.
+pub(super) fn each_in<E: From<Errno>>(
+    top: &Dir,
+    directory: &RelPath,
+    visit: &mut dyn FnMut(&RelPath, &Stat) -> Result<(), E>,
+) -> Result<(), E> {
+    let dir = match top.descend(directory) {
+        Ok(dir) => dir,
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(()),
+        Err(errno) => return Err(errno.into()),
+    };
+    for name in dir.names()? {
+        if let (Some(stat), Ok(path)) = (dir.at(&name).stat()?, directory.child(&name)) {
+            visit(&path, &stat)?;
+        }
+    }
+    Ok(())
 }
 
 /// The live inode that a leaf is, changed or not, and its number of names.
