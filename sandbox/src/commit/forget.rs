@@ -45,7 +45,7 @@ fn forget_together(home: &Path, transactions: &[TxId]) -> Result<(), ForgetError
         .try_for_each(|tx| decide_to_forget(home, tx).map(|one| dropped.push(one)));
     // What was decided is done, whatever became of the others.
     let forgotten = forget_decided(&dropped);
-    decided.and(forgotten)
+    decided.and(forgotten.map_err(ForgetError::from))
 }
 
 /// A transaction that is to be dropped: its id, its records, its directory.
@@ -61,12 +61,18 @@ fn decide_to_forget(home: &Path, tx: &TxId) -> Result<Dropped, ForgetError> {
     } else {
         return Err(ForgetError::NotFinished(tx.clone()));
     };
-    records.rename(from, State::Dropped)?;
-    crash_point("commit.forget.renamed");
+    decide(&records, from)?;
     Ok((tx.clone(), records, directory))
 }
 
-fn forget_decided(dropped: &[Dropped]) -> Result<(), ForgetError> {
+/// From here on a transaction is dropped, whoever goes on with it.
+fn decide(records: &Records, from: State) -> Result<(), RecordError> {
+    records.rename(from, State::Dropped)?;
+    crash_point("commit.forget.renamed");
+    Ok(())
+}
+
+fn forget_decided(dropped: &[Dropped]) -> Result<(), RecordError> {
     // Without it a power cut could bring back the record of undo data that is half removed.
     let open: Vec<_> = dropped.iter().map(|(_, r, _)| r.directory()).collect();
     sync_at("record.advanced", || sync_together(&open)).map_err(|(index, errno)| {
@@ -84,15 +90,12 @@ fn forget_decided(dropped: &[Dropped]) -> Result<(), ForgetError> {
 
 /// Drops a transaction that was taken back.
 pub(super) fn forget_undone(
-    records: &Records,
-    directory: &Path,
+    records: Records,
+    directory: PathBuf,
     tx: &TxId,
 ) -> Result<(), RecordError> {
-    // The record of the commit goes first, so that it cannot seem undoable.
-    records.advance(State::Undone, State::Dropped, || {
-        crash_point("commit.forget.renamed");
-    })?;
-    finish_forgetting(records, directory, tx)
+    decide(&records, State::Undone)?;
+    forget_decided(&[(tx.clone(), records, directory)])
 }
 
 /// Removes what a dropped transaction left, its own directory last.

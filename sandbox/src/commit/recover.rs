@@ -149,7 +149,7 @@ fn recover_one(
     }
     if records.has(State::Undone).map_err(failed)? {
         // Nothing takes back a taking back, so what it left serves nobody.
-        forget_undone(&records, &directory, tx).map_err(failed)?;
+        forget_undone(records, directory, tx).map_err(failed)?;
     } else if is_newest && records.has(State::Done).map_err(failed)? {
         // Who finished it may have been killed before its end was durable, and what is recorded
         // next relies on that.
