@@ -212,9 +212,9 @@ impl Approved {
     }
 
     /// Makes the captured change set real. What no change needs comes back to be removed; the rest
-    /// stays as undo copies; signals are held back until the caller has recorded it. When nothing was made real, the
-    /// transaction comes back with the reason, unless it was begun and could not be taken back: then
-    /// recovery goes on with it.
+    /// stays as undo copies; signals are held back until the caller has recorded it. When nothing was
+    /// made real, the transaction comes back with the reason, unless it was begun and could not be
+    /// taken back: then recovery goes on with it.
     #[allow(
         clippy::result_large_err,
         reason = "the error gives the whole transaction back, once"

@@ -1,5 +1,6 @@
 //! The result of one `up` or `up --noop`: how many entries ran, and how the whole ended. The reports
-//! are shown one by one and not kept: there can be thousands. Not for text (`ui`). Upholds: both kinds of run give the same value.
+//! are shown one by one and not kept: there can be thousands. Not for text (`ui`). Upholds: both
+//! kinds of run give the same value.
 
 use std::time::Duration;
 

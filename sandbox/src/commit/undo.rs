@@ -307,12 +307,5 @@ fn unknown_below(
 
 /// Whether a path, or a directory above it, is among `tops`.
 fn is_below(tops: &BTreeSet<RelPath>, path: &RelPath) -> bool {
-    let mut at = Some(path.clone());
-    while let Some(path) = at {
-        if tops.contains(&path) {
-            return true;
-        }
-        at = path.parent();
-    }
-    false
+    std::iter::successors(Some(path.clone()), RelPath::parent).any(|at| tops.contains(&at))
 }

@@ -48,9 +48,7 @@ pub(super) fn run(directory: &Path, script: &str) {
 impl Bench {
     /// Makes both trees with `setup`; `None` without root.
     pub(crate) fn new(base: &str, setup: &str) -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "needs root");
-            eprintln!("skipped: needs root");
+        if !is_root_here() {
             return None;
         }
         let directory = tempfile::tempdir_in(base).unwrap();
@@ -184,3 +182,13 @@ pub(super) fn assert_listing(capture: &Capture, expected: &str) {
 
 /// A disk filesystem and a tmpfs.
 pub(super) const BASES: [&str; 2] = ["/var/tmp", "/dev/shm"];
+
+/// Whether a test that needs root can run; says so where it cannot, which fails with `CI=true`.
+pub(crate) fn is_root_here() -> bool {
+    let is_root = nix::unistd::geteuid().is_root();
+    if !is_root {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "needs root");
+        eprintln!("skipped: needs root");
+    }
+    is_root
+}

@@ -15,6 +15,7 @@ mod work;
 use self::case::Case;
 use self::ground::{Ground, on_ground};
 use self::work::{Numbers, Work};
+use crate::collect::tests::bench::is_root_here;
 use crate::fs::Dir;
 
 /// So many in one scratchpad.
@@ -82,9 +83,7 @@ fn explain(ground: &mut Ground, batch: &[Vec<Work>], error: &str) -> String {
 }
 
 fn check(kind: &'static str, first: u64, usual: u64) {
-    if !nix::unistd::geteuid().is_root() {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "needs root");
-        eprintln!("skipped: needs root");
+    if !is_root_here() {
         return;
     }
     let all = sequences(first, usual);
@@ -131,9 +130,7 @@ fn sequences_on_btrfs() {
 /// What lets a commit save a sync: see `Dir::names_come_before_ours`.
 #[test]
 fn only_one_journal_has_names_in_their_order() {
-    if !nix::unistd::geteuid().is_root() {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "needs root");
-        eprintln!("skipped: needs root");
+    if !is_root_here() {
         return;
     }
     let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
