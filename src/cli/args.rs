@@ -330,6 +330,17 @@ pub struct ExecArgs {
     /// reads isconf's own here, which is not recorded, and nothing (/dev/null) on other hosts
     #[arg(long, value_name = "FILE")]
     pub stdin: Option<PathBuf>,
+    /// What network the command sees, here and on every host: the host's, or none but a loopback of its
+    /// own [default: IS_NETWORK]
+    #[arg(long, value_name = "host|none")]
+    pub network: Option<String>,
+    /// Let the command act on the running system, after a rehearsal in the scratchpad; for signals,
+    /// mounts, kernel settings and the like. What it changes in files is still made real as one
+    #[arg(long, conflicts_with = "contained")]
+    pub live: bool,
+    /// Go through without what the command tried on the running system and was kept from
+    #[arg(long)]
+    pub contained: bool,
     /// Also pass and record this environment variable, which must be set; may be repeated
     #[arg(long, value_name = "NAME")]
     pub env: Vec<OsString>,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap_complete::Shell;
 
-use crate::model::{BranchName, DomainName, LockMessage, ScratchName};
+use crate::model::{BranchName, DomainName, Handling, LockMessage, Network, ScratchName};
 use crate::ui::output::Volume;
 
 /// One call of isconf.
@@ -153,6 +153,10 @@ pub struct ExecCommand {
     pub stdin: Option<PathBuf>,
     /// Further variables of the environment to pass and record.
     pub env: Vec<OsString>,
+    /// What network it sees; none: as the setting says.
+    pub network: Option<Network>,
+    /// What becomes of its effects.
+    pub effects: Handling,
     /// Preview or not.
     pub run: RunMode,
     /// How the report is shown.

@@ -4,7 +4,8 @@
 use std::ffi::OsString;
 
 use crate::model::{
-    BranchName, DomainName, InvalidName, InvalidScratchName, LockMessage, ScratchName,
+    BranchName, DomainName, Handling, InvalidName, InvalidScratchName, LockMessage, Network,
+    ScratchName,
 };
 use crate::ui::output::Volume;
 
@@ -74,6 +75,9 @@ pub enum UsageError {
         "--env takes the name of an exported variable (FOO=1 isconf exec --env FOO ...), not {0:?}"
     )]
     VariableName(String),
+    /// No network that there is.
+    #[error("--network is host or none, not {0:?}")]
+    Network(String),
     /// Neither a sequence number nor the start of an id.
     #[error(
         "not an entry (a sequence number from 1, or the first 8 to 64 hexadecimal digits of an id): {0:?}"
@@ -235,13 +239,24 @@ fn exec(args: ExecArgs) -> Result<Command, UsageError> {
     if let Some(bad) = args.env.iter().find(|n| !is_name(n)) {
         return Err(UsageError::VariableName(bad.to_string_lossy().into_owned()));
     }
+    let network = args.network.map(network).transpose()?;
     Ok(Command::Exec(ExecCommand {
+        network,
+        effects: match (args.live, args.contained) {
+            (true, _) => Handling::Live,
+            (false, true) => Handling::Contain,
+            (false, false) => Handling::Refuse,
+        },
         run: run_mode(&args.noop),
         show: presentation(&args.report),
         argv: argv(args.command, UsageError::MissingCommand)?,
         stdin: args.stdin,
         env: args.env,
     }))
+}
+
+fn network(name: String) -> Result<Network, UsageError> {
+    Network::named(&name).ok_or(UsageError::Network(name))
 }
 
 /// A command that can be run, or `missing`.

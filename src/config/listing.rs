@@ -3,8 +3,6 @@
 
 use std::path::Path;
 
-use crate::model::Network;
-
 use super::origin::{Origin, Setting};
 use super::path_glob::PathGlob;
 use super::setting_table::{SETTINGS, setting_row};
@@ -68,10 +66,7 @@ impl Settings {
             "IS_ENV_PASS" => of(&self.env_pass, |names| names.join(" ")),
             "IS_IGNORE" => of(&self.ignore, globs),
             "IS_SECRET" => of(&self.secret, globs),
-            "IS_NETWORK" => of(&self.network, |n| match n {
-                Network::Host => "host".to_owned(),
-                Network::None => "none".to_owned(),
-            }),
+            "IS_NETWORK" => of(&self.network, |n| n.name().to_owned()),
             _ => (None, Origin::Default),
         }
     }

@@ -102,11 +102,7 @@ pub(super) fn globs(raw: &OsStr) -> Option<Vec<PathGlob>> {
 
 /// What network commands see.
 pub(super) fn network(raw: &OsStr) -> Option<Network> {
-    match raw.to_str()? {
-        "host" => Some(Network::Host),
-        "none" => Some(Network::None),
-        _ => None,
-    }
+    Network::named(raw.to_str()?)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::wip::WipDraft;
 use crate::chain::{ChainKind, FormFault, RecordText, check_form, parse_row};
 use crate::model::{
     Author, Bytes, ChangeDigests, Draft, DraftId, EffectSummary, Entry, EntryId, EntryKind,
-    EntryRef, Exec, InvalidExec, Moment, Network, Outcome, PublicKey, Signature, Snap,
+    EntryRef, Exec, Handling, InvalidExec, Moment, Network, Outcome, PublicKey, Signature, Snap,
 };
 
 /// Why a record is not an entry or a draft.
@@ -94,11 +94,11 @@ fn write_exec(text: &mut RecordText, exec: &Exec) {
     if let Some(stdin) = &exec.stdin {
         text.string("stdin", stdin);
     }
-    let network = match exec.network {
-        Network::Host => "host",
-        Network::None => "none",
-    };
-    text.string("network", network);
+    text.string("network", exec.network.name());
+    // As older entries have it, which know no other.
+    if exec.effects != Handling::default() {
+        text.string("effects", exec.effects.name());
+    }
 }
 
 /// Writes how it ended on the origin.
@@ -227,6 +227,7 @@ struct ExecRow {
     env: Vec<(Bytes, Bytes)>,
     stdin: Option<Digest>,
     network: String,
+    effects: Option<String>,
 }
 
 /// How it ended on the origin.
@@ -261,7 +262,10 @@ const KNOWN_FIELDS: [(&str, &[&str]); 7] = [
         ],
     ),
     ("snap", &["paths", "manifest", "count", "total_bytes"]),
-    ("exec", &["argv", "cwd", "umask", "env", "stdin", "network"]),
+    (
+        "exec",
+        &["argv", "cwd", "umask", "env", "stdin", "network", "effects"],
+    ),
     (
         "outcome",
         &[
@@ -353,15 +357,12 @@ impl SnapRow {
 impl ExecRow {
     /// Checks the command.
     fn into_exec(self) -> Result<Exec, RecordFault> {
-        let network = match self.network.as_str() {
-            "host" => Network::Host,
-            "none" => Network::None,
-            _ => {
-                return Err(RecordFault::UnknownValue {
-                    field: "network",
-                    found: self.network,
-                });
-            }
+        let unknown = |field, found| RecordFault::UnknownValue { field, found };
+        let network = Network::named(&self.network);
+        let network = network.ok_or_else(|| unknown("network", self.network))?;
+        let effects = match self.effects {
+            Some(name) => Handling::named(&name).ok_or_else(|| unknown("effects", name))?,
+            None => Handling::default(),
         };
         let exec = Exec {
             argv: self.argv,
@@ -371,6 +372,7 @@ impl ExecRow {
             env: self.env,
             stdin: self.stdin,
             network,
+            effects,
         };
         exec.check()?;
         Ok(exec)

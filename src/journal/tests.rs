@@ -105,8 +105,9 @@ fn execs() -> impl Strategy<Value = EntryKind> {
         names,
         any::<Option<[u8; 4]>>(),
         any::<bool>(),
+        proptest::sample::select(vec![Handling::Refuse, Handling::Contain, Handling::Live]),
     )
-        .prop_map(|(mut argv, cwd, umask, env, stdin, has_network)| {
+        .prop_map(|(mut argv, cwd, umask, env, stdin, has_network, effects)| {
             argv.insert(0, Bytes::from("sh"));
             EntryKind::Exec(Exec {
                 argv,
@@ -122,6 +123,7 @@ fn execs() -> impl Strategy<Value = EntryKind> {
                 } else {
                     Network::None
                 },
+                effects,
             })
         })
 }
@@ -378,6 +380,7 @@ fn a_journal_of_version_1_stays_as_it_is() {
         env: vec![("A".into(), "=".into()), ("PATH".into(), "/bin".into())],
         stdin: Some(Digest::of(b"stdin")),
         network: Network::None,
+        effects: Handling::Refuse,
     });
     let snap = EntryKind::Snap(Snap {
         paths: vec![RelPath::new("etc/a b").unwrap(), RelPath::root()],
@@ -431,6 +434,7 @@ fn opening_a_journal_is_linear() {
             ],
             stdin: None,
             network: Network::Host,
+            effects: Handling::Refuse,
         });
         let drafts: Vec<_> = (0..entries).map(|n| draft(n as u8, exec.clone())).collect();
         let begin = std::time::Instant::now();

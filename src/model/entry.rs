@@ -110,6 +110,53 @@ pub enum Network {
     None,
 }
 
+/// What becomes of what a command does, or tries to do, outside of the filesystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Handling {
+    /// What can be deferred is done behind the commit; an entry that needs anything else is refused.
+    #[default]
+    Refuse,
+    /// The same, but the entry goes through without what was contained.
+    Contain,
+    /// The command first runs contained, as a rehearsal, and then with the running system in reach.
+    Live,
+}
+
+impl Network {
+    /// Its name in settings, files and for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::None => "none",
+        }
+    }
+
+    /// The network of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Host, Self::None]
+            .into_iter()
+            .find(|network| network.name() == name)
+    }
+}
+
+impl Handling {
+    /// Its name in files and for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Contain => "contain",
+            Self::Live => "live",
+        }
+    }
+
+    /// The handling of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Refuse, Self::Contain, Self::Live]
+            .into_iter()
+            .find(|handling| handling.name() == name)
+    }
+}
+
 /// Runs a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exec {
@@ -125,6 +172,8 @@ pub struct Exec {
     pub stdin: Option<Digest>,
     /// What network it sees.
     pub network: Network,
+    /// What becomes of its effects.
+    pub effects: Handling,
 }
 
 /// What no command can be run as.
@@ -190,6 +239,7 @@ mod tests {
             env: vec![("A".into(), "".into()), ("B".into(), "=\n".into())],
             stdin: None,
             network: Network::Host,
+            effects: Handling::Refuse,
         }
     }
 

@@ -27,7 +27,7 @@ pub mod progress;
 
 pub use bytes::{Bytes, InvalidBytes};
 pub use entry::{
-    Draft, DraftId, Entry, EntryId, EntryKind, EntryRef, Exec, InvalidExec, Network, Snap,
+    Draft, DraftId, Entry, EntryId, EntryKind, EntryRef, Exec, Handling, InvalidExec, Network, Snap,
 };
 pub use hex::{Hex, InvalidHex, PublicKey, Signature};
 pub use home::{Home, WIP_FILE};

@@ -1,7 +1,7 @@
 //! How an entry ended on the host that made it. Upholds: a target can show where it differs.
 
 use isconf_sandbox::change::Digest;
-use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome, Exit};
+use isconf_sandbox::child::{Effect, EffectOutcome, Exit};
 
 /// The two digests of a change set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ pub struct EffectSummary {
     pub operation: String,
     /// What it aimed at; empty when there is nothing to name.
     pub target: String,
-    /// `refused ERRNO`, `contained` or `allowed`.
+    /// `refused ERRNO`, `contained`, `allowed` or `deferred`.
     pub outcome: String,
     /// How many times.
     pub count: u32,
@@ -46,34 +46,16 @@ impl EffectSummary {
     /// Takes what the report needs from an effect that was seen.
     pub fn of(effect: &Effect) -> Self {
         Self {
-            kind: kind_name(effect.kind).to_owned(),
+            kind: effect.kind.name(),
             operation: effect.operation.clone(),
             target: effect.target.clone(),
             outcome: match effect.outcome {
                 EffectOutcome::Refused(errno) => format!("refused {errno}"),
                 EffectOutcome::Contained => "contained".to_owned(),
                 EffectOutcome::Allowed => "allowed".to_owned(),
+                EffectOutcome::Deferred => "deferred".to_owned(),
             },
             count: effect.count,
         }
-    }
-}
-
-/// The name of a kind of effect in files.
-const fn kind_name(kind: EffectKind) -> &'static str {
-    match kind {
-        EffectKind::Mount => "mount",
-        EffectKind::Reboot => "reboot",
-        EffectKind::KernelModule => "kernel_module",
-        EffectKind::Sysctl => "sysctl",
-        EffectKind::Clock => "clock",
-        EffectKind::HostName => "host_name",
-        EffectKind::RawDevice => "raw_device",
-        EffectKind::Swap => "swap",
-        EffectKind::Signal => "signal",
-        EffectKind::Socket => "socket",
-        EffectKind::Network => "network",
-        EffectKind::Process => "process",
-        EffectKind::Other => "other",
     }
 }

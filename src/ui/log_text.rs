@@ -12,7 +12,7 @@ use super::report_json::{JSON_VERSION, line};
 use super::report_text::{description_words, made_by_words};
 use super::style::{Role, Style};
 use crate::model::report::Description;
-use crate::model::{Draft, EntryKind, EntryRef, Exec, Network, Outcome};
+use crate::model::{Draft, EntryKind, EntryRef, Exec, Handling, Outcome};
 use isconf_sandbox::change::ChangeSet;
 use isconf_sandbox::child::Exit;
 use std::time::Duration;
@@ -101,7 +101,12 @@ fn kind_into(page: &mut Page, kind: &EntryKind) {
             if let Some(stdin) = exec.stdin {
                 page.line(4, &format!("standard input {stdin}"));
             }
-            page.line(4, &format!("network {}", network_word(exec.network)));
+            page.line(4, &format!("network {}", exec.network.name()));
+            match exec.effects {
+                Handling::Refuse => {}
+                Handling::Contain => page.line(4, "without the effects that are contained"),
+                Handling::Live => page.line(4, "with the running system in reach"),
+            }
         }
         EntryKind::Snap(snap) => {
             page.line(4, &format!("manifest {}", snap.manifest));
@@ -143,13 +148,6 @@ fn outcome_into(page: &mut Page, outcome: &Outcome) {
             4,
             &format!("effect {}, {} times", words.join(" "), effect.count),
         );
-    }
-}
-
-const fn network_word(network: Network) -> &'static str {
-    match network {
-        Network::Host => "host",
-        Network::None => "none",
     }
 }
 
@@ -221,6 +219,7 @@ pub(super) enum KindJson {
         env: Vec<(BytesJson, BytesJson)>,
         stdin: Option<String>,
         network: &'static str,
+        effects: &'static str,
     },
     Snap {
         paths: Vec<BytesJson>,
@@ -279,7 +278,8 @@ impl KindJson {
                 .map(|(name, value)| (bytes(name), bytes(value)))
                 .collect(),
             stdin: exec.stdin.map(|digest| digest.to_string()),
-            network: network_word(exec.network),
+            network: exec.network.name(),
+            effects: exec.effects.name(),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::conflict_json::ConflictJson;
 use super::diff::{Secrets, content_diff};
 use super::object_json::{BytesJson, ChangeJson};
 use super::quantity::{errno_name, signal_name};
-use super::report_text::{View, effect_kind_words};
+use super::report_text::View;
 use crate::model::Author;
 use crate::model::contents::ContentSource;
 use crate::model::report::{
@@ -374,9 +374,10 @@ impl<'a> EffectJson<'a> {
             EffectOutcome::Refused(errno) => ("refused", Some(errno_name(errno))),
             EffectOutcome::Contained => ("contained", None),
             EffectOutcome::Allowed => ("allowed", None),
+            EffectOutcome::Deferred => ("deferred", None),
         };
         Self {
-            kind: effect_kind_words(effect.kind).replace(' ', "_"),
+            kind: effect.kind.name(),
             operation: &effect.operation,
             target: &effect.target,
             process: &effect.process,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use isconf_sandbox::capture::{FindingReason, Glimpse, LiveIdentity};
 use isconf_sandbox::change::{ChangeSet, RelPath, Totals};
-use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome};
+use isconf_sandbox::child::{Effect, EffectOutcome};
 
 use super::attributes::{Detail, Shown, described};
 use super::change_text::{changes_into, set_is_worth_showing};
@@ -167,8 +167,9 @@ fn effects_into(page: &mut Page, effects: &[Effect]) {
             }
             EffectOutcome::Contained => (Role::Faint, "stayed in the scratchpad".to_owned()),
             EffectOutcome::Allowed => (Role::Noted, "took place".to_owned()),
+            EffectOutcome::Deferred => (Role::Noted, "deferred".to_owned()),
         };
-        let mut words = format!("{}: {}", effect_kind_words(effect.kind), effect.operation);
+        let mut words = format!("{}: {}", effect.kind.words(), effect.operation);
         if !effect.target.is_empty() {
             words.push_str(&format!(" {}", escaped(effect.target.as_bytes())));
         }
@@ -184,25 +185,6 @@ fn effects_into(page: &mut Page, effects: &[Effect]) {
             4,
             &format!("{words}: {}{process}{times}", page.paint(role, &outcome)),
         );
-    }
-}
-
-/// The kind of an effect in words; with underscores for blanks it is the name in JSON.
-pub(super) const fn effect_kind_words(kind: EffectKind) -> &'static str {
-    match kind {
-        EffectKind::Mount => "mount",
-        EffectKind::Reboot => "reboot",
-        EffectKind::KernelModule => "kernel module",
-        EffectKind::Sysctl => "sysctl",
-        EffectKind::Clock => "clock",
-        EffectKind::HostName => "host name",
-        EffectKind::RawDevice => "raw device",
-        EffectKind::Swap => "swap",
-        EffectKind::Signal => "signal",
-        EffectKind::Socket => "socket",
-        EffectKind::Network => "network",
-        EffectKind::Process => "process",
-        EffectKind::Other => "other",
     }
 }
 

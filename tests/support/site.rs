@@ -9,8 +9,8 @@ use isconf::identity::HostKey;
 use isconf::journal::{Journal, Wip, WipDraft};
 use isconf::lock::{Holder, HostLock, Wait};
 use isconf::model::{
-    Author, BranchName, ChangeDigests, DomainName, Draft, EntryKind, Exec, Hex, Home, Moment,
-    Network, Outcome,
+    Author, BranchName, ChangeDigests, DomainName, Draft, EntryKind, Exec, Handling, Hex, Home,
+    Moment, Network, Outcome,
 };
 use isconf::store::Store;
 use isconf_sandbox::change::{Change, ChangeSet, Digest, Kind, Metadata, Node, RelPath};
@@ -194,6 +194,7 @@ pub fn draft(number: u8, word: &str) -> Draft {
             env: Vec::new(),
             stdin: None,
             network: Network::Host,
+            effects: Handling::Refuse,
         }),
         outcome: Outcome {
             exit: Exit::Status(0),

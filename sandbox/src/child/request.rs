@@ -108,7 +108,41 @@ pub enum EffectKind {
     Socket,
     Network,
     Process,
+    Service,
+    DBus,
+    NetworkSettings,
+    Ipc,
     Other,
+}
+
+impl EffectKind {
+    /// Its name in words; with underscores for blanks it is the name in files and for programs.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Mount => "mount",
+            Self::Reboot => "reboot",
+            Self::KernelModule => "kernel module",
+            Self::Sysctl => "sysctl",
+            Self::Clock => "clock",
+            Self::HostName => "host name",
+            Self::RawDevice => "raw device",
+            Self::Swap => "swap",
+            Self::Signal => "signal",
+            Self::Socket => "socket",
+            Self::Network => "network",
+            Self::Process => "process",
+            Self::Service => "service",
+            Self::DBus => "d-bus",
+            Self::NetworkSettings => "network settings",
+            Self::Ipc => "ipc",
+            Self::Other => "other",
+        }
+    }
+
+    /// Its name in files and for programs.
+    pub fn name(self) -> String {
+        self.words().replace([' ', '-'], "_")
+    }
 }
 
 /// What became of an effect.
@@ -120,6 +154,8 @@ pub enum EffectOutcome {
     Contained,
     /// It took place.
     Allowed,
+    /// It takes place right after the commit.
+    Deferred,
 }
 
 /// The time each phase of a run took.

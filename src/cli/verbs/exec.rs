@@ -14,7 +14,7 @@ use crate::cli::invocation::{ExecCommand, RunMode};
 use crate::cli::worksite::{ending, streams};
 use crate::cli::{Failure, Session};
 use crate::model::report::Fate;
-use crate::model::{Bytes, Exec};
+use crate::model::{Bytes, Exec, Handling, Network};
 use crate::replay::{self, Input, Intention, Manner, ThisHost, chain};
 use crate::store::StoreError;
 use crate::ui::exit::ExitCode;
@@ -88,7 +88,8 @@ fn resolve(session: &Session, host: &ThisHost, command: &ExecCommand) -> Result<
         &command.argv,
     )?;
     exec.stdin = stdin;
-    exec.network = host.settings.network.value;
+    exec.network = command.network.unwrap_or(host.settings.network.value);
+    exec.effects = command.effects;
     Ok(exec)
 }
 
@@ -111,7 +112,8 @@ pub fn plain(
             .map(|(n, v)| (Bytes::from(n.as_os_str()), Bytes::from(v.as_os_str())))
             .collect(),
         stdin: None,
-        network: crate::model::Network::Host,
+        network: Network::Host,
+        effects: Handling::Refuse,
     };
     exec.check().map_err(|e| Failure::of(ExitCode::Usage, &e))?;
     Ok(exec)

@@ -10,7 +10,8 @@ use super::super::schema::assert_valid;
 use super::super::status_text::{LockView, StatusView, status_json, status_text};
 use super::*;
 use crate::model::{
-    Author, Bytes, ChangeDigests, Deed, EffectSummary, Hex, Moment, Receipt, ReceiptBody, Snap,
+    Author, Bytes, ChangeDigests, Deed, EffectSummary, Hex, Moment, Network, Receipt, ReceiptBody,
+    Snap,
 };
 
 fn digests() -> ChangeDigests {
@@ -55,6 +56,7 @@ fn exec() -> Draft {
         env: vec![(Bytes::from("LANG"), Bytes::from("C\n"))],
         stdin: Some(Digest::of(b"input")),
         network: Network::Host,
+        effects: Handling::Refuse,
     };
     draft(EntryKind::Exec(exec), Exit::Status(0))
 }

@@ -6,8 +6,8 @@ use isconf::identity::HostKey;
 use isconf::journal::Journal;
 use isconf::lock::{Holder, HostLock, Wait};
 use isconf::model::{
-    Author, BranchName, ChangeDigests, Deed, DomainName, Draft, EntryKind, Exec, Hex, Home, Moment,
-    Network, Outcome, ReceiptBody,
+    Author, BranchName, ChangeDigests, Deed, DomainName, Draft, EntryKind, Exec, Handling, Hex,
+    Home, Moment, Network, Outcome, ReceiptBody,
 };
 use isconf_sandbox::change::Digest;
 use isconf_sandbox::child::Exit;
@@ -62,6 +62,7 @@ fn draft(number: u32) -> Result<Draft, Error> {
             env: Vec::new(),
             stdin: None,
             network: Network::Host,
+            effects: Handling::Refuse,
         }),
         outcome: Outcome {
             exit: Exit::Status(0),
