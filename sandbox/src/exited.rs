@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use crate::capture::{Capture, Window};
 use crate::change::Timestamp;
-use crate::child::{Effect, Exit, HeldSignals, InitError, Phases, Tally};
+use crate::child::{Effect, Exit, HeldSignals, InitError, Phases};
 use crate::collect::{CollectError, Collector};
 use crate::commit::{self, Caller, CommitError, Landed};
 use crate::layout::Layout;
 use crate::mounts::Uncovered;
+use crate::services::Action;
 use crate::session::{Mounted, Pad};
 use crate::transaction::{DiscardError, KeepError, Unneeded};
 
@@ -20,42 +21,45 @@ use crate::transaction::{DiscardError, KeepError, Unneeded};
 #[must_use = "dropping an exited scratchpad discards it"]
 pub struct Exited {
     pad: Pad,
-    exit: Option<Exit>,
-    interrupted_by: Option<i32>,
-    effects: Vec<Effect>,
+    ran: Ran,
+}
+
+/// What is known of a command that ended; nothing where there was none.
+#[derive(Debug, Default)]
+pub(crate) struct Ran {
+    pub exit: Option<Exit>,
+    pub interrupted_by: Option<i32>,
+    pub effects: Vec<Effect>,
+    pub actions: Vec<Action>,
 }
 
 impl Exited {
-    pub(crate) fn new(
-        pad: Pad,
-        exit: Option<Exit>,
-        interrupted_by: Option<i32>,
-        tally: Tally,
-    ) -> Self {
-        Self {
-            pad,
-            exit,
-            interrupted_by,
-            effects: tally.into_effects(),
-        }
+    pub(crate) fn new(pad: Pad, ran: Ran) -> Self {
+        Self { pad, ran }
     }
 
     /// How the command ended; `None` when there was none.
     pub fn exit(&self) -> Option<Exit> {
-        self.exit
+        self.ran.exit
     }
 
     /// The signal that made us end the command, or that came since.
     pub fn interrupted_by(&mut self) -> Option<i32> {
-        if self.interrupted_by.is_none() {
-            self.interrupted_by = self.pad.signals.asked_to_end();
+        if self.ran.interrupted_by.is_none() {
+            self.ran.interrupted_by = self.pad.signals.asked_to_end();
         }
-        self.interrupted_by
+        self.ran.interrupted_by
     }
 
     /// What the command did or tried to do outside the filesystem.
     pub fn effects(&self) -> &[Effect] {
-        &self.effects
+        &self.ran.effects
+    }
+
+    /// What the command asked of service managers that waits for the commit, in order. It is the
+    /// caller's to do, with the changes in place.
+    pub fn actions(&self) -> &[Action] {
+        &self.ran.actions
     }
 
     /// Whether system calls were watched; if not, effects are incomplete.

@@ -11,6 +11,7 @@ pub mod change;
 pub mod layout;
 pub mod capture;
 pub mod mounts;
+pub mod services;
 pub mod child;
 pub mod upper;
 pub mod collect;

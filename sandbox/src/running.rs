@@ -13,7 +13,8 @@ use crate::child::{
     Arrived, Effect, EffectKind, EffectOutcome, Exit, Foreground, InitError, Started, Tally,
     Watcher, leftover_processes,
 };
-use crate::exited::Exited;
+use crate::exited::{Exited, Ran};
+use crate::services::{Action, Desk};
 use crate::session::Pad;
 use crate::sys::clone::send_signal;
 
@@ -98,20 +99,20 @@ impl Running {
     /// seconds, or a second signal, they are killed. Ctrl-C has reached the command already, so the
     /// first one is left to it: an interpreter that takes it as "stop this line" lives on.
     pub fn wait(mut self) -> Result<Exited, WaitError> {
-        let mut tally = Tally::default();
+        let mut tally = std::mem::take(&mut self.command.started.tally);
         let mut interruption = Interruption::default();
-        let listener = self.command.started.listener.take();
-        let mut watcher = listener.map(Watcher::new);
+        let mut watcher = self.command.started.watcher.take();
+        let mut desk = None;
         let mut all_are_gone = false;
         self.pass_on_early_signals(&mut interruption)?;
         while self.command.exit.is_none() {
             let ready = self.poll(watcher.as_ref(), &interruption)?;
             if ready.call {
-                let served = watcher.as_ref().map(|watcher| watcher.serve(&mut tally));
+                let served = watcher.as_mut().map(|watcher| watcher.serve(&mut tally));
                 served.transpose().map_err(WaitError::Supervise)?;
             } else if ready.has_watched {
                 // Every process under the filter is gone, and nobody inside is not under it.
-                watcher = None;
+                desk = watcher.take().map(Watcher::into_desk);
                 all_are_gone = true;
             }
             if ready.signal {
@@ -125,8 +126,9 @@ impl Running {
         if !all_are_gone {
             self.end_leftovers(&mut tally)?;
         }
-        drop(watcher);
-        self.finish(&interruption, tally)
+        let desk = desk.or(watcher.map(Watcher::into_desk));
+        let actions = desk.map_or_else(Vec::new, Desk::into_actions);
+        self.finish(&interruption, tally, actions)
     }
 
     fn poll(
@@ -237,7 +239,12 @@ impl Running {
         Ok(init.kill()?)
     }
 
-    fn finish(self, interruption: &Interruption, tally: Tally) -> Result<Exited, WaitError> {
+    fn finish(
+        self,
+        interruption: &Interruption,
+        tally: Tally,
+        actions: Vec<Action>,
+    ) -> Result<Exited, WaitError> {
         let exit = self.command.exit;
         let by_terminal = interruption
             .from_terminal
@@ -246,7 +253,13 @@ impl Running {
         let interrupted_by = interruption.signal.or(by_terminal);
         let mut pad = self.pad;
         pad.phases.run = self.command.begun.elapsed();
-        Ok(Exited::new(pad, exit, interrupted_by, tally))
+        let ran = Ran {
+            exit,
+            interrupted_by,
+            effects: tally.into_effects(),
+            actions,
+        };
+        Ok(Exited::new(pad, ran))
     }
 }
 

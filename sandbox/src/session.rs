@@ -22,7 +22,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::change::{InvalidPath, RelPath, Timestamp};
 use crate::child::{
-    self, Foreground, Group, HeldSignals, Init, Isolation, Phases, Request, Tally, Waiting,
+    self, Foreground, Group, HeldSignals, Init, Isolation, Phases, Request, Waiting,
 };
 use crate::clock_watch::ClockWatch;
 use crate::collect::Collector;
@@ -34,6 +34,8 @@ use crate::mounts::{
 use crate::transaction::Transaction;
 
 pub use crate::child::{MountError, StartError};
+use crate::exited::Ran;
+
 pub use crate::exited::{Approved, EndError, Ended, Exited, Hold};
 pub use crate::running::{Running, WaitError};
 pub use crate::transaction::{
@@ -455,6 +457,6 @@ impl Mounted {
 
     /// Goes on without a command: the caller wrote through [`Self::root_fd`].
     pub fn written(self) -> Exited {
-        Exited::new(self.pad, None, None, Tally::default())
+        Exited::new(self.pad, Ran::default())
     }
 }

@@ -17,7 +17,7 @@ use crate::change::write_escaped;
 const STRING_BYTES: usize = 4096;
 
 /// How much of a caller's command line is kept.
-const PROCESS_BYTES: u64 = 200;
+pub(super) const PROCESS_BYTES: u64 = 200;
 
 /// The granularity of the caller's memory; a page may be missing where a string's end is not.
 const PAGE_BYTES: usize = 4096;

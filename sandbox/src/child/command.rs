@@ -4,13 +4,13 @@
 //! work inside.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
 
 use caps::Capability;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, fstat, stat, umask};
@@ -21,79 +21,13 @@ use super::filter::filter;
 use super::init::Init;
 use super::message::{Report, RootIdentity};
 use super::request::{Group, Request, Stream};
+use super::start_error::StartError;
+use super::watcher::{Tally, Watcher};
+use crate::services::Desk;
 use crate::sys::channel;
-use crate::sys::clone::{Cloned, clone_process, send_signal};
+use crate::sys::clone::{Cloned, clone_process, descriptor_of, send_signal};
 use crate::sys::process::{self, Program};
 use crate::sys::seccomp::{self, Instruction};
-
-/// Why a command did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The request has no program.
-    #[error("no command is given")]
-    Empty,
-    /// An argument, a variable or the working directory contains a NUL byte.
-    #[error("a NUL byte in {0:?}")]
-    Nul(OsString),
-    /// No such program.
-    #[error("{}: command not found", program.display())]
-    NotFound {
-        /// As it was given.
-        program: OsString,
-    },
-    /// The program is there and cannot be executed.
-    #[error("cannot execute {}", program.display())]
-    Execute {
-        /// As it was given.
-        program: OsString,
-        /// The kernel's answer.
-        #[source]
-        source: Errno,
-    },
-    /// The working directory cannot be entered.
-    #[error("cannot enter the working directory {}", path.display())]
-    Cwd {
-        /// The directory.
-        path: PathBuf,
-        /// The kernel's answer.
-        #[source]
-        source: Errno,
-    },
-    /// A preparation in the new process failed.
-    #[error("cannot {operation} for the command")]
-    Stage {
-        /// What was tried.
-        operation: &'static str,
-        /// The kernel's answer.
-        #[source]
-        source: Errno,
-    },
-}
-
-impl StartError {
-    /// What a shell answers in its place: 127 for a program that is not there, else 126.
-    pub fn shell_status(&self) -> u8 {
-        match self {
-            Self::NotFound { .. } => 127,
-            Self::Empty
-            | Self::Nul(_)
-            | Self::Execute { .. }
-            | Self::Cwd { .. }
-            | Self::Stage { .. } => 126,
-        }
-    }
-
-    /// The kernel's answer; `EINVAL` for what was not even tried.
-    pub fn errno(&self) -> Errno {
-        match self {
-            Self::NotFound { .. } => Errno::ENOENT,
-            Self::Empty | Self::Nul(_) => Errno::EINVAL,
-            Self::Execute { source, .. }
-            | Self::Cwd { source, .. }
-            | Self::Stage { source, .. } => *source,
-        }
-    }
-}
 
 /// The capabilities a command keeps (capabilities(7)). With these package installations work; none
 /// of them reaches out of the namespaces.
@@ -146,7 +80,9 @@ impl Isolation {
 pub(crate) struct Started {
     pub process: Cloned,
     /// Where its rare system calls are notified.
-    pub listener: Option<OwnedFd>,
+    pub watcher: Option<Watcher>,
+    /// What they did so far.
+    pub tally: Tally,
 }
 
 /// What the clone does in turn; the number crosses the channel when it fails.
@@ -254,16 +190,18 @@ impl Waiting {
         root: BorrowedFd<'_>,
         request: &Request,
     ) -> Result<Started, StartError> {
-        let root = RootIdentity::of(fstat(root).map_err(failed("look at the root directory"))?);
+        let identity = RootIdentity::of(fstat(root).map_err(failed("look at the root directory"))?);
         // It may have failed and gone already; then it has said why.
-        let _ = channel::send(self.channel.as_fd(), &root.to_bytes(), None);
-        let said = listen(&self.channel)?;
+        let _ = channel::send(self.channel.as_fd(), &identity.to_bytes());
         let gone = || failed("find the new process")(Errno::ESRCH);
+        let process = self.process.as_ref().ok_or_else(gone)?;
+        let said = listen(&self.channel, process, root)?;
         let process = self.process.take().ok_or_else(gone)?;
         match said.failure {
             None => Ok(Started {
                 process,
-                listener: said.listener,
+                watcher: said.watcher,
+                tally: said.tally,
             }),
             Some((stage, errno)) => {
                 // It is about to end by itself; a failed wait means that it is gone already.
@@ -311,18 +249,27 @@ fn clone_into(init: &Init, job: &mut dyn FnMut() -> i32) -> Result<Cloned, Start
     cloned.map_err(failed("make a process"))
 }
 
-/// What the command said before it executed or failed.
+/// What the command said and did before it executed or failed.
 #[derive(Debug, Default)]
 struct Said {
-    listener: Option<OwnedFd>,
+    watcher: Option<Watcher>,
+    tally: Tally,
     /// The number of the stage, and the kernel's answer.
     failure: Option<(u32, Errno)>,
 }
 
-/// Reads what the command has to say until it executes or fails.
-fn listen(channel: &OwnedFd) -> Result<Said, StartError> {
+/// Reads what the command has to say until it executes or fails. To execute is a watched call.
+fn listen(channel: &OwnedFd, process: &Cloned, root: BorrowedFd<'_>) -> Result<Said, StartError> {
+    let supervise = failed("supervise the new process");
     let mut said = Said::default();
     loop {
+        if let Some(watcher) = &mut said.watcher {
+            let ready = wait_for_either(channel.as_fd(), watcher.as_fd()).map_err(&supervise)?;
+            if ready == Ready::Call {
+                watcher.serve(&mut said.tally).map_err(&supervise)?;
+                continue;
+            }
+        }
         let message = match channel::receive(channel.as_fd()) {
             Err(Errno::EINTR) => continue,
             received => received.map_err(failed("talk to the new process"))?,
@@ -331,13 +278,49 @@ fn listen(channel: &OwnedFd) -> Result<Said, StartError> {
             return Ok(said);
         }
         match Report::from_bytes(message.bytes) {
-            Some(Report::Watched) => said.listener = message.descriptor,
+            Some(Report::Watched { listener }) => {
+                let listener =
+                    descriptor_of(process.pidfd.as_fd(), listener).map_err(&supervise)?;
+                said.watcher = Some(watcher(listener, root).map_err(&supervise)?);
+            }
             Some(Report::Failed { at, errno }) => {
                 said.failure = Some((at, errno));
                 return Ok(said);
             }
             Some(Report::Ready | Report::Busy) | None => {
                 return Err(failed("understand the new process")(Errno::EPROTO));
+            }
+        }
+    }
+}
+
+fn watcher(listener: OwnedFd, root: BorrowedFd<'_>) -> Result<Watcher, Errno> {
+    let copy = || root.try_clone_to_owned().map_err(|_| Errno::EMFILE);
+    Ok(Watcher::new(listener, copy()?, Desk::deferring(copy()?)))
+}
+
+/// What there is to do.
+#[derive(Debug, PartialEq, Eq)]
+enum Ready {
+    /// A call waits for its answer.
+    Call,
+    /// The process has something to say, or nothing any more.
+    Message,
+}
+
+fn wait_for_either(channel: BorrowedFd<'_>, calls: BorrowedFd<'_>) -> Result<Ready, Errno> {
+    let mut fds = [
+        PollFd::new(calls, PollFlags::POLLIN),
+        PollFd::new(channel, PollFlags::POLLIN),
+    ];
+    loop {
+        match poll(&mut fds, PollTimeout::NONE) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(_) => {
+                let calls = fds[0].revents();
+                let is_call = calls.is_some_and(|events| events.contains(PollFlags::POLLIN));
+                return Ok(if is_call { Ready::Call } else { Ready::Message });
             }
         }
     }
@@ -414,11 +397,7 @@ fn run(prepared: &mut Prepared<'_>) -> i32 {
     };
     let at = stage as u32;
     // If the supervisor is gone there is nobody to tell.
-    let _ = channel::send(
-        prepared.channel,
-        &Report::Failed { at, errno }.to_bytes(),
-        None,
-    );
+    let _ = channel::send(prepared.channel, &Report::Failed { at, errno }.to_bytes());
     127
 }
 
@@ -443,10 +422,12 @@ fn become_ready(prepared: &mut Prepared<'_>) -> Result<(), (Stage, Errno)> {
         process::landlock_restrict(rules).map_err(at(Stage::Scopes))?;
     }
     if let Some(filter) = prepared.filter {
-        let listener = seccomp::install(filter).map_err(at(Stage::Watch))?;
-        let watched = Report::Watched.to_bytes();
-        channel::send(prepared.channel, &watched, Some(listener.as_fd()))
-            .map_err(at(Stage::Watch))?;
+        // Open until it executes: by then the supervisor has taken it, as it has to answer that call.
+        let listener = seccomp::install(filter)
+            .map_err(at(Stage::Watch))?
+            .into_raw_fd();
+        let watched = Report::Watched { listener }.to_bytes();
+        channel::send(prepared.channel, &watched).map_err(at(Stage::Watch))?;
     }
     umask(prepared.umask);
     chdir(prepared.cwd.as_c_str()).map_err(at(Stage::Cwd))?;

@@ -107,7 +107,7 @@ impl Init {
                     step,
                 })
             }
-            Report::Busy | Report::Watched => Err(InitError::Gone.into()),
+            Report::Busy | Report::Watched { .. } => Err(InitError::Gone.into()),
         }
     }
 
@@ -135,7 +135,7 @@ impl Init {
         match self.listen()? {
             Report::Ready => Ok(false),
             Report::Busy => Ok(true),
-            Report::Watched | Report::Failed { .. } => Err(InitError::Gone),
+            Report::Watched { .. } | Report::Failed { .. } => Err(InitError::Gone),
         }
     }
 
@@ -150,7 +150,7 @@ impl Init {
         self.order(Order::Kill)?;
         match self.listen()? {
             Report::Ready => Ok(()),
-            Report::Busy | Report::Watched | Report::Failed { .. } => Err(InitError::Gone),
+            Report::Busy | Report::Watched { .. } | Report::Failed { .. } => Err(InitError::Gone),
         }
     }
 
@@ -181,7 +181,7 @@ impl Init {
 
     fn order(&self, order: Order) -> Result<(), InitError> {
         let channel = self.channel.as_ref().ok_or(InitError::Gone)?;
-        channel::send(channel.as_fd(), &[order.to_byte()], None).map_err(|errno| match errno {
+        channel::send(channel.as_fd(), &[order.to_byte()]).map_err(|errno| match errno {
             Errno::EPIPE | Errno::ECONNRESET => InitError::Gone,
             errno => InitError::Talk(errno),
         })
@@ -212,7 +212,7 @@ impl Drop for Init {
 fn run(steps: &[Step], channel: BorrowedFd<'_>) -> i32 {
     match build(steps, channel) {
         Ok(()) => {
-            if channel::send(channel, &Report::Ready.to_bytes(), None).is_ok() {
+            if channel::send(channel, &Report::Ready.to_bytes()).is_ok() {
                 serve(channel);
             }
             0
@@ -223,7 +223,7 @@ fn run(steps: &[Step], channel: BorrowedFd<'_>) -> i32 {
                 errno: failure.1,
             };
             // If the supervisor is gone there is nobody to tell.
-            let _ = channel::send(channel, &report.to_bytes(), None);
+            let _ = channel::send(channel, &report.to_bytes());
             1
         }
     }
@@ -268,7 +268,7 @@ fn serve(channel: BorrowedFd<'_>) {
             }
             None => return,
         };
-        if answer.is_some_and(|answer| channel::send(channel, &answer.to_bytes(), None).is_err()) {
+        if answer.is_some_and(|answer| channel::send(channel, &answer.to_bytes()).is_err()) {
             return;
         }
     }

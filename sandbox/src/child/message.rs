@@ -3,6 +3,8 @@
 //! command is told the `RootIdentity` once, says `Watched` at most once, then `Failed` at most once
 //! (or that at any time before), and closes its end by exec.
 
+use std::os::fd::RawFd;
+
 use nix::errno::Errno;
 use nix::sys::stat::FileStat;
 
@@ -15,8 +17,11 @@ pub(super) enum Report {
     Ready,
     /// There are other processes (answer to `Count`).
     Busy,
-    /// The descriptor that came along is the listener for notifications.
-    Watched,
+    /// The descriptor of this number is the listener for notifications.
+    Watched {
+        /// Its number in the process that says this.
+        listener: RawFd,
+    },
     /// Step or stage number `at` failed.
     Failed {
         /// Which.
@@ -77,7 +82,7 @@ impl Report {
         let (kind, at, errno) = match self {
             Self::Ready => (1, 0, 0),
             Self::Busy => (2, 0, 0),
-            Self::Watched => (3, 0, 0),
+            Self::Watched { listener } => (3, 0, listener),
             Self::Failed { at, errno } => (4, at, errno as i32),
         };
         let mut bytes = [0; MESSAGE_BYTES];
@@ -92,7 +97,9 @@ impl Report {
         match kind {
             1 => Some(Self::Ready),
             2 => Some(Self::Busy),
-            3 => Some(Self::Watched),
+            3 => Some(Self::Watched {
+                listener: i32::from_ne_bytes([e, f, g, h]),
+            }),
             4 => Some(Self::Failed {
                 at: u32::from_ne_bytes([a, b, c, d]),
                 errno: Errno::from_raw(i32::from_ne_bytes([e, f, g, h])),
@@ -128,7 +135,8 @@ mod tests {
             at: 70_000,
             errno: Errno::EBUSY,
         };
-        for report in [Report::Ready, Report::Busy, Report::Watched, failed] {
+        let watched = Report::Watched { listener: 7 };
+        for report in [Report::Ready, Report::Busy, watched, failed] {
             assert_eq!(Report::from_bytes(report.to_bytes()), Some(report));
         }
         assert_eq!(Report::from_bytes([9; MESSAGE_BYTES]), None);

@@ -11,12 +11,16 @@
 mod request;
 mod message;
 mod init;
+mod start_error;
 mod command;
 mod rule;
 mod picked;
 mod rules;
 mod filter;
 mod caller;
+mod program_start;
+mod stand_in;
+mod starts;
 mod reach;
 mod naming;
 mod watcher;
@@ -24,9 +28,9 @@ mod leftover;
 mod signals;
 mod terminal;
 
-pub use command::StartError;
 pub use init::{InitError, MountError};
 pub use request::{Effect, EffectKind, EffectOutcome, Exit, Group, Phases, Request, Stream};
+pub use start_error::StartError;
 
 pub(crate) use command::{Isolation, Started, Waiting, kill, prepare};
 pub(crate) use init::Init;

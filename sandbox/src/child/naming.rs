@@ -55,6 +55,8 @@ pub(super) fn name(rule: &Rule, call: &Notification) -> Option<Named> {
         Aim::OpenHow => return open_how(call),
         Aim::Process(index) => return reach::live_process(call, index),
         Aim::Peer => return reach::peer(call),
+        // What it is about is found by whoever answers it.
+        Aim::Start { .. } => return None,
         Aim::Family(index) => family(argument(index) as i32),
         Aim::TerminalInput(_) => "typing into the terminal".to_owned(),
     };

@@ -71,6 +71,13 @@ pub(super) enum Aim {
     Process(usize),
     /// connect(2): the address.
     Peer,
+    /// execve(2), execveat(2): a program starts.
+    Start {
+        /// Of the directory descriptor, if it takes one.
+        directory: Option<usize>,
+        /// Of the path.
+        path: usize,
+    },
     /// A family of sockets.
     Family(usize),
     /// An ioctl(2) that types into a terminal: the request.

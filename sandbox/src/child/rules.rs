@@ -56,6 +56,17 @@ const fn open_rule(
     )
 }
 
+/// A program starts: an effect only when it speaks with a service manager.
+const fn start_rule(
+    number: c_long,
+    name: &'static str,
+    directory: Option<usize>,
+    path: usize,
+) -> Rule {
+    let aim = Aim::Start { directory, path };
+    rule(number, name, EffectKind::Service, Answer::Continue, aim)
+}
+
 /// Making nodes; the mode is in the argument after the path, the device after that.
 #[cfg(target_arch = "x86_64")]
 pub(super) const NODES: &[Rule] = &[
@@ -344,6 +355,8 @@ pub(super) const RARE: &[Rule] = {
             Answer::Continue,
             Aim::Process(0),
         ),
+        start_rule(libc::SYS_execve, "execve", None, 0),
+        start_rule(libc::SYS_execveat, "execveat", Some(0), 1),
         rule(
             libc::SYS_connect,
             "connect",

@@ -9,9 +9,11 @@ use nix::errno::Errno;
 
 use super::picked::{FOREIGN, FOREIGN_NUMBERS};
 use super::request::{Effect, EffectKind, EffectOutcome};
-use super::rule::{Answer, Rule};
+use super::rule::{Aim, Answer, Rule};
 use super::rules;
+use super::starts::Starts;
 use super::{caller, naming};
+use crate::services::Desk;
 use crate::sys::seccomp::{self, Notification, Reply};
 
 /// How many different effects are kept; what comes beyond is only counted.
@@ -66,11 +68,13 @@ pub(crate) struct Watcher {
     listener: OwnedFd,
     rules: HashMap<i64, &'static Rule>,
     foreign: HashMap<i64, &'static Rule>,
+    starts: Starts,
 }
 
 impl Watcher {
-    /// Takes the listener that came from the command.
-    pub(crate) fn new(listener: OwnedFd) -> Self {
+    /// Takes the listener that came from the command. `root` is the scratchpad's root directory; the
+    /// desk answers programs that speak with service managers.
+    pub(crate) fn new(listener: OwnedFd, root: OwnedFd, desk: Desk) -> Self {
         seccomp::wake_up_synchronously(listener.as_fd());
         Self {
             listener,
@@ -82,7 +86,13 @@ impl Watcher {
                     Some((*number, rule))
                 })
                 .collect(),
+            starts: Starts::new(root, desk),
         }
+    }
+
+    /// The desk, when no more calls come.
+    pub(crate) fn into_desk(self) -> Desk {
+        self.starts.into_desk()
     }
 
     fn rule(&self, call: &Notification) -> Option<&'static Rule> {
@@ -100,13 +110,20 @@ impl Watcher {
     }
 
     /// Answers one waiting call.
-    pub(crate) fn serve(&self, tally: &mut Tally) -> Result<(), Errno> {
+    pub(crate) fn serve(&mut self, tally: &mut Tally) -> Result<(), Errno> {
         let call = match seccomp::receive(self.as_fd()) {
             // The caller was killed, or somebody else's signal came; poll will tell again.
             Err(Errno::ENOENT | Errno::EINTR) => return Ok(()),
             received => received?,
         };
         let rule = self.rule(&call);
+        if let Some(Aim::Start { directory, path }) = rule.map(|rule| rule.aim) {
+            let reply = self.starts.answer(&call, directory, path);
+            for effect in self.starts.desk().take_effects() {
+                tally.add(effect);
+            }
+            return reply.map_or(Ok(()), |reply| self.reply(&call, reply));
+        }
         let named = rule.and_then(|rule| naming::name(rule, &call).map(|named| (rule, named)));
         let reply = match rule.map(|rule| (rule.answer, naming::is_harmless(rule, &call))) {
             Some((Answer::Refuse(errno), false)) => Reply::Fail(errno),
@@ -126,6 +143,10 @@ impl Watcher {
                 count: 1,
             });
         }
+        self.reply(&call, reply)
+    }
+
+    fn reply(&self, call: &Notification, reply: Reply) -> Result<(), Errno> {
         match seccomp::answer(self.as_fd(), call.id, reply) {
             // The caller was killed meanwhile.
             Err(Errno::ENOENT | Errno::EINPROGRESS) => Ok(()),

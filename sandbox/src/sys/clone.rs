@@ -69,6 +69,15 @@ pub fn send_signal(pidfd: BorrowedFd<'_>, signal: libc::c_int) -> Result<(), Err
     .map(drop)
 }
 
+/// Takes a copy of an open descriptor of the process, by its number there. pidfd_getfd(2), Linux 5.6.
+pub fn descriptor_of(pidfd: BorrowedFd<'_>, number: libc::c_int) -> Result<OwnedFd, Errno> {
+    // SAFETY: `pidfd` is open; the others are numbers.
+    let fd =
+        checked(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) })?;
+    // SAFETY: the kernel just gave this descriptor to us, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
 /// Opens a descriptor that names the calling process. pidfd_open(2), Linux 5.3.
 pub fn own_process() -> Result<OwnedFd, Errno> {
     let pid = nix::unistd::getpid().as_raw();

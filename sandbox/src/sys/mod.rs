@@ -8,6 +8,7 @@ pub mod clone;
 pub mod process;
 pub mod channel;
 pub mod seccomp;
+pub mod registers;
 #[cfg(test)]
 pub mod mapped;
 

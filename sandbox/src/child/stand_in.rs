@@ -1,0 +1,137 @@
+//! Makes a program that is about to start another one start a third in its place. Not for deciding
+//! that. Upholds: nothing of the caller's memory that it may still use is changed, since a caller made
+//! by vfork(2) shares it with its parent.
+//!
+//! The caller waits in execve(2) for the answer to its notification. A stop requested by ptrace(2)
+//! interrupts it, as a signal would: the system call is to be restarted. In that stop the register with
+//! the path is changed to a place below the stack, where the new path was written; then the caller is
+//! let go, restarts, and its next notification has the new path. A filter alone cannot do this, as it
+//! cannot change arguments (seccomp_unotify(2)); a file mounted over the program would, but then
+//! nobody inside could read, copy or replace the real one.
+
+use std::io::IoSlice;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::ptrace;
+use nix::sys::stat::Mode;
+use nix::sys::uio::{RemoteIoVec, process_vm_writev};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, write};
+
+use crate::services::Answer;
+use crate::sys::registers;
+use crate::sys::seccomp::Notification;
+
+/// Where stand-ins are: the scratchpad's own memory, from which programs may run, and which no change
+/// set shows.
+const PLACE: &str = "dev/shm/.isconf-";
+
+/// Bytes below the stack pointer that a function may use without moving it (System V ABI, x86-64,
+/// 3.2.2), and some for the string's alignment.
+const BELOW_STACK: u64 = 128 + 64;
+
+/// Makes stand-ins, each with a name of its own.
+#[derive(Debug)]
+pub(super) struct StandIns {
+    root: OwnedFd,
+    count: u64,
+}
+
+impl StandIns {
+    /// For the scratchpad with this root directory.
+    pub(super) fn new(root: OwnedFd) -> Self {
+        Self { root, count: 0 }
+    }
+
+    /// The scratchpad's root directory.
+    pub(super) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// Makes the caller, which waits in this notified execve(2) or execveat(2) with the path in this
+    /// argument, start the answer. When this returns without error it has been let go. `EAGAIN` when a
+    /// signal came first: it will call again.
+    pub(super) fn put(
+        &mut self,
+        call: &Notification,
+        argument: usize,
+        answer: &Answer,
+    ) -> Result<(), Errno> {
+        let path = self.make(answer)?;
+        let pid = Pid::from_raw(call.pid);
+        ptrace::seize(pid, ptrace::Options::empty())?;
+        let changed = ptrace::interrupt(pid)
+            .and_then(|()| wait_for_stop(pid))
+            .and_then(|()| change_path(pid, call.number, argument, &path));
+        // ESRCH: it was killed meanwhile, and nobody has to be let go.
+        match ptrace::detach(pid, None) {
+            Ok(()) | Err(Errno::ESRCH) => changed,
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Writes the program; gives its path inside, with a NUL behind it.
+    fn make(&mut self, answer: &Answer) -> Result<Vec<u8>, Errno> {
+        self.count += 1;
+        // Of several entries in one scratchpad each has a watcher, which counts by itself.
+        loop {
+            let path = format!("{PLACE}{}", self.count);
+            let how = OpenHow::new()
+                .flags(OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC)
+                .mode(Mode::from_bits_truncate(0o755))
+                .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+            match openat2(&self.root, path.as_str(), how) {
+                Ok(file) => {
+                    write_all(&file, answer.as_bytes())?;
+                    // The umask of this process may be narrower.
+                    nix::sys::stat::fchmod(&file, Mode::from_bits_truncate(0o755))?;
+                    return Ok(format!("/{path}\0").into_bytes());
+                }
+                Err(Errno::EEXIST) => self.count += 1,
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
+fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match write(file, bytes) {
+            Ok(length) => bytes = &bytes[length..],
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+fn wait_for_stop(pid: Pid) -> Result<(), Errno> {
+    loop {
+        match waitpid(pid, Some(WaitPidFlag::__WALL)) {
+            Ok(WaitStatus::PtraceEvent(..) | WaitStatus::Stopped(..)) => return Ok(()),
+            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return Err(Errno::ESRCH),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+fn change_path(pid: Pid, number: i64, argument: usize, path: &[u8]) -> Result<(), Errno> {
+    let mut registers = registers::of(pid)?;
+    if !registers.restarts(number) {
+        return Err(Errno::EAGAIN);
+    }
+    let at = (registers.stack() - BELOW_STACK - path.len() as u64) & !15;
+    let remote = RemoteIoVec {
+        base: at as usize,
+        len: path.len(),
+    };
+    let written = process_vm_writev(pid, &[IoSlice::new(path)], &[remote])?;
+    if written != path.len() {
+        return Err(Errno::EFAULT);
+    }
+    registers.set_argument(argument, at);
+    registers.put(pid)
+}

@@ -1,0 +1,97 @@
+//! Answers notified starts of programs: most go on; for one that speaks with a service manager it is the
+//! desk that decides. Not for the decision (see `services`). Upholds: one call is decided once, however
+//! often a signal makes the caller begin it anew.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+
+use super::caller::read_string;
+use super::program_start::program_start;
+use super::stand_in::StandIns;
+use crate::services::{Answer, Desk, Response};
+use crate::sys::seccomp::{Notification, Reply};
+
+/// The starts of programs in one scratchpad.
+#[derive(Debug)]
+pub(super) struct Starts {
+    stand_ins: StandIns,
+    desk: Desk,
+    /// What was decided for a caller that was not there to be told, by its number.
+    decided: HashMap<i32, Decided>,
+}
+
+/// A decision that did not reach its caller.
+#[derive(Debug)]
+struct Decided {
+    /// The path that it called with.
+    path: Vec<u8>,
+    /// What it is to start; `None`: it may not start that.
+    answer: Option<Answer>,
+}
+
+impl Starts {
+    /// For the scratchpad with this root directory.
+    pub(super) fn new(root: OwnedFd, desk: Desk) -> Self {
+        Self {
+            stand_ins: StandIns::new(root),
+            desk,
+            decided: HashMap::new(),
+        }
+    }
+
+    /// The desk.
+    pub(super) fn desk(&mut self) -> &mut Desk {
+        &mut self.desk
+    }
+
+    /// The desk, when no more programs start.
+    pub(super) fn into_desk(self) -> Desk {
+        self.desk
+    }
+
+    /// Decides about a call; `None` when its caller has been let go already.
+    pub(super) fn answer(
+        &mut self,
+        call: &Notification,
+        directory: Option<usize>,
+        argument: usize,
+    ) -> Option<Reply> {
+        let path = || read_string(call.pid, call.arguments[argument]);
+        let known = match self.decided.is_empty() {
+            true => None,
+            false => self.decided.remove(&call.pid).filter(|d| d.path == path()),
+        };
+        let answer = match known {
+            Some(Decided { answer: None, .. }) => return Some(Reply::Fail(libc::EACCES)),
+            Some(Decided {
+                answer: Some(answer),
+                ..
+            }) => answer,
+            None => {
+                let root = self.stand_ins.root();
+                let Some(start) = program_start(call, directory, argument, root) else {
+                    return Some(Reply::Continue);
+                };
+                match self.desk.respond(&start) {
+                    Response::Itself => return Some(Reply::Continue),
+                    Response::Instead(answer) => answer,
+                }
+            }
+        };
+        match self.stand_ins.put(call, argument, &answer) {
+            Ok(()) => None,
+            Err(errno) => {
+                Some(self.not_told(call.pid, path(), (errno == Errno::EAGAIN).then_some(answer)))
+            }
+        }
+    }
+
+    /// The caller could not be told: it calls again, or is refused.
+    fn not_told(&mut self, caller: i32, path: Vec<u8>, answer: Option<Answer>) -> Reply {
+        self.decided.insert(caller, Decided { path, answer });
+        // Where the call was interrupted there is nothing to answer any more, which is no error.
+        Reply::Fail(libc::EACCES)
+    }
+}
