@@ -1,34 +1,43 @@
-//! Asks the live system: runs a program outside of the scratchpad and takes what it says. For
-//! questions, and for what an entry does with the running system in reach. Upholds: what is read is
-//! bounded, in length and in time.
+//! Runs a program on the live system, outside of the scratchpad, and takes what it says. For
+//! questions to service managers, and for what waited for the commit. Upholds: what is read is bounded,
+//! in length and in time; a daemon that a program leaves behind holds nothing up, and does not miss
+//! where it writes to.
 
 use std::ffi::OsString;
-use std::io::Read;
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io::{self, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::{Pid, ftruncate};
 
-/// The most that is read of each output.
+use crate::sys::clone::open_process;
+
+/// The most that is taken of each output.
 const MAX_BYTES: usize = 1 << 20;
 
 /// What a program said.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Said {
+pub struct Said {
     /// Its exit status, as a shell has it.
     pub status: u8,
-    /// Its standard output.
+    /// Its standard output, up to 1 MiB.
     pub out: String,
-    /// Its standard error.
+    /// Its standard error, up to 1 MiB.
     pub err: String,
 }
 
 /// A program and how it is run.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Call<'a> {
+pub struct Call<'a> {
     /// The program, absolute.
     pub program: &'a Path,
     /// Its arguments, the first of which is its own name.
@@ -41,16 +50,16 @@ pub(crate) struct Call<'a> {
     pub time: Duration,
 }
 
-/// Runs the program to its end. One that takes too long is ended, which its status shows.
-pub(crate) fn ask(call: Call<'_>) -> std::io::Result<Said> {
-    let cwd = if call.cwd.is_dir() {
-        call.cwd
-    } else {
-        Path::new("/")
+/// Runs the program to its end, and no longer: what it leaves running goes on. One that takes too long
+/// is ended, which its status shows.
+pub fn ask(call: Call<'_>) -> io::Result<Said> {
+    let cwd = match call.cwd.is_dir() {
+        true => call.cwd,
+        false => Path::new("/"),
     };
+    let (out, err) = (Output::new()?, Output::new()?);
     let mut command = Command::new(call.program);
     if let Some((name, rest)) = call.argv.split_first() {
-        use std::os::unix::process::CommandExt;
         command.arg0(name).args(rest);
     }
     let child = command
@@ -58,94 +67,79 @@ pub(crate) fn ask(call: Call<'_>) -> std::io::Result<Said> {
         .envs(call.env.iter().map(|(name, value)| (name, value)))
         .current_dir(cwd)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(out.writer()?)
+        .stderr(err.writer()?)
         .spawn()?;
-    listen(child, Instant::now() + call.time)
+    let (status, is_late) = wait(child, Instant::now() + call.time)?;
+    let mut said = Said {
+        status,
+        out: out.text()?,
+        err: err.text()?,
+    };
+    if is_late {
+        let seconds = call.time.as_secs_f32();
+        said.err
+            .push_str(&format!("isconf: no answer after {seconds} s\n"));
+    }
+    Ok(said)
 }
 
-fn listen(mut child: Child, deadline: Instant) -> std::io::Result<Said> {
-    let mut out = Stream::of(child.stdout.take());
-    let mut err = Stream::of(child.stderr.take());
-    while out.is_open() || err.is_open() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            // ESRCH cannot be: it is not reaped yet.
-            child.kill()?;
-            err.bytes.extend_from_slice(b"isconf: no answer in time\n");
-            break;
-        }
-        wait(&out, &err, left)?;
-        out.take()?;
-        err.take()?;
+/// Waits for the end; says whether it had to be made.
+fn wait(mut child: Child, deadline: Instant) -> io::Result<(u8, bool)> {
+    let process = open_process(Pid::from_raw(child.id() as i32))?;
+    let mut is_late = false;
+    while !has_ended(&process, deadline)? {
+        is_late = true;
+        // It cannot be gone: it is not reaped yet.
+        child.kill()?;
+        break;
     }
     let status = child.wait()?;
-    use std::os::unix::process::ExitStatusExt;
     let by_signal = || status.signal().map_or(1, |signal| 128 + signal);
-    Ok(Said {
-        status: status.code().unwrap_or_else(by_signal) as u8,
-        out: String::from_utf8_lossy(&out.bytes).into_owned(),
-        err: String::from_utf8_lossy(&err.bytes).into_owned(),
-    })
+    Ok((status.code().unwrap_or_else(by_signal) as u8, is_late))
 }
 
-/// One output, until its end or its bound.
-struct Stream<R> {
-    pipe: Option<R>,
-    bytes: Vec<u8>,
-}
-
-impl<R: Read + AsFd> Stream<R> {
-    fn of(pipe: Option<R>) -> Self {
-        Self {
-            pipe,
-            bytes: Vec::new(),
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        self.pipe.is_some()
-    }
-
-    /// Takes what is there, if anything is.
-    fn take(&mut self) -> std::io::Result<()> {
-        let Some(pipe) = &mut self.pipe else {
-            return Ok(());
-        };
-        let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::ZERO) {
-            Ok(0) | Err(Errno::EINTR) => return Ok(()),
-            Ok(_) => {}
+fn has_ended(process: &OwnedFd, deadline: Instant) -> io::Result<bool> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(
+            &mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)],
+            timeout,
+        ) {
+            Ok(0) if left.is_zero() => return Ok(false),
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
             Err(errno) => return Err(errno.into()),
         }
-        let mut buffer = [0; 8192];
-        match pipe.read(&mut buffer) {
-            Ok(0) => self.pipe = None,
-            Ok(length) => {
-                let room = MAX_BYTES.saturating_sub(self.bytes.len());
-                self.bytes.extend_from_slice(&buffer[..length.min(room)]);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 }
 
-fn wait<A: AsFd, B: AsFd>(out: &Stream<A>, err: &Stream<B>, left: Duration) -> std::io::Result<()> {
-    let both = [
-        out.pipe.as_ref().map(AsFd::as_fd),
-        err.pipe.as_ref().map(AsFd::as_fd),
-    ];
-    let mut fds: Vec<PollFd<'_>> = both
-        .into_iter()
-        .flatten()
-        .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
-        .collect();
-    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-    match poll(&mut fds, timeout) {
-        Ok(_) | Err(Errno::EINTR) => Ok(()),
-        Err(errno) => Err(errno.into()),
+/// Where a program writes to: memory that does not grow beyond its bound. A pipe would have to be read
+/// until the last daemon closes it, and would kill one that writes later.
+struct Output(File);
+
+impl Output {
+    fn new() -> io::Result<Self> {
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let memory = memfd_create(c"output", flags)?;
+        ftruncate(&memory, MAX_BYTES as i64)?;
+        let seals = SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK;
+        fcntl(&memory, FcntlArg::F_ADD_SEALS(seals))?;
+        Ok(Self(memory.into()))
+    }
+
+    /// The place, with a position in common with this one.
+    fn writer(&self) -> io::Result<Stdio> {
+        Ok(self.0.try_clone()?.into())
+    }
+
+    /// What was written.
+    fn text(mut self) -> io::Result<String> {
+        let length = self.0.stream_position()?.min(MAX_BYTES as u64);
+        let mut bytes = vec![0; length as usize];
+        self.0.read_exact_at(&mut bytes, 0)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
@@ -171,7 +165,15 @@ mod tests {
         assert_eq!(said.status, 7);
         assert_eq!((said.out.as_str(), said.err.as_str()), ("b\n/\n", "c\n"));
         let long = sh("head -c 2000000 /dev/zero", Duration::from_secs(60));
-        assert_eq!((long.status, long.out.len()), (0, MAX_BYTES));
+        assert_eq!(long.out.len(), MAX_BYTES);
+    }
+
+    #[test]
+    fn what_it_leaves_running_holds_nothing_up() {
+        let said = sh("sleep 100 & echo $!", Duration::from_secs(60));
+        let pid = said.out.trim().parse().unwrap();
+        // It is still there: ended only here.
+        nix::sys::signal::kill(Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
     }
 
     #[test]

@@ -25,8 +25,9 @@ mod answer;
 mod unit_files;
 mod desk;
 
-pub use action::{Action, Manager};
-pub use verb::Verb;
+pub use action::{Action, Manager, Reverse};
+pub use live::{Call, Said, ask};
+pub use verb::{Running, Verb};
 
 pub(crate) use answer::Answer;
 pub(crate) use desk::{Desk, Response, Start};

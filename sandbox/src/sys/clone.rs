@@ -78,11 +78,16 @@ pub fn descriptor_of(pidfd: BorrowedFd<'_>, number: libc::c_int) -> Result<Owned
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Opens a descriptor that names the calling process. pidfd_open(2), Linux 5.3.
+/// Opens a descriptor that names the calling process.
 pub fn own_process() -> Result<OwnedFd, Errno> {
-    let pid = nix::unistd::getpid().as_raw();
+    open_process(nix::unistd::getpid())
+}
+
+/// Opens a descriptor that names the process, which becomes readable when it ends. pidfd_open(2), Linux
+/// 5.3.
+pub fn open_process(pid: Pid) -> Result<OwnedFd, Errno> {
     // SAFETY: takes two numbers.
-    let fd = checked(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let fd = checked(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
     // SAFETY: the kernel just gave this descriptor to us, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
