@@ -341,6 +341,9 @@ pub struct ExecArgs {
     /// Go through without what the command tried on the running system and was kept from
     #[arg(long)]
     pub contained: bool,
+    /// Keep what the command changed even if a service manager then fails to do what it asked
+    #[arg(long)]
+    pub keep: bool,
     /// Also pass and record this environment variable, which must be set; may be repeated
     #[arg(long, value_name = "NAME")]
     pub env: Vec<OsString>,
@@ -358,6 +361,9 @@ pub struct UpArgs {
     /// Reboot if a reboot is due
     #[arg(short, long, alias = "reboot_ok", conflicts_with = "noop")]
     pub reboot_ok: bool,
+    /// Keep an entry even if a service manager then fails to do what it asked, and go on
+    #[arg(long, conflicts_with = "noop")]
+    pub keep: bool,
     /// How the result is shown.
     #[command(flatten)]
     pub report: ReportArgs,

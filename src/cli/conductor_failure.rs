@@ -136,9 +136,10 @@ impl From<TrialError> for Failure {
 impl From<MakeRealError> for Failure {
     fn from(error: MakeRealError) -> Self {
         let code = match &error {
-            MakeRealError::Interrupted(_) | MakeRealError::Finish(_) | MakeRealError::Settle(_) => {
-                ExitCode::Recovery
-            }
+            MakeRealError::Interrupted(_)
+            | MakeRealError::Finish(_)
+            | MakeRealError::Settle(_)
+            | MakeRealError::Actions(_) => ExitCode::Recovery,
             MakeRealError::End(_) | MakeRealError::Discard(_) => ExitCode::Trouble,
         };
         Self::of(code, &error)
@@ -155,9 +156,10 @@ impl From<RecoveryError> for Failure {
             RecoveryError::CheckIn(CheckInError::History(error)) => error.into(),
             RecoveryError::Commit(_) => Self::of(ExitCode::Recovery, &error).hint(LOOK_AT_RECOVERY),
             RecoveryError::Store(error) => error.into(),
-            RecoveryError::Sweep(_) | RecoveryError::Settle(_) | RecoveryError::CheckIn(_) => {
-                Self::of(ExitCode::Recovery, &error)
-            }
+            RecoveryError::Sweep(_)
+            | RecoveryError::Settle(_)
+            | RecoveryError::Actions(_)
+            | RecoveryError::CheckIn(_) => Self::of(ExitCode::Recovery, &error),
         }
     }
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap_complete::Shell;
 
-use crate::model::{BranchName, DomainName, Handling, LockMessage, Network, ScratchName};
+use crate::model::{
+    BranchName, DomainName, Handling, LockMessage, Network, OnFailure, ScratchName,
+};
 use crate::ui::output::Volume;
 
 /// One call of isconf.
@@ -51,14 +53,7 @@ pub enum Command {
     /// Check in.
     CheckIn,
     /// Apply pending entries.
-    Up {
-        /// Preview or not.
-        run: RunMode,
-        /// What to do at a reboot.
-        reboot: RebootPolicy,
-        /// How the report is shown.
-        show: Presentation,
-    },
+    Up(UpCommand),
     /// Make a branch of this one and move to it.
     Fork(BranchName),
     /// Move to a branch.
@@ -157,8 +152,23 @@ pub struct ExecCommand {
     pub network: Option<Network>,
     /// What becomes of its effects.
     pub effects: Handling,
+    /// What becomes of it when a service manager does not do what it asks.
+    pub on_failure: OnFailure,
     /// Preview or not.
     pub run: RunMode,
+    /// How the report is shown.
+    pub show: Presentation,
+}
+
+/// How pending entries are applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpCommand {
+    /// Preview or not.
+    pub run: RunMode,
+    /// What to do at a reboot.
+    pub reboot: RebootPolicy,
+    /// What becomes of an entry when a service manager does not do what it asks.
+    pub on_failure: OnFailure,
     /// How the report is shown.
     pub show: Presentation,
 }

@@ -84,7 +84,7 @@ fn dispatch(session: &mut Session, command: Command) -> Result<ExitCode, Failure
         Command::Exec(exec) => verbs::exec(session, exec),
         Command::Reboot => verbs::reboot(session),
         Command::CheckIn => verbs::check_in(session),
-        Command::Up { run, reboot, show } => verbs::up(session, run, reboot, show),
+        Command::Up(command) => verbs::up(session, command),
         Command::Fork(branch) => verbs::fork(session, branch),
         Command::Migrate(branch) => verbs::migrate(session, branch),
         Command::Start(place) => verbs::start(session, place),

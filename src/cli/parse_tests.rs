@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::cli::invocation::{
     Command, Diffs, EntryName, ExecCommand, FailedCommand, Format, JournalPolicy, OthersWork,
-    Presentation, RebootPolicy, ReportForm, RunMode, TryCommand, Wip,
+    Presentation, RebootPolicy, ReportForm, RunMode, TryCommand, UpCommand, Wip,
 };
 use crate::model::{LockMessage, ScratchName};
 use crate::ui::output::Volume;
@@ -134,10 +134,10 @@ fn flags_before_the_verb_are_isconfs() {
     assert_eq!(invocation.volume, Volume::Quiet);
     assert!(matches!(
         invocation.command,
-        Command::Up {
+        Command::Up(UpCommand {
             reboot: RebootPolicy::Reboot,
             ..
-        }
+        })
     ));
     assert_eq!(parsed("-D status").unwrap().volume, Volume::Debug);
     assert_eq!(
@@ -164,20 +164,20 @@ fn long_flags_may_be_abbreviated() {
         assert!(
             matches!(
                 command(line),
-                Command::Up {
+                Command::Up(UpCommand {
                     reboot: RebootPolicy::Reboot,
                     ..
-                }
+                })
             ),
             "{line}"
         );
     }
     assert!(matches!(
         command("up --noo --sum"),
-        Command::Up {
+        Command::Up(UpCommand {
             run: RunMode::Preview,
             ..
-        }
+        })
     ));
 }
 
@@ -286,7 +286,7 @@ fn verbs_without_their_arguments_are_refused() {
 #[test]
 fn reports_are_shown_in_one_way() {
     let show = |line: &str| match command(line) {
-        Command::Up { show, .. } => show,
+        Command::Up(command) => command.show,
         other => panic!("{other:?}"),
     };
     assert_eq!(show("up"), PLAIN);

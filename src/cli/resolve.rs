@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use crate::model::{
     BranchName, DomainName, Handling, InvalidName, InvalidScratchName, LockMessage, Network,
-    ScratchName,
+    OnFailure, ScratchName,
 };
 use crate::ui::output::Volume;
 
@@ -16,7 +16,7 @@ use super::args::{
 use super::invocation::{
     Command, Diffs, EntryName, EnvFormat, ExecCommand, FailedCommand, Format, Invocation,
     JournalPolicy, OthersWork, Place, Presentation, Reading, RebootPolicy, ReportForm, RunMode,
-    Times, Trust, TryCommand, Wip,
+    Times, Trust, TryCommand, UpCommand, Wip,
 };
 
 /// A command line that has no meaning.
@@ -242,6 +242,7 @@ fn exec(args: ExecArgs) -> Result<Command, UsageError> {
     let network = args.network.map(network).transpose()?;
     Ok(Command::Exec(ExecCommand {
         network,
+        on_failure: either(args.keep, OnFailure::Keep, OnFailure::TakeBack),
         effects: match (args.live, args.contained) {
             (true, _) => Handling::Live,
             (false, true) => Handling::Contain,
@@ -273,11 +274,12 @@ fn up(args: &UpArgs, reboot_before: bool) -> Result<Command, UsageError> {
         return Err(UsageError::RebootInPreview);
     }
     let may_reboot = reboot_before || args.reboot_ok;
-    Ok(Command::Up {
+    Ok(Command::Up(UpCommand {
         run: run_mode(&args.noop),
         reboot: either(may_reboot, RebootPolicy::Reboot, RebootPolicy::Stop),
+        on_failure: either(args.keep, OnFailure::Keep, OnFailure::TakeBack),
         show: presentation(&args.report),
-    })
+    }))
 }
 
 fn init(args: InitArgs) -> Result<Command, UsageError> {

@@ -12,9 +12,10 @@ use crate::history::History;
 use crate::lock::{Holder, HostLock, Wait};
 use crate::model::Home;
 use crate::model::contents::ContentSource;
-use crate::model::report::{Ending, Report, Verdict};
+use crate::model::report::{Ending, Fate, Report, Verdict};
 use crate::replay::{Input, Output, Streams, ThisHost, recover};
 use crate::ui::Detail;
+use crate::ui::actions::failed_action;
 use crate::ui::exit::ExitCode;
 use crate::ui::report_json::report_json;
 use crate::ui::report_text::{View, report_text};
@@ -153,10 +154,31 @@ pub fn ending(report: &Report, not_started: Option<String>) -> Result<ExitCode, 
             let message = format!("nothing was changed: {}", reasons.join("; "));
             Err(Failure::new(ExitCode::Failure, message).remedies(refusals))
         }
+        (Verdict::ActionFailed, _) => Err(service_failure(report)),
         (Verdict::CommandFailed | Verdict::RebootNotAllowed, _) => {
             Err(Failure::new(ExitCode::Failure, "nothing was changed"))
         }
     }
+}
+
+/// A service manager did not do what the entry asks.
+pub fn service_failure(report: &Report) -> Failure {
+    let failed = failed_action(&report.actions).unwrap_or_else(|| "a service failed".to_owned());
+    let (message, hint) = match report.fate {
+        Fate::TakenBack => (
+            format!(
+                "nothing was changed: the changes were made, then {failed}, and they were taken back"
+            ),
+            "see what the service says of it (`systemctl status`, its log), mend it and try again; `--keep` keeps the changes when a service fails.",
+        ),
+        _ => (
+            format!(
+                "the changes are made, {failed}, and they cannot be taken back: something changed what was changed"
+            ),
+            "see what the service says of it; `isconf undo` tells what is in its way.",
+        ),
+    };
+    Failure::new(ExitCode::Failure, message).hint(hint)
 }
 
 /// The live system changed meanwhile, and the command can be run again.

@@ -89,6 +89,11 @@ impl Home {
         self.conf().join(".reserve")
     }
 
+    /// What a committed entry still asks of service managers.
+    pub fn pending_actions(&self) -> PathBuf {
+        self.conf().join("actions")
+    }
+
     /// The scratch directories of the volume that holds this directory.
     pub fn scratch(&self) -> PathBuf {
         self.0.join(HOME_SCRATCH_DIR)

@@ -16,6 +16,7 @@ mod moment;
 mod lock_message;
 mod home;
 mod outcome;
+mod action;
 mod entry;
 mod receipt;
 mod scratch_name;
@@ -25,6 +26,7 @@ pub mod drift;
 pub mod contents;
 pub mod progress;
 
+pub use action::{ActionFate, ActionReport, OnFailure, Times};
 pub use bytes::{Bytes, InvalidBytes};
 pub use entry::{
     Draft, DraftId, Entry, EntryId, EntryKind, EntryRef, Exec, Handling, InvalidExec, Network, Snap,

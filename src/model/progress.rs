@@ -22,6 +22,8 @@ pub enum Unit {
     Paths,
     /// Records of a journal or a history.
     Records,
+    /// Requests to service managers.
+    Actions,
 }
 
 /// Shows nothing.

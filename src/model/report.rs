@@ -8,7 +8,7 @@ use isconf_sandbox::capture::{Capture, Finding, Glimpse, LiveIdentity, Meanwhile
 use isconf_sandbox::change::{Change, ChangeSet, DifferenceKind, Node, RelPath, Timestamp};
 use isconf_sandbox::child::{Effect, Exit, Phases};
 
-use super::{Author, Bytes, ChangeDigests, DraftId, EntryKind, EntryRef};
+use super::{ActionReport, Author, Bytes, ChangeDigests, DraftId, EntryKind, EntryRef};
 
 /// What one entry did in its scratchpad, what was judged, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Report {
     pub shown_only: ChangeSet,
     /// What it did or tried to do outside the filesystem.
     pub effects: Vec<Effect>,
+    /// What it asked of service managers that is, or would be, done after the commit, in order.
+    pub actions: Vec<ActionReport>,
     /// Mounts that no overlay covers.
     pub uncovered: Vec<UncoveredMount>,
     /// What was seen and is not part of the commit.
@@ -192,6 +194,8 @@ pub enum Verdict {
     Interrupted(i32),
     /// A reboot that this run may not do.
     RebootNotAllowed,
+    /// After its commit a service manager did not do what was asked (see [`Report::actions`]).
+    ActionFailed,
 }
 
 /// One reason why changes cannot be committed.
@@ -210,6 +214,8 @@ pub struct Refusal {
 pub enum Fate {
     /// They are live, and the receipt is durable.
     Committed,
+    /// They were live and are taken back; the history has both.
+    TakenBack,
     /// This was a preview: nothing was to be committed.
     Previewed,
     /// They were dropped; the live system is as before.

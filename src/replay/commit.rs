@@ -10,8 +10,10 @@ use isconf_sandbox::commit::{Caller, CommitError, RecordError};
 use isconf_sandbox::session::{DiscardError, EndError, Ended, Exited, Hold};
 use nix::errno::Errno;
 
+use super::actions::{ActionsError, carry_out};
 use super::aside::Remains;
 use super::payload::Payload;
+use super::pending::PendingActions;
 use super::room::keep_room;
 use super::settle::{SettleError, settle_first};
 use super::this_host::ThisHost;
@@ -38,6 +40,11 @@ pub enum MakeRealError {
     /// It is live and could not be recorded; the next start records it.
     #[error("the entry is live and not recorded yet; the next start of isconf records it")]
     Settle(#[from] SettleError),
+    /// It is live and recorded, and what it asks of service managers is not seen to its end.
+    #[error(
+        "the entry is live and recorded; the next start of isconf goes on with what it asks of service managers"
+    )]
+    Actions(#[from] ActionsError),
 }
 
 /// What is to become real.
@@ -51,6 +58,20 @@ pub struct Candidate<'a> {
     pub change_set: &'a [u8],
     /// What is recorded with it.
     pub payload: &'a Payload,
+}
+
+/// Makes everything about a committed entry durable, and then does what it asks of service managers.
+pub fn follow_up(
+    host: &ThisHost,
+    history: &mut History,
+    remains: Remains,
+    pending: PendingActions,
+    report: &mut Report,
+    progress: &mut dyn Progress,
+) -> Result<(), MakeRealError> {
+    remains.done()?;
+    carry_out(host, history, pending, progress)?.tell(report);
+    Ok(())
 }
 
 /// What was made real and recorded.

@@ -5,7 +5,7 @@
 //! ```text
 //! this_host ── settings, stores, host lock
 //! recover ── what an interrupted isconf left behind, first of all
-//! work ─> trial ─> judge ─> room ─> commit ─> settle   record: origin; update: targets
+//! work ─> trial ─> judge ─> room ─> commit ─> settle ─> actions   record: origin; update: targets
 //! ```
 
 mod this_host;
@@ -18,9 +18,11 @@ mod contents;
 mod uncounted;
 mod trial;
 mod congruence;
+mod pending;
 mod payload;
 mod room;
 mod settle;
+mod actions;
 mod commit;
 mod recover;
 mod record;
@@ -32,11 +34,13 @@ mod inspect;
 mod scratchpads;
 mod upkeep;
 
+pub use actions::{ActionsError, Carried, EntryFate};
 pub use branches::{MoveError, fork, migrate};
 pub use commit::{MakeRealError, chain};
 pub use contents::Contents;
 pub use inspect::{Answer, InspectError, Question, inspect};
 pub use payload::{InvalidPayload, Payload};
+pub use pending::PendingError;
 pub use record::{
     Intention, Manner, Permit, Recorded, RecordingError, check_lock, exec, reboot, snap,
 };

@@ -9,9 +9,10 @@ use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::layout::TxId;
 use isconf_sandbox::session::Hold;
 
-use super::commit::{Candidate, MakeRealError, discard, make_real};
+use super::commit::{Candidate, MakeRealError, discard, follow_up, make_real};
 use super::contents::Contents;
 use super::payload::Payload;
+use super::pending::pending;
 use super::settle::record_draft;
 use super::snapshot::{Snapshot, SnapshotError};
 use super::this_host::ThisHost;
@@ -24,8 +25,8 @@ use crate::lock::{BranchLock, LockError};
 use crate::model::progress::Progress;
 use crate::model::report::{Description, Ending, Fate, Place, Report};
 use crate::model::{
-    ChangeDigests, Deed, Draft, DraftId, EffectSummary, EntryKind, Exec, Moment, Outcome,
-    ReceiptBody, Snap,
+    ChangeDigests, Deed, Draft, DraftId, EffectSummary, EntryKind, Exec, Moment, OnFailure,
+    Outcome, ReceiptBody, Snap,
 };
 use crate::store::StoreError;
 
@@ -86,6 +87,8 @@ pub struct Manner {
     pub streams: Streams,
     /// Whether the bytes for unified diffs are kept.
     pub keeps_contents: bool,
+    /// What becomes of it when a service manager does not do what it asks.
+    pub on_failure: OnFailure,
 }
 
 /// What came of it.
@@ -168,7 +171,9 @@ pub fn exec(
     let report = &mut recorded.report;
     let outcome = outcome(report, digests);
     let draft = draft(host, report.message.clone(), kind, outcome, started)?;
-    let payload = payload(host, exited.layout().tx.clone(), draft, report);
+    let tx = exited.layout().tx.clone();
+    let mut payload = payload(host, tx.clone(), draft, report);
+    payload.pending = pending(tx, exited.actions(), manner.on_failure);
     let candidate = Candidate {
         exited,
         capture: &capture,
@@ -176,7 +181,10 @@ pub fn exec(
         payload: &payload,
     };
     if let Some(made) = make_real(host, history, candidate, report, progress)? {
-        made.remains.done().map_err(MakeRealError::Finish)?;
+        match payload.pending {
+            Some(pending) => follow_up(host, history, made.remains, pending, report, progress)?,
+            None => made.remains.done().map_err(MakeRealError::Finish)?,
+        }
         recorded.hold = Some(made.hold);
     }
     Ok(recorded)
@@ -206,6 +214,7 @@ fn payload(host: &ThisHost, tx: TxId, draft: Draft, report: &mut Report) -> Payl
             draft,
             tx: Some(tx),
         }),
+        pending: None,
     }
 }
 

@@ -5,12 +5,14 @@ use isconf_sandbox::commit::{self, RecoverError};
 use isconf_sandbox::layout::TxId;
 use isconf_sandbox::session::{SweepError, sweep};
 
+use super::actions::{ActionsError, Carried, EntryFate, resume};
 use super::record::receipt_of;
 use super::settle::{SettleError, forget_draft, settle};
 use super::this_host::ThisHost;
 use crate::check_in::{self, CheckInError};
 use crate::history::{History, HistoryError};
-use crate::model::{Deed, ReceiptBody};
+use crate::model::progress::Silent;
+use crate::model::{ActionFate, Deed, ReceiptBody, Times};
 use crate::store::StoreError;
 
 /// Something that was found and put right.
@@ -30,6 +32,8 @@ pub enum Repaired {
     Made,
     /// A commit that could not be completed was taken back.
     TakenBack(TxId),
+    /// What a committed entry asks of service managers was seen to its end.
+    Followed(Carried),
 }
 
 /// Why recovery could not be finished. Nothing else is done until it is.
@@ -50,6 +54,9 @@ pub enum RecoveryError {
     /// The history cannot be read.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// What an entry asks of service managers could not be seen to its end.
+    #[error("what a committed entry asks of service managers cannot be seen to its end")]
+    Actions(#[from] ActionsError),
     /// The check-in could not be finished.
     #[error("an interrupted check-in cannot be finished")]
     CheckIn(#[from] CheckInError),
@@ -85,6 +92,9 @@ pub fn recover(host: &ThisHost) -> Result<(Vec<Repaired>, History), RecoveryErro
         }
     }
     finish_discard(host, &history)?;
+    if let Some(carried) = resume(host, &mut history, &mut Silent)? {
+        repaired.push(Repaired::Followed(carried));
+    }
     if check_in::recover(host.site(), host.now())?.is_some() {
         repaired.push(Repaired::CheckedIn);
         history = host.history()?;
@@ -137,6 +147,7 @@ impl Repaired {
             }
             Self::Made => "finished recording an interrupted change.".to_owned(),
             Self::CheckedIn => "finished an interrupted check-in.".to_owned(),
+            Self::Followed(carried) => followed(carried),
             Self::TakenBack(tx) => format!("took back a commit that could not be completed: {tx}"),
             Self::Finished(receipt) => match receipt.deed {
                 Deed::Discarded { .. } | Deed::Undone { .. } => {
@@ -150,5 +161,33 @@ impl Repaired {
                 }
             },
         }
+    }
+}
+
+/// What became of a committed entry whose requests to service managers were interrupted.
+fn followed(carried: &Carried) -> String {
+    let words = |wanted: fn(&ActionFate) -> bool| {
+        let actions = carried.actions.iter();
+        let found = actions.filter(|action| wanted(&action.fate));
+        let words: Vec<_> = found.map(|action| action.action.words()).collect();
+        words.join(", ")
+    };
+    let twice = words(|fate| *fate == ActionFate::Done(Times::OnceOrTwice));
+    let twice = match twice.as_str() {
+        "" => String::new(),
+        twice => format!(" (`{twice}` may have been done twice)"),
+    };
+    match &carried.entry {
+        EntryFate::Stays => {
+            format!("did what an interrupted entry asks of service managers{twice}.")
+        }
+        EntryFate::TakenBack => format!(
+            "took back an interrupted entry, as `{}` failed{twice}.",
+            words(|fate| matches!(fate, ActionFate::Failed { .. }))
+        ),
+        EntryFate::CannotBeTakenBack(why) => format!(
+            "`{}` of an interrupted entry failed, and the entry cannot be taken back: {why}{twice}.",
+            words(|fate| matches!(fate, ActionFate::Failed { .. }))
+        ),
     }
 }

@@ -103,7 +103,13 @@ fn write_down(
         forget_draft(host, draft)?;
         crash_point("settle.draft.forgotten");
     }
-    if turn == Turn::First || !is_recorded(history, &payload.receipt)? {
+    let is_new = turn == Turn::First || !is_recorded(history, &payload.receipt)?;
+    if let Some(pending) = payload.pending.as_ref().filter(|_| is_new) {
+        // Before the receipt: what is recorded and has services that do not follow yet is known as that.
+        pending.store(&host.home)?;
+        crash_point("settle.pending.durable");
+    }
+    if is_new {
         history.append(&host.lock, &payload.receipt)?;
     }
     crash_point("settle.receipt.durable");

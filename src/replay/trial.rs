@@ -20,7 +20,7 @@ use crate::config::Settings;
 use crate::model::report::{
     Conflict, Congruence, Description, Ending, Fate, Place, Report, UncoveredMount, Verdict,
 };
-use crate::model::{ChangeDigests, Home};
+use crate::model::{ActionReport, ChangeDigests, Home};
 use crate::store::Store;
 
 /// Why an entry could not be tried.
@@ -146,6 +146,8 @@ pub fn attempt(
     report.changes = capture.set.clone();
     report.shown_only = capture.shown.clone();
     report.effects = exited.effects().to_vec();
+    let actions = exited.actions().iter().cloned();
+    report.actions = actions.map(ActionReport::waiting).collect();
     report.uncovered = exited.uncovered().iter().map(uncovered_mount).collect();
     report.conflicts = Conflict::of_capture(&capture);
     report.findings = capture.findings.clone();
@@ -183,6 +185,7 @@ pub fn blank(place: Place, description: Description) -> Report {
         digests: None,
         shown_only: ChangeSet::default(),
         effects: Vec::new(),
+        actions: Vec::new(),
         uncovered: Vec::new(),
         findings: Vec::new(),
         conflicts: Vec::new(),

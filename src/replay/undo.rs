@@ -98,6 +98,11 @@ impl LastChange {
         }
     }
 
+    /// The transaction with its undo copies; none when it changed no file.
+    pub fn tx(&self) -> Option<&TxId> {
+        self.tx.as_ref()
+    }
+
     /// What it is, in words.
     pub fn name(&self) -> String {
         match (self.entry, self.draft()) {
@@ -262,6 +267,7 @@ pub fn take_back(
             let payload = Payload {
                 receipt,
                 draft: None,
+                pending: None,
             };
             let payload = payload.to_bytes();
             keep_room(host, payload.len())?;

@@ -15,10 +15,11 @@ use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::session::{Exited, Hold, Mounted};
 
 use super::aside::{Aside, Unsettled};
-use super::commit::{Candidate, MakeRealError, chain, discard, make_real};
+use super::commit::{Candidate, MakeRealError, chain, discard, follow_up, make_real};
 use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
+use super::pending::pending;
 use super::this_host::ThisHost;
 use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::uncounted::Uncounted;
@@ -30,7 +31,7 @@ use crate::journal::{Journal, JournalError};
 use crate::model::progress::Progress;
 use crate::model::report::{Congruence, Description, Fate, Place, Refusal, Report, Verdict};
 use crate::model::run::{Run, RunMode, RunOutcome};
-use crate::model::{Deed, Entry, EntryKind, Moment, ReceiptBody};
+use crate::model::{Deed, Entry, EntryKind, Moment, OnFailure, ReceiptBody};
 
 /// After so many entries undo copies are brought within the policy: a long replay is not to need the
 /// room of all of them.
@@ -85,6 +86,8 @@ pub struct UpdateRequest {
     pub output: Output,
     /// Whether the bytes for unified diffs are kept.
     pub keeps_contents: bool,
+    /// What becomes of an entry when a service manager does not do what it asks.
+    pub on_failure: OnFailure,
 }
 
 /// Runs the pending entries. `each` is given every report as soon as there is one, with the bytes
@@ -188,9 +191,13 @@ impl Replay<'_> {
                 },
                 (Verdict::RebootNotAllowed, _) => RunOutcome::RebootNeeded,
                 (Verdict::Interrupted(signal), _) => RunOutcome::Interrupted(*signal),
-                (Verdict::CommandFailed | Verdict::Conflict | Verdict::Refused(_), _) => {
-                    RunOutcome::Stopped
-                }
+                (
+                    Verdict::CommandFailed
+                    | Verdict::Conflict
+                    | Verdict::Refused(_)
+                    | Verdict::ActionFailed,
+                    _,
+                ) => RunOutcome::Stopped,
             };
             run.entries += 1;
             run.last = Some(report);
@@ -331,9 +338,18 @@ impl Replay<'_> {
             &mut report,
             self.progress,
         );
-        if let Some(made) = made.map_err(unreal)? {
-            self.hold = Some(made.hold);
-            self.aside.made(entry.at.seq, made.remains);
+        let Some(made) = made.map_err(unreal)? else {
+            return Ok(report);
+        };
+        self.hold = Some(made.hold);
+        match payload.pending {
+            Some(pending) => {
+                let (host, progress) = (self.host, &mut *self.progress);
+                let history = &mut *self.history;
+                follow_up(host, history, made.remains, pending, &mut report, progress)
+                    .map_err(unreal)?;
+            }
+            None => self.aside.made(entry.at.seq, made.remains),
         }
         Ok(report)
     }
@@ -357,9 +373,11 @@ impl Replay<'_> {
                 Congruence::Unknown => None,
             },
         };
+        let tx = exited.layout().tx.clone();
         Payload {
             receipt,
             draft: None,
+            pending: pending(tx, exited.actions(), self.request.on_failure),
         }
     }
 

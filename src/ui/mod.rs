@@ -11,6 +11,7 @@
 mod style;
 mod page;
 mod quantity;
+pub mod actions;
 mod attributes;
 mod object_json;
 mod conflict_json;

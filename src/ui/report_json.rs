@@ -11,6 +11,7 @@ use isconf_sandbox::change::ChangeSet;
 use isconf_sandbox::child::{Effect, EffectOutcome, Exit, Phases};
 use serde::Serialize;
 
+use super::actions::ActionJson;
 use super::conflict_json::ConflictJson;
 use super::diff::{Secrets, content_diff};
 use super::object_json::{BytesJson, ChangeJson};
@@ -63,6 +64,7 @@ struct ReportJson<'a> {
     digests: Option<DigestsJson>,
     totals: TotalsJson,
     effects: Vec<EffectJson<'a>>,
+    actions: Vec<ActionJson<'a>>,
     uncovered: Vec<UncoveredJson<'a>>,
     findings: Vec<FindingJson>,
     conflicts: Vec<ConflictJson>,
@@ -214,6 +216,7 @@ impl<'a> ReportJson<'a> {
             }),
             totals: TotalsJson::of(&report.changes),
             effects: report.effects.iter().map(EffectJson::of).collect(),
+            actions: report.actions.iter().map(ActionJson::of).collect(),
             uncovered: report
                 .uncovered
                 .iter()
@@ -267,12 +270,14 @@ const fn verdict_name(verdict: &Verdict) -> &'static str {
         Verdict::Refused(_) => "refused",
         Verdict::Interrupted(_) => "interrupted",
         Verdict::RebootNotAllowed => "reboot_not_allowed",
+        Verdict::ActionFailed => "action_failed",
     }
 }
 
 const fn fate_name(fate: Fate) -> &'static str {
     match fate {
         Fate::Committed => "committed",
+        Fate::TakenBack => "taken_back",
         Fate::Previewed => "previewed",
         Fate::Dropped => "dropped",
         Fate::Kept => "kept",

@@ -17,6 +17,7 @@ use isconf_sandbox::capture::{FindingReason, Glimpse, LiveIdentity};
 use isconf_sandbox::change::{ChangeSet, RelPath, Totals};
 use isconf_sandbox::child::{Effect, EffectOutcome};
 
+use super::actions::actions_into;
 use super::attributes::{Detail, Shown, described};
 use super::change_text::{changes_into, set_is_worth_showing};
 use super::congruence_text::congruence_into;
@@ -75,6 +76,7 @@ pub fn report_text(
     changes_into(&mut page, 2, &report.changes, view, contents);
     shown_only_into(&mut page, &report.shown_only, view);
     effects_into(&mut page, &report.effects);
+    actions_into(&mut page, &report.actions);
     remarks_into(&mut page, report, view);
     congruence_into(&mut page, &report.congruence, view);
     page.line(2, &totals_words(&report.changes));
@@ -157,7 +159,10 @@ fn shown_only_into(page: &mut Page, set: &ChangeSet, view: &View<'_>) {
 }
 
 fn effects_into(page: &mut Page, effects: &[Effect]) {
-    if !effects.is_empty() {
+    // What waits for the commit has lines of its own.
+    let waits = |effect: &&Effect| effect.outcome == EffectOutcome::Deferred;
+    let mut effects = effects.iter().filter(|effect| !waits(effect)).peekable();
+    if effects.peek().is_some() {
         page.line(2, "effects:");
     }
     for effect in effects {

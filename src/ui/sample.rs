@@ -1,6 +1,7 @@
 //! Reports with everything in them, for the tests of text and JSON.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use isconf_sandbox::capture::{Finding, FindingReason, Glimpse, LiveIdentity};
@@ -9,6 +10,7 @@ use isconf_sandbox::change::{
     RelPath, Timestamp,
 };
 use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome, Exit, Phases};
+use isconf_sandbox::services::{Action, Manager, Verb};
 
 use super::attributes::Detail;
 use super::diff::Secrets;
@@ -19,7 +21,9 @@ use crate::model::report::{
     Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Refusal, Report, Seen,
     UncoveredMount, Verdict,
 };
-use crate::model::{Author, Bytes, ChangeDigests, EntryId, EntryRef};
+use crate::model::{
+    ActionFate, ActionReport, Author, Bytes, ChangeDigests, EntryId, EntryRef, Times,
+};
 
 pub(super) fn path(bytes: impl AsRef<[u8]>) -> RelPath {
     RelPath::new(bytes.as_ref()).unwrap()
@@ -210,6 +214,37 @@ fn effects() -> Vec<Effect> {
     ]
 }
 
+fn actions() -> Vec<ActionReport> {
+    let report = |verb: Verb, fate| ActionReport {
+        action: Action {
+            program: "/bin/systemctl".into(),
+            argv: ["systemctl", verb.name(), "x"].map(OsString::from).into(),
+            cwd: "/".into(),
+            env: Vec::new(),
+            manager: Manager::Systemd,
+            verb,
+            services: vec!["x.service".to_owned()],
+        },
+        fate,
+    };
+    let failed = ActionFate::Failed {
+        status: 1,
+        said: "Job for x.service failed.\nSee its log.".to_owned(),
+        times: Times::Once,
+    };
+    vec![
+        report(Verb::ManagerReload, ActionFate::Done(Times::Once)),
+        report(Verb::Stop, ActionFate::Done(Times::OnceOrTwice)),
+        report(Verb::Start, ActionFate::TakenBack),
+        report(
+            Verb::Other("kill".to_owned()),
+            ActionFate::NotTakenBack("it has no reverse".to_owned()),
+        ),
+        report(Verb::Restart, failed),
+        report(Verb::Reload, ActionFate::Waits),
+    ]
+}
+
 /// A report of an entry that was committed.
 pub(super) fn committed() -> Report {
     Report {
@@ -227,6 +262,7 @@ pub(super) fn committed() -> Report {
         }),
         shown_only: ChangeSet::new(vec![change("run/a.pid", None, Some(file(b"1\n")))]).unwrap(),
         effects: effects(),
+        actions: actions(),
         uncovered: vec![UncoveredMount {
             mount_point: path("srv/nfs"),
             fs_type: "nfs4".to_owned(),
@@ -341,6 +377,7 @@ pub(super) fn bare() -> Report {
         digests: None,
         shown_only: ChangeSet::default(),
         effects: Vec::new(),
+        actions: Vec::new(),
         uncovered: Vec::new(),
         findings: Vec::new(),
         conflicts: Vec::new(),
@@ -391,6 +428,8 @@ pub(super) fn endings() -> Vec<Report> {
             Fate::Dropped,
         ),
         with(status(0), Verdict::Refused(refusals), Fate::Dropped),
+        with(status(0), Verdict::ActionFailed, Fate::TakenBack),
+        with(status(0), Verdict::ActionFailed, Fate::Committed),
         with(
             Ending::Exited(Exit::Signal(2)),
             Verdict::Interrupted(2),

@@ -27,6 +27,7 @@ pub(super) fn verdict_sentence(report: &Report) -> String {
         Verdict::Refused(_) => Some("Refused.".to_owned()),
         Verdict::Interrupted(signal) => Some(format!("Interrupted by {}.", signal_name(*signal))),
         Verdict::RebootNotAllowed => Some("A reboot is needed.".to_owned()),
+        Verdict::ActionFailed => Some("A service did not follow.".to_owned()),
     };
     let is_undo = matches!(report.description, Description::Undo(_));
     let fate = match (report.fate, report.is_approved()) {
@@ -34,7 +35,11 @@ pub(super) fn verdict_sentence(report: &Report) -> String {
         (Fate::Previewed, true) if is_undo => "Would be taken back; this was a preview.",
         (Fate::Dropped, _) if is_undo => "Nothing was taken back.",
         (Fate::Committed, true) => "Committed.",
+        (Fate::Committed, false) if report.verdict == Verdict::ActionFailed => {
+            "Committed, and cannot be taken back."
+        }
         (Fate::Committed, false) => "Committed all the same.",
+        (Fate::TakenBack, _) => "Committed, and taken back.",
         (Fate::Previewed, true) => "Would be committed; this was a preview.",
         (Fate::Previewed, false) => "Would not be committed; this was a preview.",
         (Fate::Dropped, _) => "Nothing was committed.",
@@ -57,7 +62,9 @@ pub(super) fn verdict_word(report: &Report) -> (Role, &'static str) {
         (Verdict::Approved, Fate::Committed) => (Role::Added, "committed"),
         (Verdict::Approved, Fate::Previewed) => (Role::Added, "would be committed"),
         (Verdict::Approved, Fate::Dropped) => (Role::Added, "dropped"),
+        (Verdict::Approved, Fate::TakenBack) => (Role::Added, "taken back"),
         (Verdict::Approved, Fate::Kept) => (Role::Added, "kept"),
+        (Verdict::ActionFailed, _) => (Role::Failure, "a service failed"),
         (Verdict::CommandFailed, _) => (Role::Failure, "failed"),
         (Verdict::Conflict, _) => (Role::Failure, "conflict"),
         (Verdict::Refused(_), _) => (Role::Failure, "refused"),

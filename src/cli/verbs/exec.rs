@@ -45,6 +45,7 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
         },
         streams: streams(Input::Callers, command.show),
         keeps_contents: session.wants_diffs(command.show),
+        on_failure: command.on_failure,
     };
     let mut progress = session.progress(command.show.form);
     let recorded = replay::exec(&host, &mut history, permit, exec, manner, &mut *progress)

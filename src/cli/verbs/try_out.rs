@@ -190,6 +190,7 @@ fn commit_unjournaled(
     let payload = Payload {
         receipt,
         draft: None,
+        pending: None,
     };
     let payload = payload.to_bytes();
     replay::keep_room(&host, payload.len())?;

@@ -1,8 +1,8 @@
 //! `up`: applies the entries that this host does not have yet, or shows what they would do. Upholds:
 //! stops at the first that does not go through.
 
-use crate::cli::invocation::{Presentation, RebootPolicy, ReportForm, RunMode};
-use crate::cli::worksite::{conflict, streams};
+use crate::cli::invocation::{Presentation, RebootPolicy, ReportForm, RunMode, UpCommand};
+use crate::cli::worksite::{conflict, service_failure, streams};
 use crate::cli::{Failure, Session};
 use crate::model::report::{Refusal, Report, Verdict};
 use crate::model::run::{self, Run, RunOutcome};
@@ -14,12 +14,13 @@ use crate::ui::summary_text::run_closing_text;
 use super::reboot::run_reboot_command;
 
 /// Brings this host up to date, or shows how.
-pub fn up(
-    session: &mut Session,
-    mode: RunMode,
-    reboot: RebootPolicy,
-    show: Presentation,
-) -> Result<ExitCode, Failure> {
+pub fn up(session: &mut Session, command: UpCommand) -> Result<ExitCode, Failure> {
+    let UpCommand {
+        run: mode,
+        reboot,
+        show,
+        ..
+    } = command;
     let (host, mut history) = session.this_host("up")?;
     if reboot == RebootPolicy::Reboot {
         session.out.info("may reboot...");
@@ -33,6 +34,7 @@ pub fn up(
         may_reboot: reboot == RebootPolicy::Reboot,
         output: streams(Input::Nothing, show).output,
         keeps_contents: session.wants_diffs(show),
+        on_failure: command.on_failure,
     };
     let mut shown = Ok(());
     let mut progress = session.progress(show.form);
@@ -106,6 +108,9 @@ fn stopped(run: &Run) -> Failure {
     let what = crate::ui::report_text::description_words(&last.description);
     if last.verdict == Verdict::Conflict {
         return conflict(last);
+    }
+    if last.verdict == Verdict::ActionFailed {
+        return service_failure(last);
     }
     let message = format!(
         "{name} did not go through, and none behind it was run: {what}{}",

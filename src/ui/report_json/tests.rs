@@ -121,6 +121,9 @@ fn text_and_json_show_the_same_facts() {
         "flags",
         "unified",
         "value",
+        "manager",
+        "services",
+        "said",
     ];
     for (name, value) in found {
         let is_shown = text.contains(&escaped(&value));
