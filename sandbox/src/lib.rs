@@ -8,6 +8,7 @@
 //! ```
 
 pub mod change;
+pub mod reach;
 pub mod layout;
 pub mod capture;
 pub mod mounts;

@@ -11,7 +11,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 
 use crate::child::{
     Arrived, Effect, EffectKind, EffectOutcome, Exit, Foreground, InitError, Started, Tally,
-    Watcher, leftover_processes,
+    Watcher,
 };
 use crate::exited::{Exited, Ran};
 use crate::services::{Action, Desk};
@@ -221,11 +221,8 @@ impl Running {
         if !init.is_busy()? {
             return Ok(());
         }
-        let names = self
-            .pad
-            .root
-            .as_ref()
-            .map(|root| leftover_processes(root.as_fd()));
+        let root = self.pad.root.as_ref();
+        let names = root.map(|root| init.leftovers(root.as_fd())).transpose()?;
         for process in names.unwrap_or_default() {
             tally.add(Effect {
                 kind: EffectKind::Process,

@@ -31,6 +31,7 @@ use crate::mounts::{
     Inventory, InventoryError, Plan, PlanError, PlanSettings, ScratchError, SeenMount, Step,
     Uncovered, make_scratch, name_instead, other_names, plan,
 };
+use crate::reach::Reach;
 use crate::transaction::Transaction;
 
 pub use crate::child::{MountError, StartError};
@@ -53,6 +54,8 @@ pub struct Settings {
     pub show_only: Vec<RelPath>,
     /// Paths that are empty inside.
     pub masked: Vec<RelPath>,
+    /// How much of the running system a command reaches.
+    pub reach: Reach,
 }
 
 impl Settings {
@@ -62,6 +65,7 @@ impl Settings {
             home: home.into(),
             show_only: RelPath::new(*b"run").into_iter().collect(),
             masked: Vec::new(),
+            reach: Reach::Contained,
         }
     }
 }
@@ -161,7 +165,10 @@ impl Prepared {
     pub fn new(settings: &Settings, not_before: Option<Timestamp>) -> Result<Self, PrepareError> {
         let begun = Instant::now();
         let signals = HeldSignals::hold().map_err(PrepareError::Signals)?;
-        let inventory = Inventory::take(&settings.masked)?;
+        let mut inventory = Inventory::take(&settings.masked)?;
+        if settings.reach == Reach::Live {
+            inventory = inventory.with_sockets()?;
+        }
         let tx = new_id()?;
         let mut transaction = Transaction::make(&settings.home, &tx)?;
         let mut plan_settings = PlanSettings {
@@ -171,6 +178,7 @@ impl Prepared {
             unusable: Vec::new(),
             hidden: Vec::new(),
             unshowable: Vec::new(),
+            reach: settings.reach,
         };
         let planned = lay_out(&inventory, &mut plan_settings, &mut transaction)?;
         // Without it every late time of change is a conflict, as the strict rule says.
@@ -186,7 +194,7 @@ impl Prepared {
                 uncovered: planned.uncovered,
                 since,
                 clock,
-                isolation: Isolation::probe(),
+                isolation: Isolation::probe(settings.reach),
                 phases: Phases::default(),
                 signals,
             },
@@ -235,7 +243,7 @@ impl Prepared {
         meanwhile: impl Fn(&Init, &Pad) -> T,
     ) -> Result<(Mounted, T), MountError> {
         let (init, made) = loop {
-            let init = Init::begin(&self.steps)?;
+            let init = Init::begin(&self.steps, self.pad.isolation.reach)?;
             let made = meanwhile(&init, &self.pad);
             let Err(error) = init.ready(&self.steps) else {
                 break (init, made);

@@ -18,11 +18,12 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{chdir, close};
 
 use super::filter::filter;
-use super::init::Init;
+use super::init::{Init, namespaces};
 use super::message::{Report, RootIdentity};
 use super::request::{Group, Request, Stream};
 use super::start_error::StartError;
 use super::watcher::{Tally, Watcher};
+use crate::reach::Reach;
 use crate::services::Desk;
 use crate::sys::channel;
 use crate::sys::clone::{Cloned, clone_process, descriptor_of, send_signal};
@@ -63,14 +64,18 @@ pub(crate) struct Isolation {
     pub watches: bool,
     /// Whether Landlock scopes are used.
     pub scopes: bool,
+    /// How much is left in reach.
+    pub reach: Reach,
 }
 
 impl Isolation {
     /// What this kernel can do.
-    pub(crate) fn probe() -> Self {
+    pub(crate) fn probe(reach: Reach) -> Self {
+        let has_scopes = process::landlock_abi() >= process::LANDLOCK_ABI_WITH_SCOPES;
         Self {
             watches: seccomp::has_user_notification(),
-            scopes: process::landlock_abi() >= process::LANDLOCK_ABI_WITH_SCOPES,
+            scopes: has_scopes && reach == Reach::Contained,
+            reach,
         }
     }
 }
@@ -130,7 +135,10 @@ struct Prepared<'a> {
     cwd: CString,
     umask: Mode,
     signals: SigSet,
-    capabilities: u64,
+    /// Those of the first process that it joins, but the one it is born into.
+    namespaces: CloneFlags,
+    /// `None`: all.
+    capabilities: Option<u64>,
     program: Program,
 }
 
@@ -141,6 +149,7 @@ pub(crate) struct Waiting {
     /// `None` when it is not ours to end any more.
     process: Option<Cloned>,
     channel: OwnedFd,
+    reach: Reach,
 }
 
 /// Makes the command's process. `signals` is the mask it starts with.
@@ -171,15 +180,24 @@ pub(crate) fn prepare(
         cwd: c_string(request.cwd.as_os_str())?,
         umask: Mode::from_bits_truncate(request.umask),
         signals,
-        capabilities: KEPT_CAPABILITIES
-            .iter()
-            .fold(0, |mask, kept| mask | kept.bitmask()),
+        namespaces: namespaces(isolation.reach) - CloneFlags::CLONE_NEWPID,
+        capabilities: (isolation.reach == Reach::Contained).then(|| {
+            let kept = KEPT_CAPABILITIES.iter();
+            kept.fold(0, |mask, kept| mask | kept.bitmask())
+        }),
         program: program(request)?,
     };
-    let process = clone_into(init, &mut || run(&mut prepared))?;
+    let mut life = || run(&mut prepared);
+    let process = match isolation.reach {
+        Reach::Contained => clone_into(init, &mut life)?,
+        Reach::Live => {
+            clone_process(CloneFlags::empty(), &mut life).map_err(failed("make a process"))?
+        }
+    };
     Ok(Waiting {
         process: Some(process),
         channel: ours,
+        reach: isolation.reach,
     })
 }
 
@@ -195,7 +213,7 @@ impl Waiting {
         let _ = channel::send(self.channel.as_fd(), &identity.to_bytes());
         let gone = || failed("find the new process")(Errno::ESRCH);
         let process = self.process.as_ref().ok_or_else(gone)?;
-        let said = listen(&self.channel, process, root)?;
+        let said = self.listen(process, root)?;
         let process = self.process.take().ok_or_else(gone)?;
         match said.failure {
             None => Ok(Started {
@@ -209,6 +227,56 @@ impl Waiting {
                 Err(describe(stage, errno, request))
             }
         }
+    }
+}
+
+impl Waiting {
+    /// Reads what the command has to say until it executes or fails. To execute is a watched call.
+    fn listen(&self, process: &Cloned, root: BorrowedFd<'_>) -> Result<Said, StartError> {
+        let channel = &self.channel;
+        let supervise = failed("supervise the new process");
+        let mut said = Said::default();
+        loop {
+            if let Some(watcher) = &mut said.watcher {
+                let ready =
+                    wait_for_either(channel.as_fd(), watcher.as_fd()).map_err(&supervise)?;
+                if ready == Ready::Call {
+                    watcher.serve(&mut said.tally).map_err(&supervise)?;
+                    continue;
+                }
+            }
+            let message = match channel::receive(channel.as_fd()) {
+                Err(Errno::EINTR) => continue,
+                received => received.map_err(failed("talk to the new process"))?,
+            };
+            if message.length == 0 {
+                return Ok(said);
+            }
+            match Report::from_bytes(message.bytes) {
+                Some(Report::Watched { listener }) => {
+                    let listener =
+                        descriptor_of(process.pidfd.as_fd(), listener).map_err(&supervise)?;
+                    said.watcher = Some(self.watcher(listener, root).map_err(&supervise)?);
+                }
+                Some(Report::Failed { at, errno }) => {
+                    said.failure = Some((at, errno));
+                    return Ok(said);
+                }
+                Some(Report::Ready | Report::Busy) | None => {
+                    return Err(failed("understand the new process")(Errno::EPROTO));
+                }
+            }
+        }
+    }
+
+    /// Answers its watched calls. With the running system in reach, so are service managers.
+    fn watcher(&self, listener: OwnedFd, root: BorrowedFd<'_>) -> Result<Watcher, Errno> {
+        let copy = || root.try_clone_to_owned().map_err(|_| Errno::EMFILE);
+        let desk = match self.reach {
+            Reach::Contained => Desk::deferring(copy()?),
+            Reach::Live => Desk::at_once(copy()?),
+        };
+        Ok(Watcher::new(listener, copy()?, desk))
     }
 }
 
@@ -256,47 +324,6 @@ struct Said {
     tally: Tally,
     /// The number of the stage, and the kernel's answer.
     failure: Option<(u32, Errno)>,
-}
-
-/// Reads what the command has to say until it executes or fails. To execute is a watched call.
-fn listen(channel: &OwnedFd, process: &Cloned, root: BorrowedFd<'_>) -> Result<Said, StartError> {
-    let supervise = failed("supervise the new process");
-    let mut said = Said::default();
-    loop {
-        if let Some(watcher) = &mut said.watcher {
-            let ready = wait_for_either(channel.as_fd(), watcher.as_fd()).map_err(&supervise)?;
-            if ready == Ready::Call {
-                watcher.serve(&mut said.tally).map_err(&supervise)?;
-                continue;
-            }
-        }
-        let message = match channel::receive(channel.as_fd()) {
-            Err(Errno::EINTR) => continue,
-            received => received.map_err(failed("talk to the new process"))?,
-        };
-        if message.length == 0 {
-            return Ok(said);
-        }
-        match Report::from_bytes(message.bytes) {
-            Some(Report::Watched { listener }) => {
-                let listener =
-                    descriptor_of(process.pidfd.as_fd(), listener).map_err(&supervise)?;
-                said.watcher = Some(watcher(listener, root).map_err(&supervise)?);
-            }
-            Some(Report::Failed { at, errno }) => {
-                said.failure = Some((at, errno));
-                return Ok(said);
-            }
-            Some(Report::Ready | Report::Busy) | None => {
-                return Err(failed("understand the new process")(Errno::EPROTO));
-            }
-        }
-    }
-}
-
-fn watcher(listener: OwnedFd, root: BorrowedFd<'_>) -> Result<Watcher, Errno> {
-    let copy = || root.try_clone_to_owned().map_err(|_| Errno::EMFILE);
-    Ok(Watcher::new(listener, copy()?, Desk::deferring(copy()?)))
 }
 
 /// What there is to do.
@@ -407,8 +434,7 @@ fn become_ready(prepared: &mut Prepared<'_>) -> Result<(), (Stage, Errno)> {
         close(descriptor).map_err(at(Stage::Wait))?;
     }
     let root = wait_for_mounts(prepared.channel).map_err(at(Stage::Wait))?;
-    let namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
-    setns(prepared.init, namespaces).map_err(at(Stage::Join))?;
+    setns(prepared.init, prepared.namespaces).map_err(at(Stage::Join))?;
     // It always is; but nothing is worse than a command that runs on the live root in the belief
     // that it is a copy.
     if RootIdentity::of(stat(c"/").map_err(at(Stage::Root))?) != root {
@@ -431,7 +457,9 @@ fn become_ready(prepared: &mut Prepared<'_>) -> Result<(), (Stage, Errno)> {
     }
     umask(prepared.umask);
     chdir(prepared.cwd.as_c_str()).map_err(at(Stage::Cwd))?;
-    process::keep_capabilities(prepared.capabilities).map_err(at(Stage::Rights))?;
+    if let Some(capabilities) = prepared.capabilities {
+        process::keep_capabilities(capabilities).map_err(at(Stage::Rights))?;
+    }
     process::reset_signal_actions();
     process::close_on_exec_from_3().map_err(at(Stage::Signals))?;
     prepared

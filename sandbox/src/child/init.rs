@@ -17,8 +17,11 @@ use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, setsid};
 
+use super::inmates::Inmates;
+use super::leftover::leftover_processes;
 use super::message::{Order, Report};
 use crate::mounts::{self, Step};
+use crate::reach::Reach;
 use crate::sys::channel;
 use crate::sys::clone::{Cloned, clone_process};
 use crate::sys::process;
@@ -71,6 +74,7 @@ const INIT_CAPABILITY: Capability = Capability::CAP_KILL;
 /// with them its mounts.
 #[derive(Debug)]
 pub(crate) struct Init {
+    reach: Reach,
     process: Cloned,
     /// `None` from when it was told to end.
     channel: Option<OwnedFd>,
@@ -79,15 +83,13 @@ pub(crate) struct Init {
 
 impl Init {
     /// Makes the process, which begins to perform the steps.
-    pub(crate) fn begin(steps: &[Step]) -> Result<Self, InitError> {
+    pub(crate) fn begin(steps: &[Step], reach: Reach) -> Result<Self, InitError> {
         let (ours, theirs) = channel::pair().map_err(InitError::Channel)?;
-        let flags = CloneFlags::CLONE_NEWNS
-            | CloneFlags::CLONE_NEWPID
-            | CloneFlags::CLONE_NEWIPC
-            | CloneFlags::CLONE_NEWUTS;
-        let process =
-            clone_process(flags, &mut || run(steps, theirs.as_fd())).map_err(InitError::Clone)?;
+        let flags = namespaces(reach);
+        let mut life = || run(steps, theirs.as_fd(), reach);
+        let process = clone_process(flags, &mut life).map_err(InitError::Clone)?;
         Ok(Self {
+            reach,
             process,
             channel: Some(ours),
             is_reaped: false,
@@ -129,8 +131,30 @@ impl Init {
         open(path.as_str(), flags, Mode::empty()).map_err(InitError::Root)
     }
 
+    /// The processes besides init and the command that see the scratchpad, when they have no pid
+    /// namespace of their own.
+    fn inmates(&self) -> Result<Option<Inmates>, InitError> {
+        match self.reach {
+            Reach::Contained => Ok(None),
+            Reach::Live => Inmates::of(self.process.pid)
+                .map(Some)
+                .map_err(InitError::Talk),
+        }
+    }
+
+    /// The command lines of the processes besides init; `root` is its root directory.
+    pub(crate) fn leftovers(&self, root: BorrowedFd<'_>) -> Result<Vec<String>, InitError> {
+        Ok(match self.inmates()? {
+            Some(inmates) => inmates.names(),
+            None => leftover_processes(root),
+        })
+    }
+
     /// Whether there are processes besides init and the command.
     pub(crate) fn is_busy(&self) -> Result<bool, InitError> {
+        if let Some(inmates) = self.inmates()? {
+            return Ok(inmates.is_any());
+        }
         self.order(Order::Count)?;
         match self.listen()? {
             Report::Ready => Ok(false),
@@ -141,12 +165,20 @@ impl Init {
 
     /// Asks all other processes to end.
     pub(crate) fn terminate(&self) -> Result<(), InitError> {
+        if let Some(inmates) = self.inmates()? {
+            inmates.signal(libc::SIGTERM);
+            return Ok(());
+        }
         self.order(Order::Terminate)
     }
 
     /// Ends all other processes; returns when those that are not the caller's own children (as the
     /// command is) are gone.
     pub(crate) fn kill(&self) -> Result<(), InitError> {
+        if let Some(inmates) = self.inmates()? {
+            inmates.kill();
+            return Ok(());
+        }
         self.order(Order::Kill)?;
         match self.listen()? {
             Report::Ready => Ok(()),
@@ -209,11 +241,15 @@ impl Drop for Init {
 }
 
 /// The life of the first process. Runs in the clone: no allocation, no lock (`clone_process`).
-fn run(steps: &[Step], channel: BorrowedFd<'_>) -> i32 {
+fn run(steps: &[Step], channel: BorrowedFd<'_>, reach: Reach) -> i32 {
     match build(steps, channel) {
         Ok(()) => {
             if channel::send(channel, &Report::Ready.to_bytes()).is_ok() {
-                serve(channel);
+                match reach {
+                    Reach::Contained => serve(channel),
+                    // Its "all other processes" would be those of the machine.
+                    Reach::Live => wait_for_the_end(channel),
+                }
             }
             0
         }
@@ -241,6 +277,24 @@ fn build(steps: &[Step], channel: BorrowedFd<'_>) -> Result<(), (u32, Errno)> {
     umask(Mode::empty());
     mounts::apply(steps).map_err(|failure| (failure.step as u32, failure.errno))?;
     process::keep_capabilities(INIT_CAPABILITY.bitmask()).map_err(failed)
+}
+
+/// The namespaces of the first process, which the command joins.
+pub(super) fn namespaces(reach: Reach) -> CloneFlags {
+    match reach {
+        Reach::Contained => {
+            CloneFlags::CLONE_NEWNS
+                | CloneFlags::CLONE_NEWPID
+                | CloneFlags::CLONE_NEWIPC
+                | CloneFlags::CLONE_NEWUTS
+        }
+        Reach::Live => CloneFlags::CLONE_NEWNS,
+    }
+}
+
+/// Obeys nobody, and ends when the supervisor closes its end.
+fn wait_for_the_end(channel: BorrowedFd<'_>) {
+    while let Err(Errno::EINTR) = channel::receive(channel) {}
 }
 
 /// Obeys until the supervisor closes its end.

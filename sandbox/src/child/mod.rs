@@ -10,6 +10,8 @@
 
 mod request;
 mod message;
+mod leftover;
+mod inmates;
 mod init;
 mod start_error;
 mod command;
@@ -24,7 +26,6 @@ mod starts;
 mod reach;
 mod naming;
 mod watcher;
-mod leftover;
 mod signals;
 mod terminal;
 
@@ -34,7 +35,6 @@ pub use start_error::StartError;
 
 pub(crate) use command::{Isolation, Started, Waiting, kill, prepare};
 pub(crate) use init::Init;
-pub(crate) use leftover::leftover_processes;
 pub(crate) use signals::{Arrived, HeldSignals};
 pub(crate) use terminal::Foreground;
 pub(crate) use watcher::{Tally, Watcher};

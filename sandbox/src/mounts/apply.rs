@@ -69,9 +69,9 @@ fn perform(step: &Step, names: BorrowedFd<'_>) -> Result<(), Errno> {
             target,
             flags,
         } => bind(source, target, *flags),
+        Step::BindTree { source, target } => bind_tree(source, target),
         Step::BindTreeReadOnly { source, target } => {
-            let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-            mount_with(Some(source), target.as_c_str(), None, flags, None)?;
+            bind_tree(source, target)?;
             api::set_attributes_below(target.as_c_str(), api::ATTR_READ_ONLY)
         }
         Step::Mount {
@@ -117,6 +117,11 @@ fn bind(source: &CStr, target: &Target, flags: MsFlags) -> Result<(), Errno> {
         None,
     )?;
     remount(target, flags)
+}
+
+fn bind_tree(source: &CStr, target: &Target) -> Result<(), Errno> {
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount_with(Some(source), target.as_c_str(), None, flags, None)
 }
 
 /// A bind mount takes over the flags of its source; this sets them exactly (mount(2), "Remounting

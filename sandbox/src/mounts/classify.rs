@@ -9,6 +9,7 @@ use nix::mount::MsFlags;
 use super::inventory::{Inventory, SeenMount, Shows};
 use super::mountinfo::Mount;
 use crate::change::RelPath;
+use crate::reach::Reach;
 
 /// What became of a mount, or part of one, that is writable live and has no overlay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,6 +177,7 @@ pub(super) fn classify<'a>(
     masked: &[RelPath],
     unusable: &[RelPath],
     unshowable: &[RelPath],
+    reach: Reach,
 ) -> (Vec<Classified<'a>>, Vec<Uncovered>) {
     let mut classified: Vec<Classified<'a>> = Vec::new();
     let mut uncovered = Vec::new();
@@ -185,7 +187,7 @@ pub(super) fn classify<'a>(
             above.treatment == Treatment::Empty && at.starts_with(&above.seen.mount.mount_point)
         });
         let is_masked = masked.iter().any(|mask| at.starts_with(mask));
-        let (treatment, why) = if is_special(at) || is_masked || is_below_empty {
+        let (treatment, why) = if is_special(at, reach) || is_masked || is_below_empty {
             (Treatment::Nothing, None)
         } else if unshowable.contains(at) {
             (Treatment::Empty, Some(Reason::Unshowable))
@@ -198,9 +200,14 @@ pub(super) fn classify<'a>(
     (classified, uncovered)
 }
 
-/// The places that get a filesystem of the scratchpad's own.
-pub(super) fn is_special(at: &RelPath) -> bool {
-    matches!(at.components().next(), Some(b"proc" | b"sys" | b"dev"))
+/// The places that get a filesystem of the scratchpad's own, or, with the running system in reach, are
+/// shown as they are.
+pub(super) fn is_special(at: &RelPath, reach: Reach) -> bool {
+    match at.components().next() {
+        Some(b"proc" | b"sys" | b"dev") => true,
+        Some(b"run") => reach == Reach::Live,
+        Some(_) | None => false,
+    }
 }
 
 fn uncovering(seen: &SeenMount, treatment: &Treatment, why: Reason) -> Uncovered {

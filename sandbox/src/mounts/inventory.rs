@@ -51,6 +51,8 @@ pub struct Inventory {
     pub has_kcore: bool,
     /// The paths of [`CONTAINER_STORAGE`] that exist, resolved; always directories.
     pub container_storage: Vec<RelPath>,
+    /// Where Unix sockets of the running system are, where they are asked for.
+    pub sockets: Vec<RelPath>,
     /// The paths to mask by setting that exist, resolved, with whether each is a directory.
     pub masked: Vec<(RelPath, bool)>,
 }
@@ -61,6 +63,9 @@ pub enum InventoryError {
     /// The list of mounts could not be read.
     #[error("cannot read /proc/self/mountinfo")]
     Read(#[source] io::Error),
+    /// The list of Unix sockets could not be read.
+    #[error("cannot read /proc/net/unix")]
+    Sockets(#[source] io::Error),
     /// The list of mounts is longer than we take.
     #[error("/proc/self/mountinfo is longer than {MAX_MOUNTINFO_BYTES} bytes")]
     TooLong,
@@ -98,6 +103,12 @@ pub const CONTAINER_STORAGE: [&str; 3] = [
 ];
 
 impl Inventory {
+    /// Also looks where Unix sockets are.
+    pub fn with_sockets(mut self) -> Result<Self, InventoryError> {
+        self.sockets = bound_sockets()?;
+        Ok(self)
+    }
+
     /// Looks at this process's root.
     pub fn take(masked: &[RelPath]) -> Result<Self, InventoryError> {
         let mounts = parse(&read_mountinfo()?)?;
@@ -110,6 +121,7 @@ impl Inventory {
                 .filter(|name| Path::new("/proc").join(name).exists())
                 .collect(),
             has_kcore: Path::new("/proc/kcore").exists(),
+            sockets: Vec::new(),
             container_storage: CONTAINER_STORAGE
                 .into_iter()
                 .filter_map(|path| resolve(PathBuf::from(path)))
@@ -122,6 +134,27 @@ impl Inventory {
                 .collect(),
         })
     }
+}
+
+/// The paths of bound Unix sockets, without links, as `/proc/net/unix` has them (unix(7) and
+/// proc(5)): the last of eight columns, which an unnamed socket does not have.
+fn bound_sockets() -> Result<Vec<RelPath>, InventoryError> {
+    let mut text = Vec::new();
+    File::open("/proc/net/unix")
+        .and_then(|file| file.take(MAX_MOUNTINFO_BYTES).read_to_end(&mut text))
+        .map_err(InventoryError::Sockets)?;
+    let lines = text.split(|byte| *byte == b'\n');
+    let paths = lines.filter_map(|line| {
+        let at = line.windows(2).position(|pair| pair == b" /")?;
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(&line[at + 1..]));
+        let path = std::fs::canonicalize(path).ok()?;
+        let is_socket = std::fs::metadata(&path).is_ok_and(|s| s.file_type().is_socket());
+        is_socket
+            .then(|| RelPath::from_absolute(&path).ok())
+            .flatten()
+    });
+    let paths: std::collections::BTreeSet<RelPath> = paths.collect();
+    Ok(paths.into_iter().collect())
 }
 
 fn read_mountinfo() -> Result<Vec<u8>, InventoryError> {

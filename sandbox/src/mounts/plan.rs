@@ -18,6 +18,10 @@ use super::mountinfo::Mount;
 use super::step::{Step, Target, c_string, live};
 use crate::change::RelPath;
 use crate::layout::{CommitPolicy, HOME_SCRATCH_DIR, Layout, TxId, VOLUME_SCRATCH_DIR, Volume};
+use crate::reach::Reach;
+
+/// The most sockets that are shown by a mount of their own.
+const MAX_SOCKETS: usize = 200;
 
 /// What plan needs besides the inventory.
 #[derive(Debug, Clone)]
@@ -35,6 +39,8 @@ pub struct PlanSettings {
     pub hidden: Vec<(RelPath, OsString)>,
     /// Mount points whose live content the kernel refused to show.
     pub unshowable: Vec<RelPath>,
+    /// How much of the running system is in reach.
+    pub reach: Reach,
 }
 
 /// What to mount, where things lie, and what is not covered.
@@ -59,8 +65,9 @@ pub fn plan(inventory: &Inventory, settings: &PlanSettings) -> Result<Plan, Plan
     let scratch_root = scratch_root(settings);
     let mut masks = masks(inventory);
     let masked: Vec<RelPath> = masks.iter().map(|mask| mask.path.clone()).collect();
+    let (unusable, unshowable) = (&settings.unusable, &settings.unshowable);
     let (classified, mut uncovered) =
-        classify(inventory, &masked, &settings.unusable, &settings.unshowable);
+        classify(inventory, &masked, unusable, unshowable, settings.reach);
     uncovered.extend(masked_findings(inventory));
     // Not a finding: nothing of it concerns an entry.
     masks.extend(scratch_root.map(|path| Mask {
@@ -75,11 +82,16 @@ pub fn plan(inventory: &Inventory, settings: &PlanSettings) -> Result<Plan, Plan
         let volume = (item.treatment == Treatment::Overlay).then(|| next_volume.next());
         push_mount(&mut steps, item, volume.flatten());
     }
-    push_proc(&mut steps, inventory);
-    push_dev(&mut steps, inventory);
-    push_sys(&mut steps, inventory);
-    push_home(&mut steps, &settings.home, &classified);
-    push_masks(&mut steps, &masks, &classified);
+    match settings.reach {
+        Reach::Contained => {
+            push_proc(&mut steps, inventory);
+            push_dev(&mut steps, inventory);
+            push_sys(&mut steps, inventory);
+        }
+        Reach::Live => push_live(&mut steps, inventory),
+    }
+    push_home(&mut steps, settings, &classified);
+    push_masks(&mut steps, &masks, &classified, settings.reach);
     steps.push(Step::EnterRoot);
     Ok(Plan {
         steps,
@@ -408,10 +420,30 @@ fn push_sys(steps: &mut Vec<Step>, inventory: &Inventory) {
     }
 }
 
+/// The running system: the parts of the kernel, the devices, what daemons have in `/run`, and their
+/// sockets elsewhere, which an overlay would show under another identity than they were bound to.
+fn push_live(steps: &mut Vec<Step>, inventory: &Inventory) {
+    for name in ["proc", "sys", "dev", "run"] {
+        steps.push(Step::BindTree {
+            source: c_string(format!("/{name}").into_bytes()),
+            target: place(name),
+        });
+    }
+    let elsewhere = |path: &&RelPath| !is_special(path, Reach::Live);
+    for path in inventory.sockets.iter().filter(elsewhere).take(MAX_SOCKETS) {
+        steps.push(Step::Bind {
+            source: live(path),
+            target: Target::of(path),
+            flags: MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+        });
+    }
+}
+
 /// Makes the home read-only, under every name it has inside: the records of what was done and what
 /// is to be done are not an entry's to change, and a commit that moved them would lose itself.
-fn push_home(steps: &mut Vec<Step>, home: &RelPath, classified: &[Classified<'_>]) {
-    if home.is_root() || is_special(home) {
+fn push_home(steps: &mut Vec<Step>, settings: &PlanSettings, classified: &[Classified<'_>]) {
+    let home = &settings.home;
+    if home.is_root() || is_special(home, settings.reach) {
         return;
     }
     for path in names_inside(home, classified) {
@@ -426,10 +458,10 @@ fn push_home(steps: &mut Vec<Step>, home: &RelPath, classified: &[Classified<'_>
 
 /// Puts something empty over each masked path, under every name it has inside. A path below
 /// something empty, or where the scratchpad has its own, is not there.
-fn push_masks(steps: &mut Vec<Step>, masks: &[Mask], classified: &[Classified<'_>]) {
+fn push_masks(steps: &mut Vec<Step>, masks: &[Mask], classified: &[Classified<'_>], reach: Reach) {
     let is_empty = |item: &Classified<'_>| item.treatment == Treatment::Empty;
     let is_gone = |path: &RelPath, index: usize| {
-        is_special(path)
+        is_special(path, reach)
             || classified
                 .iter()
                 .any(|item| is_empty(item) && path.starts_with(&item.seen.mount.mount_point))

@@ -47,6 +47,7 @@ fn settings(home: &str) -> PlanSettings {
         unusable: Vec::new(),
         hidden: Vec::new(),
         unshowable: Vec::new(),
+        reach: Reach::Contained,
     }
 }
 
@@ -69,6 +70,7 @@ fn shown(plan: &Plan, place: &str) -> Vec<String> {
             Step::Mount { fs_type, flags, .. } => {
                 Some(format!("{}{}", fs_type.to_string_lossy(), words(*flags)))
             }
+            Step::BindTree { .. } => Some("live tree".to_owned()),
             Step::BindTreeReadOnly { .. } => Some("tree".to_owned()),
             Step::MakePrivate
             | Step::Remount { .. }
@@ -396,4 +398,24 @@ proptest! {
         scratches.dedup();
         prop_assert_eq!(scratches.len(), overlays);
     }
+}
+
+#[test]
+fn with_the_running_system_in_reach_only_files_are_covered() {
+    let mut settings = settings("/var/lib/isconf");
+    settings.reach = Reach::Live;
+    let mut inventory = machine(&[
+        "8:1 / / rw ext4",
+        "0:5 / /proc rw proc",
+        "0:6 / /run rw tmpfs",
+    ]);
+    inventory.sockets = vec![path("/run/a.sock"), path("/var/lib/b.sock")];
+    let plan = plan(&inventory, &settings).unwrap();
+    assert_eq!(shown(&plan, "/"), ["overlay nodev"]);
+    for place in ["/proc", "/sys", "/dev", "/run"] {
+        assert_eq!(shown(&plan, place), ["live tree"], "{place}");
+    }
+    assert_eq!(shown(&plan, "/run/a.sock"), [""; 0]);
+    assert_eq!(shown(&plan, "/var/lib/b.sock").len(), 1);
+    assert_eq!(plan.layout.volumes.len(), 1);
 }

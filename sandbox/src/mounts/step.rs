@@ -89,6 +89,13 @@ pub enum Step {
         /// `MS_RDONLY`, `MS_NOSUID`, `MS_NODEV`, `MS_NOEXEC`.
         flags: MsFlags,
     },
+    /// Shows a live tree with all mounts in it, as it is.
+    BindTree {
+        /// What.
+        source: CString,
+        /// Where.
+        target: Target,
+    },
     /// Shows a live tree with all mounts in it, read-only.
     BindTreeReadOnly {
         /// What.
@@ -141,7 +148,9 @@ impl Step {
         match self {
             Self::MakePrivate => "cut off the live mounts at",
             Self::Overlay { .. } => "mount an overlay on",
-            Self::Bind { .. } | Self::BindTreeReadOnly { .. } => "show live files at",
+            Self::Bind { .. } | Self::BindTree { .. } | Self::BindTreeReadOnly { .. } => {
+                "show live files at"
+            }
             Self::Mount { .. } => "mount a private filesystem on",
             Self::Remount { .. } => "change the mount flags of",
             Self::MakeDirectory { .. } | Self::MakeFile { .. } | Self::MakeLink { .. } => "make",
@@ -155,6 +164,7 @@ impl Step {
             Self::MakePrivate | Self::EnterRoot => PathBuf::from("/"),
             Self::Overlay { target, .. }
             | Self::Bind { target, .. }
+            | Self::BindTree { target, .. }
             | Self::BindTreeReadOnly { target, .. }
             | Self::Mount { target, .. }
             | Self::Remount { target, .. }

@@ -138,6 +138,13 @@ impl Desk {
             Tool::Telinit => self.script(start, Manager::Init, scripts::telinit(&words())),
             Tool::Power(name) => self.script(start, Manager::Init, scripts::power(&name, &words())),
             Tool::StartStopDaemon => self.start_stop_daemon(start, &words()),
+            Tool::Mounts if self.when == When::Later => Response::Itself,
+            Tool::Mounts => {
+                let name = start.called.file_name().unwrap_or_default();
+                let name = name.to_string_lossy().into_owned();
+                let said = self.now(start, EffectKind::Mount, &name, &words().join(" "));
+                Response::Instead(Answer::saying(&said))
+            }
         }
     }
 
@@ -169,7 +176,9 @@ impl Desk {
             systemctl::Asked::Print(units) => Response::Instead(unit_files::print(&units)),
             systemctl::Asked::Runtime { verb, units } => {
                 let said = match self.when {
-                    When::Now => self.now(start, verb.name(), &units.join(" ")),
+                    When::Now => {
+                        self.now(start, EffectKind::Service, verb.name(), &units.join(" "))
+                    }
                     When::Later => self
                         .defer_for_units(start, verb, units)
                         .unwrap_or_else(|refused| refused),
@@ -283,7 +292,8 @@ impl Desk {
             scripts::Asked::Runtime { verb, service } => {
                 let services: Vec<String> = service.into_iter().collect();
                 if self.when == When::Now {
-                    let said = self.now(start, verb.name(), &services.join(" "));
+                    let said =
+                        self.now(start, EffectKind::Service, verb.name(), &services.join(" "));
                     return Response::Instead(Answer::saying(&said));
                 }
                 self.defer(start, manager, verb, services);
@@ -306,7 +316,7 @@ impl Desk {
             }
             (start_stop_daemon::Asked::Runtime(verb), running) => {
                 if self.when == When::Now {
-                    let said = self.now(start, verb.name(), &service);
+                    let said = self.now(start, EffectKind::Service, verb.name(), &service);
                     return Response::Instead(Answer::saying(&said));
                 }
                 let runs = running.or_else(|| self.runs(start));
@@ -394,14 +404,8 @@ impl Desk {
     }
 
     /// Does it on the live system at once.
-    fn now(&mut self, start: &Start, operation: &str, target: &str) -> Said {
-        self.note(
-            EffectKind::Service,
-            operation,
-            target,
-            start,
-            EffectOutcome::Allowed,
-        );
+    fn now(&mut self, start: &Start, kind: EffectKind, operation: &str, target: &str) -> Said {
+        self.note(kind, operation, target, start, EffectOutcome::Allowed);
         let asked = ask(Call {
             program: &start.real,
             argv: &start.argv,

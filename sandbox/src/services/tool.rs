@@ -22,10 +22,12 @@ pub(super) enum Tool {
     Telinit,
     /// shutdown(8), reboot(8), poweroff(8), halt(8).
     Power(String),
+    /// mount(8), umount(8): no service manager, but what they do shows only where they do it.
+    Mounts,
 }
 
 /// Names of the programs, wherever they are.
-const NAMES: [&[u8]; 10] = [
+const NAMES: [&[u8]; 12] = [
     b"systemctl",
     b"start-stop-daemon",
     b"rc-service",
@@ -36,6 +38,8 @@ const NAMES: [&[u8]; 10] = [
     b"reboot",
     b"poweroff",
     b"halt",
+    b"mount",
+    b"umount",
 ];
 
 /// Names of links to initctl(8).
@@ -89,6 +93,7 @@ pub(super) fn tool(called: &Path, real: &Path) -> Option<Tool> {
         "initctl" => Some(Tool::Initctl(None)),
         "telinit" | "init" => Some(Tool::Telinit),
         "shutdown" | "reboot" | "poweroff" | "halt" => Some(Tool::Power(called)),
+        "mount" | "umount" => Some(Tool::Mounts),
         link if real_name == "initctl" && INITCTL_LINKS.contains(&link) => {
             Some(Tool::Initctl(Some(called)))
         }
