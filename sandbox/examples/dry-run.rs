@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use isconf_sandbox::child::{Group, Request, Stream};
+use isconf_sandbox::child::{Group, NetworkAccess, Request, Stream};
 use isconf_sandbox::collect::CollectError;
 use isconf_sandbox::session::{Exited, Prepared, Settings, sweep};
 
@@ -68,6 +68,7 @@ fn request(argv: &[OsString]) -> Result<Request, std::io::Error> {
         stdout: Stream::Inherit,
         stderr: Stream::Inherit,
         group: Group::Callers,
+        network: NetworkAccess::Host,
     })
 }
 

@@ -435,6 +435,10 @@ pub struct TryArgs {
     /// Start an interactive shell inside
     #[arg(long)]
     pub shell: bool,
+    /// What network the command sees: the host's, or none but a loopback of its own [default:
+    /// IS_NETWORK]
+    #[arg(long, value_name = "host|none", conflicts_with = "of_kept")]
+    pub network: Option<String>,
     /// List the scratchpads that were kept
     #[arg(long, group = "of_kept")]
     pub list: bool,

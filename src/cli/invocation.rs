@@ -180,6 +180,8 @@ pub enum TryCommand {
     Run {
         /// The command and its arguments; at least one.
         argv: Vec<OsString>,
+        /// What network it sees; none: as the setting says.
+        network: Option<Network>,
         /// Keep the scratchpad under this name.
         keep: Option<ScratchName>,
         /// How the report is shown.
@@ -187,6 +189,8 @@ pub enum TryCommand {
     },
     /// Runs an interactive shell.
     Shell {
+        /// What network it sees; none: as the setting says.
+        network: Option<Network>,
         /// Keep the scratchpad under this name.
         keep: Option<ScratchName>,
         /// How the report is shown.

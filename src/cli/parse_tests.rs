@@ -7,6 +7,7 @@ use crate::cli::invocation::{
     Command, Diffs, EntryName, ExecCommand, FailedCommand, Format, JournalPolicy, OthersWork,
     Presentation, RebootPolicy, ReportForm, RunMode, TryCommand, UpCommand, Wip,
 };
+use crate::model::Network;
 use crate::model::{LockMessage, ScratchName};
 use crate::ui::output::Volume;
 
@@ -311,10 +312,11 @@ fn try_does_one_thing() {
     };
     let kept = TryCommand::Run {
         argv: vec!["make".into(), "--list".into()],
+        network: Some(Network::None),
         keep: Some(scratch_name("n")),
         show: PLAIN,
     };
-    assert_eq!(run("try --keep n make --list"), kept);
+    assert_eq!(run("try --network none --keep n make --list"), kept);
     assert!(matches!(
         run("try --shell"),
         TryCommand::Shell { keep: None, .. }

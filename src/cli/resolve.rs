@@ -320,11 +320,17 @@ fn try_command(args: TryArgs) -> Result<TryCommand, UsageError> {
         return of_kept(&args, show);
     }
     let keep = args.keep.as_deref().map(ScratchName::new).transpose()?;
+    let network = args.network.map(network).transpose()?;
     if args.shell {
-        return Ok(TryCommand::Shell { keep, show });
+        return Ok(TryCommand::Shell {
+            network,
+            keep,
+            show,
+        });
     }
     Ok(TryCommand::Run {
         argv: argv(args.command, UsageError::NothingToTry)?,
+        network,
         keep,
         show,
     })

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use isconf_sandbox::change::{Digest, Node, RelPath, decode_nodes};
-use isconf_sandbox::child::{Group, Request, Stream};
+use isconf_sandbox::child::{Group, NetworkAccess, Request, Stream};
 use isconf_sandbox::fs::Dir;
 use isconf_sandbox::session::{
     Exited, LaunchError, MountError, Mounted, Prepared, Running, StartError, WaitError,
@@ -17,7 +17,7 @@ use super::commit::chain;
 use super::install::{InstallError, install};
 use super::trial::Bench;
 use crate::model::report::{Description, Ending};
-use crate::model::{Bytes, EntryKind, Exec, Snap};
+use crate::model::{Bytes, EntryKind, Exec, Network, Snap};
 use crate::store::{MAX_LIST_BYTES, Store, StoreError};
 
 /// What is to be done in the scratchpad.
@@ -216,6 +216,10 @@ fn run(pad: Scratchpad, exec: &Exec, group: Group, bench: Bench<'_>) -> Result<D
         stdout: stdout(bench.streams.output)?,
         stderr: Stream::Inherit,
         group,
+        network: match exec.network {
+            Network::Host => NetworkAccess::Host,
+            Network::None => NetworkAccess::Loopback,
+        },
     };
     match pad.start(request) {
         Ok(running) => {

@@ -12,6 +12,7 @@ mod acceptance_lock;
 mod acceptance_entries;
 mod acceptance_branches;
 mod scratchpad;
+mod effects;
 mod mounts;
 mod preview;
 mod noop_corpus;

@@ -85,6 +85,17 @@ pub(super) fn read_string(pid: i32, address: u64) -> Vec<u8> {
     bytes
 }
 
+/// The process that a thread belongs to.
+pub(super) fn process_of_thread(thread: i32) -> i32 {
+    let mut text = String::new();
+    let file = File::open(format!("/proc/{thread}/status"));
+    let read = file.and_then(|file| file.take(STRING_BYTES as u64).read_to_string(&mut text));
+    let line = text.lines().find_map(|line| line.strip_prefix("Tgid:"));
+    let number = line.and_then(|number| number.trim().parse().ok());
+    // A caller that died meanwhile is looked for under its own number, in vain.
+    read.ok().and(number).unwrap_or(thread)
+}
+
 /// What a descriptor of the caller leads to.
 pub(super) fn descriptor(pid: i32, number: i32) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()

@@ -19,14 +19,17 @@ use nix::unistd::{chdir, close};
 
 use super::filter::filter;
 use super::init::{Init, namespaces};
+use super::live::Live;
 use super::message::{Report, RootIdentity};
-use super::request::{Group, Request, Stream};
+use super::request::{Group, NetworkAccess, Request, Stream};
 use super::start_error::StartError;
+use super::streams::set_streams;
 use super::watcher::{Tally, Watcher};
 use crate::reach::Reach;
 use crate::services::Desk;
 use crate::sys::channel;
 use crate::sys::clone::{Cloned, clone_process, descriptor_of, send_signal};
+use crate::sys::descriptor::leave_network;
 use crate::sys::process::{self, Program};
 use crate::sys::seccomp::{self, Instruction};
 
@@ -97,6 +100,7 @@ enum Stage {
     Wait,
     Join,
     Root,
+    Network,
     Streams,
     Scopes,
     Watch,
@@ -107,10 +111,11 @@ enum Stage {
 }
 
 impl Stage {
-    const ALL: [(Self, &'static str); 10] = [
+    const ALL: [(Self, &'static str); 11] = [
         (Self::Wait, "wait for the mounts"),
         (Self::Join, "join the scratchpad's namespaces"),
         (Self::Root, "make sure of the scratchpad's root directory"),
+        (Self::Network, "make a network with a loopback only"),
         (Self::Streams, "set up the standard streams"),
         (Self::Scopes, "restrict signals and sockets"),
         (Self::Watch, "install the system call filter"),
@@ -132,6 +137,7 @@ struct Prepared<'a> {
     filter: Option<&'a [Instruction]>,
     streams: [Option<&'a Stream>; 3],
     takes_terminal: bool,
+    network: NetworkAccess,
     cwd: CString,
     umask: Mode,
     signals: SigSet,
@@ -177,6 +183,7 @@ pub(crate) fn prepare(
         filter,
         streams: [&request.stdin, &request.stdout, &request.stderr].map(Some),
         takes_terminal: request.group == Group::Own,
+        network: request.network,
         cwd: c_string(request.cwd.as_os_str())?,
         umask: Mode::from_bits_truncate(request.umask),
         signals,
@@ -256,7 +263,8 @@ impl Waiting {
                 Some(Report::Watched { listener }) => {
                     let listener =
                         descriptor_of(process.pidfd.as_fd(), listener).map_err(&supervise)?;
-                    said.watcher = Some(self.watcher(listener, root).map_err(&supervise)?);
+                    let live = Live::new(Some(root), process.pid.as_raw());
+                    said.watcher = Some(self.watcher(listener, root, live).map_err(&supervise)?);
                 }
                 Some(Report::Failed { at, errno }) => {
                     said.failure = Some((at, errno));
@@ -270,13 +278,18 @@ impl Waiting {
     }
 
     /// Answers its watched calls. With the running system in reach, so are service managers.
-    fn watcher(&self, listener: OwnedFd, root: BorrowedFd<'_>) -> Result<Watcher, Errno> {
+    fn watcher(
+        &self,
+        listener: OwnedFd,
+        root: BorrowedFd<'_>,
+        live: Live,
+    ) -> Result<Watcher, Errno> {
         let copy = || root.try_clone_to_owned().map_err(|_| Errno::EMFILE);
         let desk = match self.reach {
             Reach::Contained => Desk::deferring(copy()?),
             Reach::Live => Desk::at_once(copy()?),
         };
-        Ok(Watcher::new(listener, copy()?, desk))
+        Ok(Watcher::new(listener, live, copy()?, desk))
     }
 }
 
@@ -440,6 +453,9 @@ fn become_ready(prepared: &mut Prepared<'_>) -> Result<(), (Stage, Errno)> {
     if RootIdentity::of(stat(c"/").map_err(at(Stage::Root))?) != root {
         return Err((Stage::Root, Errno::EXDEV));
     }
+    if prepared.network == NetworkAccess::Loopback {
+        leave_network().map_err(at(Stage::Network))?;
+    }
     set_streams(&prepared.streams).map_err(at(Stage::Streams))?;
     if prepared.takes_terminal {
         process::take_terminal().map_err(at(Stage::Streams))?;
@@ -481,27 +497,4 @@ fn wait_for_mounts(channel: BorrowedFd<'_>) -> Result<RootIdentity, Errno> {
             Err(errno) => return Err(errno),
         }
     }
-}
-
-/// Puts the three streams in place. All sources are first copied out of the way, because one may
-/// have the number of another's place.
-fn set_streams(streams: &[Option<&Stream>; 3]) -> Result<(), Errno> {
-    let mut sources: [Option<RawFd>; 3] = [None; 3];
-    for (source, stream) in sources.iter_mut().zip(streams) {
-        *source = match stream {
-            None | Some(Stream::Inherit) => None,
-            Some(Stream::Given(fd)) => Some(process::duplicate_high(fd.as_raw_fd())?),
-            Some(Stream::Null) => {
-                let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
-                let null = open(c"/dev/null", flags, Mode::empty())?;
-                Some(process::duplicate_high(null.as_raw_fd())?)
-            }
-        };
-    }
-    for (number, source) in (0..).zip(sources) {
-        if let Some(source) = source {
-            process::duplicate_to(source, number)?;
-        }
-    }
-    Ok(())
 }

@@ -8,7 +8,8 @@
 
 use std::sync::LazyLock;
 
-use super::picked::{FOREIGN, FOREIGN_NUMBERS, PICKED, Picked};
+use super::picked::{FOREIGN, FOREIGN_NUMBERS, Picked, When, all_picked};
+use super::reaching::REACHING;
 use super::rule::{Aim, Rule};
 use super::rules::{LOCAL, NODES, OPENS, RARE};
 use crate::sys::seccomp::Instruction;
@@ -45,6 +46,9 @@ const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
 /// `__X32_SYSCALL_BIT` of asm/unistd.h: another numbering for the same architecture, which would
 /// pass over the filter. Nothing uses it, and few kernels have it.
 const X32: u32 = 0x4000_0000;
+
+/// `SOCK_TYPE_MASK` of linux/net.h: the rest are flags.
+const SOCKET_TYPE: u32 = 0xf;
 
 const WRITES: u32 = (libc::O_ACCMODE | libc::O_TRUNC) as u32;
 const NEW_FILE: u32 = (libc::O_CREAT | libc::O_EXCL) as u32;
@@ -90,11 +94,15 @@ fn compile() -> Vec<Instruction> {
     }
     let opens = OPENS.iter().filter_map(open_verdict);
     let nodes = NODES.iter().filter_map(node_verdict);
-    let picked = PICKED.iter().map(|picked| Watched {
+    let picked = all_picked().map(|picked| Watched {
         number: picked.rule.number as u32,
         verdict: picked_verdict(picked),
     });
-    let always = RARE.iter().chain(LOCAL).map(|rule| always(rule.number));
+    let always = RARE
+        .iter()
+        .chain(REACHING)
+        .chain(LOCAL)
+        .map(|rule| always(rule.number));
     push_search(
         &mut program,
         opens.chain(nodes).chain(picked).chain(always).collect(),
@@ -106,7 +114,7 @@ fn compile() -> Vec<Instruction> {
 fn push_foreign(program: &mut Vec<Instruction>) {
     let mut foreign = vec![run(LOAD, NUMBER)];
     let watched = FOREIGN_NUMBERS.iter().map(|(number, name)| {
-        match PICKED.iter().find(|picked| picked.rule.name == *name) {
+        match all_picked().find(|picked| picked.rule.name == *name) {
             Some(picked) => Watched {
                 number: *number as u32,
                 verdict: picked_verdict(picked),
@@ -167,14 +175,42 @@ fn always(number: libc::c_long) -> Watched {
 
 /// Notifies when the argument has one of the values.
 fn picked_verdict(picked: &Picked) -> Vec<Instruction> {
-    let count = picked.values.len() as u8;
-    let mut verdict = vec![run(LOAD, argument(picked.argument))];
-    for (value, left) in picked.values.iter().zip((1..=count).rev()) {
+    let lower = argument(picked.argument);
+    let (mut verdict, values) = match picked.when {
+        When::OneOf(values) => (vec![run(LOAD, lower)], values),
+        When::NotZero => (not_zero(lower, 1), &[][..]),
+        When::Pointer => {
+            let mut either = not_zero(lower, 3);
+            either.extend(not_zero(lower + 4, 1));
+            (either, &[][..])
+        }
+        When::Family(values) => (raw_internet(values.len() as u8), values),
+    };
+    for (value, left) in values.iter().zip((1..=values.len() as u8).rev()) {
         verdict.push(test(IF_EQUAL, *value, left, 0));
     }
     verdict.push(run(RETURN, ALLOW));
     verdict.push(run(RETURN, NOTIFY));
     verdict
+}
+
+/// Skips `more` instructions when the word is not 0.
+fn not_zero(word: u32, more: u8) -> Vec<Instruction> {
+    vec![run(LOAD, word), test(IF_EQUAL, 0, 0, more)]
+}
+
+/// For socket(2): skips `tests` instructions and one when it is for raw packets of the Internet,
+/// else goes on with the family loaded.
+fn raw_internet(tests: u8) -> Vec<Instruction> {
+    vec![
+        run(LOAD, argument(0)),
+        test(IF_EQUAL, libc::AF_INET as u32, 1, 0),
+        test(IF_EQUAL, libc::AF_INET6 as u32, 0, 3),
+        run(LOAD, argument(1)),
+        run(AND, SOCKET_TYPE),
+        test(IF_EQUAL, libc::SOCK_RAW as u32, tests + 2, 0),
+        run(LOAD, argument(0)),
+    ]
 }
 
 /// Notifies when the file may be changed and exists: not for reading, new files and files without
@@ -234,7 +270,10 @@ mod tests {
                     value = match step.operand {
                         NUMBER => number as u32,
                         ARCHITECTURE => architecture,
-                        offset => arguments[(offset as usize - 16) / 8] as u32,
+                        offset => {
+                            let whole = arguments[(offset as usize - 16) / 8];
+                            (whole >> (8 * (offset % 8))) as u32
+                        }
                     }
                 }
                 AND => value &= step.operand,
@@ -284,7 +323,7 @@ mod tests {
 
     #[test]
     fn every_rare_call_is_notified_and_others_are_not() {
-        for rule in RARE.iter().chain(LOCAL) {
+        for rule in RARE.iter().chain(REACHING).chain(LOCAL) {
             assert_eq!(
                 verdict(NATIVE, rule.number, [0; 6]),
                 NOTIFY,
@@ -294,8 +333,11 @@ mod tests {
         }
         let watched = |number| {
             let rules = RARE.iter().chain(LOCAL).chain(OPENS).chain(NODES);
-            let picked = PICKED.iter().map(|picked| &picked.rule);
-            rules.chain(picked).any(|rule| rule.number == number)
+            let picked = all_picked().map(|picked| &picked.rule);
+            rules
+                .chain(REACHING)
+                .chain(picked)
+                .any(|rule| rule.number == number)
         };
         for number in (0..1000).filter(|number| !watched(*number)) {
             assert_eq!(verdict(NATIVE, number, [0; 6]), ALLOW, "{number}");
@@ -309,6 +351,25 @@ mod tests {
         assert_eq!(socket(libc::AF_VSOCK), NOTIFY);
         assert_eq!(socket(libc::AF_PACKET), NOTIFY);
         assert_eq!(socket(libc::AF_INET), ALLOW);
+        let typed = |family: i32, kind: i32| {
+            let arguments = [family as u64, kind as u64, 1, 0, 0, 0];
+            verdict(NATIVE, libc::SYS_socket, arguments)
+        };
+        let raw = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+        assert_eq!(typed(libc::AF_INET, raw), NOTIFY);
+        assert_eq!(typed(libc::AF_INET6, raw), NOTIFY);
+        assert_eq!(typed(libc::AF_INET, libc::SOCK_DGRAM), ALLOW);
+        assert_eq!(typed(libc::AF_NETLINK, raw), ALLOW);
+        assert_eq!(typed(libc::AF_VSOCK, libc::SOCK_STREAM), NOTIFY);
+        assert_eq!(typed(libc::AF_UNIX, libc::SOCK_STREAM), ALLOW);
+        let to = |address| verdict(NATIVE, libc::SYS_sendto, [0, 0, 0, 0, address, 0]);
+        assert_eq!(to(0), ALLOW);
+        assert_eq!(to(0x1000), NOTIFY);
+        assert_eq!(to(1 << 32), NOTIFY);
+        let limits = |pid| verdict(NATIVE, libc::SYS_prlimit64, [pid, 0, 0, 0, 0, 0]);
+        assert_eq!((limits(0), limits(7)), (ALLOW, NOTIFY));
+        let trace = |request| verdict(NATIVE, libc::SYS_ptrace, [request, 1, 0, 0, 0, 0]);
+        assert_eq!((trace(0), trace(16)), (ALLOW, NOTIFY));
         let ioctl = |request: u64| verdict(NATIVE, libc::SYS_ioctl, [0, request, 0, 0, 0, 0]);
         assert_eq!(ioctl(libc::TIOCSTI), NOTIFY);
         assert_eq!(ioctl(libc::TCGETS), ALLOW);
@@ -324,7 +385,7 @@ mod tests {
         assert_eq!(verdict(FOREIGN, SOCKET, [2, 0, 0, 0, 0, 0]), ALLOW);
         for number in 0..1000 {
             let name = FOREIGN_NUMBERS.iter().find(|(one, _)| *one == number);
-            let always = name.is_some_and(|(_, name)| PICKED.iter().all(|p| p.rule.name != *name));
+            let always = name.is_some_and(|(_, name)| all_picked().all(|p| p.rule.name != *name));
             let expected = if always { NOTIFY } else { ALLOW };
             assert_eq!(verdict(FOREIGN, number, [0; 6]), expected, "{number}");
         }

@@ -14,24 +14,34 @@ mod leftover;
 mod inmates;
 mod init;
 mod start_error;
+mod streams;
 mod command;
 mod rule;
 mod picked;
+mod reaching;
 mod rules;
 mod filter;
 mod caller;
 mod program_start;
 mod stand_in;
 mod starts;
+mod live;
+mod known_sockets;
+mod netlink;
+mod peers;
 mod reach;
 mod naming;
 mod watcher;
+mod weight;
 mod signals;
 mod terminal;
 
 pub use init::{InitError, MountError};
-pub use request::{Effect, EffectKind, EffectOutcome, Exit, Group, Phases, Request, Stream};
+pub use request::{
+    Effect, EffectKind, EffectOutcome, Exit, Group, NetworkAccess, Phases, Request, Stream,
+};
 pub use start_error::StartError;
+pub use weight::{Weight, weight};
 
 pub(crate) use command::{Isolation, Started, Waiting, kill, prepare};
 pub(crate) use init::Init;

@@ -11,19 +11,47 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::caller::{absolute, descriptor, escaped, read_memory, read_string};
-use super::reach;
-use super::request::{EffectKind, EffectOutcome, Named};
+use super::live::Live;
+use super::reaching::{interface_words, is_interface};
+use super::request::{EffectKind, EffectOutcome, Named, Sight};
 use super::rule::{Aim, Answer, Rule};
+use super::{peers, reach};
+use crate::mounts::PROC_READ_ONLY;
 use crate::sys::seccomp::Notification;
 
+/// What is added to the name of a mount that a process tries among mounts of its own. `weight` goes
+/// by it.
+pub(super) const OWN_NAMESPACE: &str = ", among mounts of its own";
+
 /// The names in `/dev` that reach nothing live.
-const HARMLESS: [&str; 16] = [
+const HARMLESS: [&str; 15] = [
     "null", "zero", "full", "random", "urandom", "tty", "ptmx", "stdin", "stdout", "stderr", "fd",
-    "pts", "shm", "mqueue", "console", "log",
+    "pts", "mqueue", "console", "log",
 ];
 
+/// Looks at a call: what its effect is, if any, and whether it fails.
+pub(super) fn look(rule: &Rule, call: &Notification, live: &mut Live) -> Sight {
+    match rule.aim {
+        Aim::Peer => return peers::connect(call, live),
+        Aim::SendTo => return peers::send_to(call, live),
+        Aim::Messages { count } => return peers::send_messages(call, count, live),
+        Aim::Bind => return peers::bind(call, live),
+        Aim::Listen => return peers::listen(call, live),
+        _ => {}
+    }
+    let named = name(rule, call, live);
+    let fails = match (rule.answer, &named) {
+        (Answer::Refuse(errno), Some(_)) => Some(errno),
+        // The kernel would not find it either, but may look at other arguments before.
+        (Answer::Judge, Some((_, _, EffectOutcome::Refused(errno)))) => Some(*errno),
+        // What only reads may be performed though it is refused otherwise.
+        (Answer::Refuse(_) | Answer::Continue | Answer::Judge, _) => None,
+    };
+    Sight { named, fails }
+}
+
 /// Says what the call aims at and what becomes of it; `None` when it is no effect after all.
-pub(super) fn name(rule: &Rule, call: &Notification) -> Option<Named> {
+fn name(rule: &Rule, call: &Notification, live: &Live) -> Option<Named> {
     let argument = |index: usize| call.arguments[index];
     let text = |index| escaped(&read_string(call.pid, argument(index)));
     let target = match rule.aim {
@@ -53,25 +81,30 @@ pub(super) fn name(rule: &Rule, call: &Notification) -> Option<Named> {
             return open_target(call.pid, directory, argument(path));
         }
         Aim::OpenHow => return open_how(call),
-        Aim::Process(index) => return reach::live_process(call, index),
-        Aim::Peer => return reach::peer(call),
+        Aim::Process(index) => return reach::live_process(argument(index) as i32, rule.kind, live),
+        Aim::Signal { process, signal } => {
+            return reach::signalled(argument(process) as i32, argument(signal) as i32, live);
+        }
+        Aim::Priority { process } => return reach::priority(call, process, rule.kind, live),
+        Aim::Key(index) => format!("key {:#x}", argument(index) as u32),
+        Aim::Family(index) => return Some(family(rule, argument(index) as i32)),
+        Aim::Request(index) => return Some(request(rule, argument(index) as u32)),
         // What it is about is found by whoever answers it.
         Aim::Start { .. } => return None,
-        Aim::Family(index) => family(argument(index) as i32),
-        Aim::TerminalInput(_) => "typing into the terminal".to_owned(),
+        // Looked at elsewhere.
+        Aim::Peer | Aim::SendTo | Aim::Messages { .. } | Aim::Bind | Aim::Listen => return None,
+    };
+    let target = match rule.kind {
+        EffectKind::Mount if live.has_own_mounts(call.pid) => format!("{target}{OWN_NAMESPACE}"),
+        _ => target,
     };
     let outcome = match rule.answer {
         Answer::Refuse(errno) => EffectOutcome::Refused(errno),
         // Joining other namespaces needs CAP_SYS_ADMIN, which nobody inside has.
         Answer::Continue if rule.name == "setns" => EffectOutcome::Refused(libc::EPERM),
-        Answer::Continue => EffectOutcome::Contained,
+        Answer::Continue | Answer::Judge => EffectOutcome::Contained,
     };
     Some((rule.kind, target, outcome))
-}
-
-/// Whether the call only reads, so that the kernel may perform it though it is refused otherwise.
-pub(super) fn is_harmless(rule: &Rule, call: &Notification) -> bool {
-    matches!(rule.aim, Aim::Timex(_) | Aim::KernelLog) && name(rule, call).is_none()
 }
 
 /// mount(2); source and type are empty when the flags of a mount are changed.
@@ -83,11 +116,27 @@ fn mount(source: &str, target: &str, fs_type: &str) -> String {
     }
 }
 
-fn family(number: i32) -> String {
-    match number {
-        libc::AF_VSOCK => "vsock".to_owned(),
-        libc::AF_PACKET => "packet".to_owned(),
-        other => format!("family {other}"),
+/// socket(2), refused.
+fn family(rule: &Rule, number: i32) -> Named {
+    let outcome = EffectOutcome::Refused(libc::EPERM);
+    let (kind, target) = match number {
+        libc::AF_VSOCK => (rule.kind, "vsock".to_owned()),
+        libc::AF_PACKET => (rule.kind, "packet".to_owned()),
+        libc::AF_INET | libc::AF_INET6 => (EffectKind::Network, "raw packets".to_owned()),
+        other => (rule.kind, format!("family {other}")),
+    };
+    (kind, target, outcome)
+}
+
+/// ioctl(2), refused.
+fn request(rule: &Rule, number: u32) -> Named {
+    let outcome = EffectOutcome::Refused(libc::EPERM);
+    match is_interface(number) {
+        true => {
+            let words = interface_words(number).to_owned();
+            (EffectKind::NetworkSettings, words, outcome)
+        }
+        false => (rule.kind, "typing into the terminal".to_owned(), outcome),
     }
 }
 
@@ -171,7 +220,7 @@ fn behind_links(pid: i32, path: &Path) -> Option<PathBuf> {
 fn opened(pid: i32, path: &Path) -> Option<Named> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.starts_with(b"/proc/sys/") || bytes.starts_with(b"/sys/") {
-        return Some(setting(path));
+        return setting(path);
     }
     if bytes == b"/proc/sysrq-trigger" && path.exists() {
         let target = path.display().to_string();
@@ -181,8 +230,17 @@ fn opened(pid: i32, path: &Path) -> Option<Named> {
             EffectOutcome::Refused(libc::EROFS),
         ));
     }
+    if let Ok(below) = path.strip_prefix("/proc") {
+        let part = below.components().next()?.as_os_str();
+        let is_kernels = PROC_READ_ONLY.iter().any(|name| part == OsStr::new(name));
+        return is_kernels.then(|| setting(path)).flatten();
+    }
     if let Ok(below) = path.strip_prefix("/dev") {
         let first = below.components().next()?;
+        if first.as_os_str() == OsStr::new("shm") && below.components().count() > 1 {
+            let target = escaped(bytes);
+            return Some((EffectKind::Ipc, target, EffectOutcome::Contained));
+        }
         if HARMLESS
             .iter()
             .any(|name| first.as_os_str() == OsStr::new(name))
@@ -201,8 +259,9 @@ fn opened(pid: i32, path: &Path) -> Option<Named> {
     is_device.then(|| (EffectKind::RawDevice, escaped(bytes), outcome))
 }
 
-/// Names a kernel setting as sysctl(8) does, and says what the kernel will answer.
-fn setting(path: &Path) -> Named {
+/// Names a kernel setting as sysctl(8) does. One that is not there, or that nobody may write, a
+/// native run could not have changed either.
+fn setting(path: &Path) -> Option<Named> {
     let bytes = path.as_os_str().as_bytes();
     let (target, is_sysctl) = match bytes.strip_prefix(b"/proc/sys/") {
         Some(below) => {
@@ -218,11 +277,11 @@ fn setting(path: &Path) -> Named {
         }
         None => (escaped(bytes), false),
     };
-    // /proc/sys obeys the mode even for root; elsewhere the read-only mount answers.
-    let errno = match std::fs::metadata(path) {
-        Err(_) => libc::ENOENT,
-        Ok(status) if is_sysctl && status.mode() & 0o222 == 0 => libc::EACCES,
-        Ok(_) => libc::EROFS,
-    };
-    (EffectKind::Sysctl, target, EffectOutcome::Refused(errno))
+    let status = std::fs::metadata(path).ok()?;
+    // /proc/sys obeys the mode even for root.
+    if is_sysctl && status.mode() & 0o222 == 0 {
+        return None;
+    }
+    let outcome = EffectOutcome::Refused(libc::EROFS);
+    Some((EffectKind::Sysctl, target, outcome))
 }

@@ -3,10 +3,11 @@
 
 use libc::c_long;
 
+use super::reaching::{REACHING_PICKED, REQUESTS};
 use super::request::EffectKind;
 use super::rule::{Aim, Answer, Rule};
 
-/// A system call that is watched when the lower half of an argument has one of some values.
+/// A system call that is watched for some values of an argument only.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Picked {
     /// How it is named and answered then.
@@ -14,12 +15,26 @@ pub(super) struct Picked {
     /// The position of the argument.
     pub argument: usize,
     /// The values.
-    pub values: &'static [u32],
+    pub when: When,
+}
+
+/// For which values of an argument a call is watched.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum When {
+    /// The lower half is one of these.
+    OneOf(&'static [u32]),
+    /// The lower half is not 0.
+    NotZero,
+    /// It is not the null pointer.
+    Pointer,
+    /// It is the first of socket(2): one of these families, or raw Internet packets.
+    Family(&'static [u32]),
 }
 
 /// Watched by value.
 pub(super) const PICKED: &[Picked] = &[
-    // Sockets of the hypervisor and of the network card; the first asks for no capability.
+    // Sockets of the hypervisor and of the network card; the first asks for no capability. Raw ones
+    // are how the older tools set the firewall.
     Picked {
         rule: Rule {
             number: libc::SYS_socket,
@@ -29,22 +44,27 @@ pub(super) const PICKED: &[Picked] = &[
             aim: Aim::Family(0),
         },
         argument: 0,
-        values: &[libc::AF_VSOCK as u32, libc::AF_PACKET as u32],
+        when: When::Family(&[libc::AF_VSOCK as u32, libc::AF_PACKET as u32]),
     },
     // The command shares its caller's terminal: what it puts into that as if typed, the caller's
-    // shell would run live after it (ioctl_tty(2)).
+    // shell would run live after it (ioctl_tty(2)). The rest would change network interfaces.
     Picked {
         rule: Rule {
             number: libc::SYS_ioctl,
             name: "ioctl",
             kind: EffectKind::Other,
             answer: Answer::Refuse(libc::EPERM),
-            aim: Aim::TerminalInput(1),
+            aim: Aim::Request(1),
         },
         argument: 1,
-        values: &[libc::TIOCSTI as u32, libc::TIOCLINUX as u32],
+        when: When::OneOf(REQUESTS),
     },
 ];
+
+/// All that are watched by value.
+pub(super) fn all_picked() -> impl Iterator<Item = &'static Picked> {
+    PICKED.iter().chain(REACHING_PICKED)
+}
 
 /// `AUDIT_ARCH_I386` of linux/audit.h: 32-bit programs on x86-64.
 pub(super) const FOREIGN: u32 = 0x4000_0003;

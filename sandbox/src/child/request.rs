@@ -25,6 +25,18 @@ pub struct Request {
     pub stderr: Stream,
     /// Its process group.
     pub group: Group,
+    /// The network that it sees.
+    pub network: NetworkAccess,
+}
+
+/// What network a command sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NetworkAccess {
+    /// The host's.
+    #[default]
+    Host,
+    /// None but a loopback of its own, which ends with it.
+    Loopback,
 }
 
 /// The process group of a command: who else gets what its terminal sends.
@@ -173,3 +185,30 @@ pub struct Phases {
 
 /// A system call's effect: kind, target, outcome.
 pub(super) type Named = (EffectKind, String, EffectOutcome);
+
+/// What was seen of a system call.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Sight {
+    /// Its effect; `None` when it has none.
+    pub named: Option<Named>,
+    /// The errno with which it fails; `None` when the kernel performs it.
+    pub fails: Option<i32>,
+}
+
+impl Sight {
+    /// Named, and left to the kernel.
+    pub(super) fn seen(kind: EffectKind, target: String, outcome: EffectOutcome) -> Self {
+        Self {
+            named: Some((kind, target, outcome)),
+            fails: None,
+        }
+    }
+
+    /// Named, and made to fail.
+    pub(super) fn refused(kind: EffectKind, target: String, errno: i32) -> Self {
+        Self {
+            named: Some((kind, target, EffectOutcome::Refused(errno))),
+            fails: Some(errno),
+        }
+    }
+}

@@ -26,6 +26,8 @@ pub(super) enum Answer {
     Refuse(i32),
     /// The kernel performs it, within the limits of the scratchpad.
     Continue,
+    /// As before, but for what it may not aim at.
+    Judge,
 }
 
 /// Where the name of what a system call aims at is found. Numbers are argument positions.
@@ -69,6 +71,18 @@ pub(super) enum Aim {
     OpenHow,
     /// The number of a process; an effect only for a live one.
     Process(usize),
+    /// The same, with a signal; a process group is a negative number where they may be named.
+    Signal {
+        /// Of the process.
+        process: usize,
+        /// Of the signal.
+        signal: usize,
+    },
+    /// setpriority(2), ioprio_set(2): what kind of number, and the number.
+    Priority {
+        /// The value that stands for a process.
+        process: u64,
+    },
     /// connect(2): the address.
     Peer,
     /// execve(2), execveat(2): a program starts.
@@ -78,8 +92,21 @@ pub(super) enum Aim {
         /// Of the path.
         path: usize,
     },
+    /// sendto(2): the address; on netlink also the message.
+    SendTo,
+    /// sendmsg(2), sendmmsg(2): how many messages there are, where they are counted.
+    Messages {
+        /// Of the count; none for one message.
+        count: Option<usize>,
+    },
+    /// bind(2): the address.
+    Bind,
+    /// listen(2): the socket.
+    Listen,
+    /// A key of System V IPC.
+    Key(usize),
     /// A family of sockets.
     Family(usize),
-    /// An ioctl(2) that types into a terminal: the request.
-    TerminalInput(usize),
+    /// ioctl(2): the request.
+    Request(usize),
 }

@@ -7,7 +7,8 @@
 
 use libc::c_long;
 
-use super::picked::PICKED;
+use super::picked::all_picked;
+use super::reaching::REACHING;
 use super::request::EffectKind;
 use super::rule::{Aim, Answer, Rule};
 
@@ -320,20 +321,6 @@ pub(super) const RARE: &[Rule] = {
         ),
         rule(libc::SYS_syslog, "syslog", K::Other, EPERM, Aim::KernelLog),
         rule(
-            libc::SYS_process_vm_writev,
-            "process_vm_writev",
-            K::Process,
-            Answer::Continue,
-            Aim::None,
-        ),
-        rule(
-            libc::SYS_kcmp,
-            "kcmp",
-            K::Process,
-            Answer::Continue,
-            Aim::None,
-        ),
-        rule(
             libc::SYS_fanotify_init,
             "fanotify_init",
             K::Other,
@@ -341,39 +328,19 @@ pub(super) const RARE: &[Rule] = {
             Aim::None,
         ),
         rule(libc::SYS_vhangup, "vhangup", K::Other, EPERM, Aim::None),
-        rule(
-            libc::SYS_kill,
-            "kill",
-            K::Signal,
-            Answer::Continue,
-            Aim::Process(0),
-        ),
-        rule(
-            libc::SYS_pidfd_open,
-            "pidfd_open",
-            K::Signal,
-            Answer::Continue,
-            Aim::Process(0),
-        ),
         start_rule(libc::SYS_execve, "execve", None, 0),
         start_rule(libc::SYS_execveat, "execveat", Some(0), 1),
-        rule(
-            libc::SYS_connect,
-            "connect",
-            K::Socket,
-            Answer::Continue,
-            Aim::Peer,
-        ),
     ]
 };
 
 /// All rules, in the order of the filter.
 pub(super) fn all() -> impl Iterator<Item = &'static Rule> {
-    let picked = PICKED.iter().map(|picked| &picked.rule);
+    let picked = all_picked().map(|picked| &picked.rule);
     OPENS
         .iter()
         .chain(NODES)
         .chain(RARE)
+        .chain(REACHING)
         .chain(LOCAL)
         .chain(picked)
 }
@@ -392,6 +359,7 @@ mod tests {
                     Answer::Refuse(libc::ENOSYS) => "fails with ENOSYS",
                     Answer::Refuse(_) => "fails with EPERM",
                     Answer::Continue => "goes on, within the scratchpad",
+                    Answer::Judge => "goes on, but not to what is live",
                 };
                 format!("| `{}` | {:?} | {answer} |\n", rule.name, rule.kind)
             })

@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
+use super::live::Live;
 use super::picked::{FOREIGN, FOREIGN_NUMBERS};
 use super::request::{Effect, EffectKind, EffectOutcome};
-use super::rule::{Aim, Answer, Rule};
+use super::rule::{Aim, Rule};
 use super::rules;
 use super::starts::Starts;
 use super::{caller, naming};
@@ -68,16 +69,18 @@ pub(crate) struct Watcher {
     listener: OwnedFd,
     rules: HashMap<i64, &'static Rule>,
     foreign: HashMap<i64, &'static Rule>,
+    live: Live,
     starts: Starts,
 }
 
 impl Watcher {
-    /// Takes the listener that came from the command. `root` is the scratchpad's root directory; the
-    /// desk answers programs that speak with service managers.
-    pub(crate) fn new(listener: OwnedFd, root: OwnedFd, desk: Desk) -> Self {
+    /// Takes the listener that came from the command, and what is known of both sides. `root` is the
+    /// scratchpad's root directory; the desk answers programs that speak with service managers.
+    pub(crate) fn new(listener: OwnedFd, live: Live, root: OwnedFd, desk: Desk) -> Self {
         seccomp::wake_up_synchronously(listener.as_fd());
         Self {
             listener,
+            live,
             rules: rules::all().map(|rule| (rule.number, rule)).collect(),
             foreign: FOREIGN_NUMBERS
                 .iter()
@@ -124,12 +127,11 @@ impl Watcher {
             }
             return reply.map_or(Ok(()), |reply| self.reply(&call, reply));
         }
-        let named = rule.and_then(|rule| naming::name(rule, &call).map(|named| (rule, named)));
-        let reply = match rule.map(|rule| (rule.answer, naming::is_harmless(rule, &call))) {
-            Some((Answer::Refuse(errno), false)) => Reply::Fail(errno),
-            // A call without a rule cannot come, since filter and rules are one table.
-            Some(_) | None => Reply::Continue,
-        };
+        // A call without a rule cannot come, since filter and rules are one table.
+        let sight = rule.map(|rule| naming::look(rule, &call, &mut self.live));
+        let sight = sight.unwrap_or_default();
+        let named = rule.and_then(|rule| Some((rule, sight.named?)));
+        let reply = sight.fails.map_or(Reply::Continue, Reply::Fail);
         // What was read belongs to this call only if it still waits.
         if let Some((rule, (kind, target, outcome))) = named
             && seccomp::is_waiting(self.as_fd(), call.id)

@@ -18,6 +18,7 @@ mod scratch;
 mod apply;
 
 pub use classify::{PlanError, Reason, Uncovered, Uncovering};
+pub(crate) use inventory::PROC_READ_ONLY;
 pub use inventory::{Inventory, InventoryError, SeenMount, Shows};
 pub use mountinfo::{InvalidMountInfo, Mount};
 pub use plan::{Plan, PlanSettings, plan};

@@ -9,6 +9,7 @@ pub mod process;
 pub mod channel;
 pub mod seccomp;
 pub mod registers;
+pub mod descriptor;
 #[cfg(test)]
 pub mod mapped;
 

@@ -11,7 +11,7 @@ use crate::cli::worksite::{changed_meanwhile, ending, streams};
 use crate::cli::{Failure, Member, Session};
 use crate::config::Settings;
 use crate::model::report::{Fate, Verdict};
-use crate::model::{ChangeDigests, Deed, Home, ReceiptBody, ScratchName};
+use crate::model::{ChangeDigests, Deed, Home, Network, ReceiptBody, ScratchName};
 use crate::replay::{
     self, Attempt, Input, KeptScratchpad, Payload, drop_kept, kept_names, open_kept,
 };
@@ -23,8 +23,25 @@ pub fn try_out(session: &mut Session, command: TryCommand) -> Result<ExitCode, F
     let settings = session.settings()?;
     put_right(session, &settings)?;
     match command {
-        TryCommand::Run { argv, keep, show } => run(session, &settings, &argv, keep, show, false),
-        TryCommand::Shell { keep, show } => {
+        TryCommand::Run {
+            argv,
+            network,
+            keep,
+            show,
+        } => {
+            let wanted = Wanted {
+                network,
+                keep,
+                show,
+                is_shell: false,
+            };
+            run(session, &settings, &argv, wanted)
+        }
+        TryCommand::Shell {
+            network,
+            keep,
+            show,
+        } => {
             let shell = session
                 .around
                 .var("SHELL")
@@ -33,7 +50,13 @@ pub fn try_out(session: &mut Session, command: TryCommand) -> Result<ExitCode, F
             session
                 .out
                 .info("this shell runs in a scratchpad; leave it with `exit`.");
-            run(session, &settings, &[shell], keep, show, true)
+            let wanted = Wanted {
+                network,
+                keep,
+                show,
+                is_shell: true,
+            };
+            run(session, &settings, &[shell], wanted)
         }
         TryCommand::List(format) => list(session, &settings, format),
         TryCommand::Show { name, show } => {
@@ -88,17 +111,30 @@ fn recover_alone(session: &mut Session, home: &Home) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How a command is to be tried.
+struct Wanted {
+    network: Option<Network>,
+    keep: Option<ScratchName>,
+    show: Presentation,
+    is_shell: bool,
+}
+
 fn run(
     session: &mut Session,
     settings: &Settings,
     argv: &[OsString],
-    keep: Option<ScratchName>,
-    show: Presentation,
-    is_shell: bool,
+    wanted: Wanted,
 ) -> Result<ExitCode, Failure> {
     // Nothing is recorded, so the command gets the caller's whole environment.
     let vars = session.around.vars.clone().into_iter().collect();
-    let exec = plain(session, vars, argv)?;
+    let mut exec = plain(session, vars, argv)?;
+    exec.network = wanted.network.unwrap_or(settings.network.value);
+    let Wanted {
+        keep,
+        show,
+        is_shell,
+        network: _,
+    } = wanted;
     let keeps_contents = session.wants_diffs(show);
     let attempted = replay::try_out(
         Attempt {
