@@ -9,8 +9,8 @@ use crate::model::BranchName;
 use crate::model::report::Conflict;
 use crate::replay::{
     DiscardError, InspectError, MakeRealError, MoveError, NoRoom, RecordingError, RecoveryError,
-    ScratchpadError, SettleError, SnapshotError, TakeBackError, TrialError, UpdateError,
-    UpkeepError, WorkError,
+    RehearsalError, ScratchpadError, SettleError, SnapshotError, TakeBackError, TrialError,
+    UpdateError, UpkeepError, WorkError,
 };
 use crate::store::StoreError;
 use crate::ui::counted;
@@ -37,7 +37,9 @@ impl Failure {
             RecordingError::OutOfDate => Self::out_of_date(),
             RecordingError::Drafts(error) => error.into(),
             RecordingError::Others(others) => Self::of_others_drafts(&others),
-            RecordingError::Trial(error) => error.into(),
+            RecordingError::Trial(error)
+            | RecordingError::Rehearsal(RehearsalError::Trial(error)) => error.into(),
+            RecordingError::Rehearsal(RehearsalError::Discard(error)) => error.into(),
             RecordingError::MakeReal(error) => error.into(),
             RecordingError::Snapshot(error) => Self::of_snapshot(error),
             RecordingError::Store(error) => error.into(),

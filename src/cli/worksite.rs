@@ -3,6 +3,7 @@
 //! before anything new begins, and the user is told.
 
 use isconf_sandbox::change::RelPath;
+use isconf_sandbox::child::Exit;
 
 use super::failure::Failure;
 use super::invocation::{Diffs, Presentation, ReportForm};
@@ -12,13 +13,18 @@ use crate::history::History;
 use crate::lock::{Holder, HostLock, Wait};
 use crate::model::Home;
 use crate::model::contents::ContentSource;
-use crate::model::report::{Ending, Fate, Report, Verdict};
+use crate::model::report::{Description, Ending, Fate, Report, Verdict};
 use crate::replay::{Input, Output, Streams, ThisHost, recover};
 use crate::ui::Detail;
 use crate::ui::actions::failed_action;
+use crate::ui::command_line;
+use crate::ui::effect_text::effect_words;
 use crate::ui::exit::ExitCode;
 use crate::ui::report_json::report_json;
 use crate::ui::report_text::{View, report_text};
+
+/// How many effects are named in one message.
+const MAX_NAMED: usize = 5;
 
 impl Session {
     /// Opens this host for `verb`: says on which branch it works, takes the host lock, and puts
@@ -141,10 +147,8 @@ pub fn ending(report: &Report, not_started: Option<String>) -> Result<ExitCode, 
             ExitCode::of_start_failure(errno),
             not_started.unwrap_or_else(|| "the command could not be started".to_owned()),
         )),
-        (Verdict::CommandFailed, Ending::Exited(exit)) => Err(Failure::new(
-            ExitCode::Child(exit),
-            "the command failed; nothing was changed, and this is its exit status",
-        )),
+        (Verdict::CommandFailed, Ending::Exited(exit)) => Err(command_failure(report, exit)),
+        (Verdict::OutOfReach, _) => Err(out_of_reach(report).hint(ways_to_reach(report))),
         (Verdict::Conflict, _) => Err(conflict(report)),
         (Verdict::Refused(refusals), _) => {
             let reasons: Vec<_> = refusals
@@ -159,6 +163,47 @@ pub fn ending(report: &Report, not_started: Option<String>) -> Result<ExitCode, 
             Err(Failure::new(ExitCode::Failure, "nothing was changed"))
         }
     }
+}
+
+/// The command failed, as it was kept from the running system or of itself.
+fn command_failure(report: &Report, exit: Exit) -> Failure {
+    let message = "the command failed; nothing was changed, and this is its exit status";
+    let failure = Failure::new(ExitCode::Child(exit), message);
+    let is_rehearsed = report.rehearsal.is_some();
+    match report.out_of_reach().next() {
+        Some(effect) if !is_rehearsed => failure.hint(format!(
+            "it was kept from the running system ({}). {}",
+            effect_words(effect),
+            ways_to_reach(report)
+        )),
+        Some(_) | None => failure,
+    }
+}
+
+/// The command acts on the running system, which nobody allowed.
+pub fn out_of_reach(report: &Report) -> Failure {
+    let mut effects: Vec<String> = report.out_of_reach().map(effect_words).collect();
+    let more = effects.len().saturating_sub(MAX_NAMED);
+    effects.truncate(MAX_NAMED);
+    if more > 0 {
+        effects.push(format!("{more} more"));
+    }
+    let message = format!(
+        "nothing was changed: the command acts on the running system, from which a scratchpad keeps it: {}",
+        effects.join("; ")
+    );
+    Failure::new(ExitCode::Failure, message)
+}
+
+/// How it can be made all the same.
+fn ways_to_reach(report: &Report) -> String {
+    let command = match &report.description {
+        Description::Exec { argv, .. } => command_line(argv),
+        _ => "COMMAND".to_owned(),
+    };
+    format!(
+        "`isconf exec --live {command}` lets it, after a rehearsal; `isconf exec --contained {command}` records it without that."
+    )
 }
 
 /// A service manager did not do what the entry asks.

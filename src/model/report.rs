@@ -6,9 +6,18 @@ use std::time::Duration;
 
 use isconf_sandbox::capture::{Capture, Finding, Glimpse, LiveIdentity, Meanwhile};
 use isconf_sandbox::change::{Change, ChangeSet, DifferenceKind, Node, RelPath, Timestamp};
-use isconf_sandbox::child::{Effect, Exit, Phases};
+use isconf_sandbox::child::{Effect, Exit, Phases, Weight, weight};
 
 use super::{ActionReport, Author, Bytes, ChangeDigests, DraftId, EntryKind, EntryRef};
+
+/// The contained run of an entry that acts on the running system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// How the command ended.
+    pub ending: Ending,
+    /// What it did or tried outside of the filesystem.
+    pub effects: Vec<Effect>,
+}
 
 /// What one entry did in its scratchpad, what was judged, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +38,8 @@ pub struct Report {
     pub shown_only: ChangeSet,
     /// What it did or tried to do outside the filesystem.
     pub effects: Vec<Effect>,
+    /// How its rehearsal went, where it acts on the running system.
+    pub rehearsal: Option<Rehearsal>,
     /// What it asked of service managers that is, or would be, done after the commit, in order.
     pub actions: Vec<ActionReport>,
     /// Mounts that no overlay covers.
@@ -194,6 +205,9 @@ pub enum Verdict {
     Interrupted(i32),
     /// A reboot that this run may not do.
     RebootNotAllowed,
+    /// It acts on the running system, which a scratchpad keeps from it (see
+    /// [`Report::out_of_reach`]).
+    OutOfReach,
     /// After its commit a service manager did not do what was asked (see [`Report::actions`]).
     ActionFailed,
 }
@@ -249,6 +263,12 @@ pub struct Divergence {
 }
 
 impl Report {
+    /// What it tried on the running system and was kept from, as far as something is lost by that.
+    pub fn out_of_reach(&self) -> impl Iterator<Item = &Effect> {
+        let effects = self.effects.iter();
+        effects.filter(|effect| weight(effect) == Weight::Matters)
+    }
+
     /// The time from the beginning of the set-up to the end of the commit.
     pub fn duration(&self) -> Duration {
         let phases = &self.phases;

@@ -3,7 +3,9 @@
 //! after success, and only of what the scratchpad really had below it.
 
 use isconf_sandbox::capture::{Finding, FindingReason};
+use isconf_sandbox::child::{Effect, Weight, weight};
 
+use crate::model::Handling;
 use crate::model::report::{Ending, Refusal, Verdict};
 
 /// What is known when the command has ended.
@@ -17,6 +19,10 @@ pub struct Evidence<'a> {
     pub findings: &'a [Finding],
     /// How many live objects it found changed meanwhile.
     pub conflicts: usize,
+    /// What it did or tried outside of the filesystem.
+    pub effects: &'a [Effect],
+    /// What is to become of that.
+    pub handling: Handling,
 }
 
 /// Judges one entry. An interruption wins over everything, since the command may have ended well
@@ -36,9 +42,13 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
         return Verdict::Conflict;
     }
     let torn: Vec<Refusal> = evidence.findings.iter().filter_map(torn).collect();
-    match torn.is_empty() {
-        true => Verdict::Approved,
-        false => Verdict::Refused(torn),
+    if !torn.is_empty() {
+        return Verdict::Refused(torn);
+    }
+    let is_lost = |effect: &Effect| weight(effect) == Weight::Matters;
+    match evidence.handling {
+        Handling::Refuse if evidence.effects.iter().any(is_lost) => Verdict::OutOfReach,
+        Handling::Refuse | Handling::Contain | Handling::Live => Verdict::Approved,
     }
 }
 
@@ -60,7 +70,7 @@ fn torn(finding: &Finding) -> Option<Refusal> {
 #[cfg(test)]
 mod tests {
     use isconf_sandbox::change::RelPath;
-    use isconf_sandbox::child::Exit;
+    use isconf_sandbox::child::{EffectKind, EffectOutcome, Exit};
 
     use super::*;
 
@@ -79,7 +89,37 @@ mod tests {
             interrupted_by,
             findings: &findings,
             conflicts,
+            effects: &[],
+            handling: Handling::Refuse,
         })
+    }
+
+    #[test]
+    fn what_is_lost_in_a_scratchpad_is_refused_unless_it_is_said_what_to_do() {
+        let effect = |kind, outcome| Effect {
+            kind,
+            operation: "kill".to_owned(),
+            target: "process 7 (x), SIGHUP".to_owned(),
+            process: "sh".to_owned(),
+            outcome,
+            count: 1,
+        };
+        let judged = |effects: &[Effect], handling| {
+            judge(Evidence {
+                ending: Ending::Exited(Exit::Status(0)),
+                interrupted_by: None,
+                findings: &[],
+                conflicts: 0,
+                effects,
+                handling,
+            })
+        };
+        let lost = [effect(EffectKind::Signal, EffectOutcome::Refused(3))];
+        assert_eq!(judged(&lost, Handling::Refuse), Verdict::OutOfReach);
+        assert_eq!(judged(&lost, Handling::Contain), Verdict::Approved);
+        assert_eq!(judged(&lost, Handling::Live), Verdict::Approved);
+        let kept = [effect(EffectKind::Service, EffectOutcome::Deferred)];
+        assert_eq!(judged(&kept, Handling::Refuse), Verdict::Approved);
     }
 
     #[test]

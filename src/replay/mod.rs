@@ -17,6 +17,7 @@ mod work;
 mod contents;
 mod uncounted;
 mod trial;
+mod rehearsal;
 mod congruence;
 mod pending;
 mod payload;
@@ -45,6 +46,7 @@ pub use record::{
     Intention, Manner, Permit, Recorded, RecordingError, check_lock, exec, reboot, snap,
 };
 pub use recover::{RecoveryError, Repaired, recover};
+pub use rehearsal::RehearsalError;
 pub use room::{NoRoom, keep_room};
 pub use scratchpads::{
     Attempt, Attempted, KeptScratchpad, ScratchpadError, drop_kept, kept_names, open_kept, try_out,

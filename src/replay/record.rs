@@ -13,11 +13,12 @@ use super::commit::{Candidate, MakeRealError, discard, follow_up, make_real};
 use super::contents::Contents;
 use super::payload::Payload;
 use super::pending::pending;
+use super::rehearsal::{RehearsalError, Rehearsed, rehearse};
 use super::settle::record_draft;
 use super::snapshot::{Snapshot, SnapshotError};
 use super::this_host::ThisHost;
 use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
-use super::work::{Streams, Work};
+use super::work::{Streams, Work, reach};
 use crate::check_in::DraftsError;
 use crate::history::{History, HistoryError};
 use crate::journal::{JournalError, OthersDrafts, WipDraft, check_holder};
@@ -25,8 +26,8 @@ use crate::lock::{BranchLock, LockError};
 use crate::model::progress::Progress;
 use crate::model::report::{Description, Ending, Fate, Place, Report};
 use crate::model::{
-    ChangeDigests, Deed, Draft, DraftId, EffectSummary, EntryKind, Exec, Moment, OnFailure,
-    Outcome, ReceiptBody, Snap,
+    ChangeDigests, Deed, Draft, DraftId, EffectSummary, EntryKind, Exec, Handling, Moment,
+    OnFailure, Outcome, ReceiptBody, Snap,
 };
 use crate::store::StoreError;
 
@@ -49,6 +50,9 @@ pub enum RecordingError {
     /// The entry could not be tried.
     #[error(transparent)]
     Trial(#[from] TrialError),
+    /// The entry could not be rehearsed.
+    #[error(transparent)]
+    Rehearsal(#[from] RehearsalError),
     /// It could not be made real or recorded.
     #[error(transparent)]
     MakeReal(#[from] MakeRealError),
@@ -103,6 +107,29 @@ pub struct Recorded {
     pub hold: Option<Hold>,
 }
 
+impl Recorded {
+    /// A rehearsal behind which nothing comes.
+    fn without_commit(rehearsed: Rehearsed, intention: Intention) -> Self {
+        let mut report = rehearsed.report;
+        report.fate = intention.fate_without_commit();
+        Self {
+            report,
+            contents: rehearsed.contents,
+            not_started: rehearsed.not_started,
+            hold: None,
+        }
+    }
+}
+
+impl Intention {
+    const fn fate_without_commit(self) -> Fate {
+        match self {
+            Self::Preview => Fate::Previewed,
+            Self::Record => Fate::Dropped,
+        }
+    }
+}
+
 /// The right to record one change, which only the check gives.
 #[derive(Debug)]
 pub struct Permit {
@@ -141,8 +168,17 @@ pub fn exec(
     let uncounted = host.uncounted(&journal, started)?;
     host.take_back(journal);
     let bench = host.bench(&uncounted, manner.streams, manner.keeps_contents);
+    let mut rehearsal = None;
+    if exec.effects == Handling::Live {
+        let mut rehearsed = rehearse(bench, &host.home, &work)?;
+        name(host, &mut rehearsed.report, &message)?;
+        if manner.intention == Intention::Preview || !rehearsed.report.is_approved() {
+            return Ok(Recorded::without_commit(rehearsed, manner.intention));
+        }
+        rehearsal = rehearsed.report.rehearsal;
+    }
     let mut contents = Contents::new();
-    let pad = prepare(&host.home)?;
+    let pad = prepare(&host.home, reach(exec.effects))?;
     let Trial {
         exited,
         capture,
@@ -153,6 +189,7 @@ pub fn exec(
         ..
     } = attempt(bench, pad, Afterwards::End, &work, &mut contents)?;
     name(host, &mut report, &message)?;
+    report.rehearsal = rehearsal;
     let mut recorded = Recorded {
         report,
         contents,
@@ -160,10 +197,7 @@ pub fn exec(
         hold: None,
     };
     if manner.intention == Intention::Preview || !recorded.report.is_approved() {
-        recorded.report.fate = match manner.intention {
-            Intention::Preview => Fate::Previewed,
-            Intention::Record => Fate::Dropped,
-        };
+        recorded.report.fate = manner.intention.fate_without_commit();
         discard(exited)?;
         return Ok(recorded);
     }

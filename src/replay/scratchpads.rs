@@ -16,6 +16,7 @@ use isconf_sandbox::change::{DecodeError, Timestamp};
 use isconf_sandbox::child::Exit;
 use isconf_sandbox::commit::{self, CommitError, Landed, RecordError};
 use isconf_sandbox::layout::{Layout, TxId};
+use isconf_sandbox::reach::Reach;
 use isconf_sandbox::session::{
     DirectoryError, DiscardError, EndError, KeepError, SweepError, VolumesError, hold_kept,
     is_committed, kept_layout, sweep,
@@ -151,7 +152,7 @@ pub fn try_out(attempted: Attempt<'_>, exec: Exec) -> Result<Attempted, Scratchp
         keeps_contents: attempted.keeps_contents,
     };
     let mut contents = Contents::new();
-    let pad = prepare(attempted.home)?;
+    let pad = prepare(attempted.home, Reach::Contained)?;
     let mut trial = attempt(bench, pad, Afterwards::End, &work, &mut contents)?;
     trial.report.place = Place::Try {
         name: attempted.keep.map(ToString::to_string),

@@ -8,6 +8,7 @@ use isconf_sandbox::change::{ChangeSet, Digest, NormalRules, Timestamp};
 use isconf_sandbox::child::Phases;
 use isconf_sandbox::collect::CollectError;
 use isconf_sandbox::mounts::Uncovered;
+use isconf_sandbox::reach::Reach;
 use isconf_sandbox::session::{self, Exited, PrepareError, Prepared, WaitError};
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
@@ -78,8 +79,11 @@ pub struct Trial {
 }
 
 /// Prepares a scratchpad of the host with this home.
-pub fn prepare(home: &Home) -> Result<Scratchpad, TrialError> {
-    let settings = session::Settings::new(home.as_path());
+pub fn prepare(home: &Home, reach: Reach) -> Result<Scratchpad, TrialError> {
+    let settings = session::Settings {
+        reach,
+        ..session::Settings::new(home.as_path())
+    };
     let prepared = Prepared::new(&settings, last_commit(home))?;
     Ok(Scratchpad::Fresh(Box::new(prepared)))
 }
@@ -137,11 +141,14 @@ pub fn attempt(
         normal: capture.set.normal_digest(&rules),
     };
     report.digests = Some(digests);
+    let interrupted_by = exited.interrupted_by();
     report.verdict = judge(Evidence {
         ending: done.ending,
-        interrupted_by: exited.interrupted_by(),
+        interrupted_by,
         findings: &capture.findings,
         conflicts: capture.conflicts.len(),
+        effects: exited.effects(),
+        handling: work.handling(),
     });
     report.changes = capture.set.clone();
     report.shown_only = capture.shown.clone();
@@ -185,6 +192,7 @@ pub fn blank(place: Place, description: Description) -> Report {
         digests: None,
         shown_only: ChangeSet::default(),
         effects: Vec::new(),
+        rehearsal: None,
         actions: Vec::new(),
         uncovered: Vec::new(),
         findings: Vec::new(),

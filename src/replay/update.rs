@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use isconf_sandbox::change::{ChangeSet, NormalRules};
 use isconf_sandbox::commit::crash_point;
+use isconf_sandbox::reach::Reach;
 use isconf_sandbox::session::{Exited, Hold, Mounted};
 
 use super::aside::{Aside, Unsettled};
@@ -20,18 +21,19 @@ use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
 use super::pending::pending;
+use super::rehearsal::{RehearsalError, rehearse, take_as_rehearsal};
 use super::this_host::ThisHost;
 use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::uncounted::Uncounted;
 use super::upkeep::keep_undo;
-use super::work::{Input, Output, Scratchpad, Streams, Work, WorkError};
+use super::work::{Input, Output, Scratchpad, Streams, Work, WorkError, reach};
 use crate::check_in::DraftsError;
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
 use crate::model::progress::Progress;
 use crate::model::report::{Congruence, Description, Fate, Place, Refusal, Report, Verdict};
 use crate::model::run::{Run, RunMode, RunOutcome};
-use crate::model::{Deed, Entry, EntryKind, Moment, OnFailure, ReceiptBody};
+use crate::model::{Deed, Entry, EntryKind, Handling, Moment, OnFailure, ReceiptBody};
 
 /// After so many entries undo copies are brought within the policy: a long replay is not to need the
 /// room of all of them.
@@ -195,6 +197,7 @@ impl Replay<'_> {
                     Verdict::CommandFailed
                     | Verdict::Conflict
                     | Verdict::Refused(_)
+                    | Verdict::OutOfReach
                     | Verdict::ActionFailed,
                     _,
                 ) => RunOutcome::Stopped,
@@ -271,7 +274,7 @@ impl Replay<'_> {
     fn preview(&mut self, entry: &Entry, work: &Work) -> Result<Report, TrialError> {
         let pad = match self.pad.take() {
             Some(pad) => Scratchpad::Used(Box::new(pad)),
-            None => prepare(&self.host.home)?,
+            None => prepare(&self.host.home, Reach::Contained)?,
         };
         let (streams, keeps) = (self.streams(), self.request.keeps_contents);
         let bench = self.host.bench(&self.uncounted, streams, keeps);
@@ -279,6 +282,9 @@ impl Replay<'_> {
         let mut report = self.named(entry, trial.report);
         report.congruence = self.congruence(entry, &report.changes, &trial.rules);
         report.fate = Fate::Previewed;
+        if work.handling() == Handling::Live {
+            take_as_rehearsal(&mut report);
+        }
         self.pad = Some(trial.exited.again());
         Ok(report)
     }
@@ -288,7 +294,9 @@ impl Replay<'_> {
         loop {
             let mut report = self.commit_once(entry, work)?;
             report.retries = retries;
-            if report.verdict != Verdict::Conflict || retries == MAX_RETRIES {
+            // What acted on the running system is not to act twice.
+            let may_retry = work.handling() != Handling::Live && retries < MAX_RETRIES;
+            if report.verdict != Verdict::Conflict || !may_retry {
                 return Ok(report);
             }
             retries += 1;
@@ -308,7 +316,18 @@ impl Replay<'_> {
         self.contents = Contents::new();
         let (streams, keeps) = (self.streams(), self.request.keeps_contents);
         let bench = self.host.bench(&self.uncounted, streams, keeps);
-        let pad = prepare(&self.host.home).map_err(failed)?;
+        let rehearsal = match work.handling() {
+            Handling::Live => {
+                let rehearsed = rehearse(bench, &self.host.home, work);
+                let rehearsed = rehearsed.map_err(|error| unrehearsed(entry, error))?;
+                if !rehearsed.report.is_approved() {
+                    return Ok(self.named(entry, rehearsed.report));
+                }
+                rehearsed.report.rehearsal
+            }
+            Handling::Refuse | Handling::Contain => None,
+        };
+        let pad = prepare(&self.host.home, reach(work.handling())).map_err(failed)?;
         let Trial {
             exited,
             capture,
@@ -318,6 +337,7 @@ impl Replay<'_> {
             ..
         } = attempt(bench, pad, Afterwards::End, work, &mut self.contents).map_err(failed)?;
         let mut report = self.named(entry, report);
+        report.rehearsal = rehearsal;
         report.congruence = self.congruence(entry, &report.changes, &rules);
         if !report.is_approved() {
             discard(exited).map_err(unreal)?;
@@ -428,6 +448,14 @@ impl Replay<'_> {
         };
         let seq = self.journal.len();
         discard(pad.written()).map_err(|source| UpdateError::MakeReal { seq, source })
+    }
+}
+
+fn unrehearsed(entry: &Entry, error: RehearsalError) -> UpdateError {
+    let seq = entry.at.seq;
+    match error {
+        RehearsalError::Trial(source) => UpdateError::Trial { seq, source },
+        RehearsalError::Discard(source) => UpdateError::MakeReal { seq, source },
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use isconf_sandbox::change::{Digest, Node, RelPath, decode_nodes};
 use isconf_sandbox::child::{Group, NetworkAccess, Request, Stream};
 use isconf_sandbox::fs::Dir;
+use isconf_sandbox::reach::Reach;
 use isconf_sandbox::session::{
     Exited, LaunchError, MountError, Mounted, Prepared, Running, StartError, WaitError,
 };
@@ -17,7 +18,7 @@ use super::commit::chain;
 use super::install::{InstallError, install};
 use super::trial::Bench;
 use crate::model::report::{Description, Ending};
-use crate::model::{Bytes, EntryKind, Exec, Network, Snap};
+use crate::model::{Bytes, EntryKind, Exec, Handling, Network, Snap};
 use crate::store::{MAX_LIST_BYTES, Store, StoreError};
 
 /// What is to be done in the scratchpad.
@@ -101,6 +102,14 @@ pub enum Output {
     Aside,
 }
 
+/// How much of the running system a command reaches in the run that counts.
+pub const fn reach(handling: Handling) -> Reach {
+    match handling {
+        Handling::Refuse | Handling::Contain => Reach::Contained,
+        Handling::Live => Reach::Live,
+    }
+}
+
 /// Why an entry could not be done in its scratchpad. A failing command is not such a reason.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkError {
@@ -165,6 +174,15 @@ impl Work {
             paths: snap.paths.clone(),
             nodes: nodes.into_iter().collect(),
         })
+    }
+
+    /// What is to become of its effects.
+    pub fn handling(&self) -> Handling {
+        match self {
+            Self::Command(exec) => exec.effects,
+            Self::Install { .. } => Handling::Refuse,
+            Self::Shell(_) => Handling::Contain,
+        }
     }
 
     /// The same for the report.

@@ -11,6 +11,7 @@
 mod style;
 mod page;
 mod quantity;
+pub mod effect_text;
 pub mod actions;
 mod attributes;
 mod object_json;

@@ -20,7 +20,7 @@ use super::report_text::View;
 use crate::model::Author;
 use crate::model::contents::ContentSource;
 use crate::model::report::{
-    Congruence, Description, Divergence, Ending, Fate, Place, Report, Verdict,
+    Congruence, Description, Divergence, Ending, Fate, Place, Rehearsal, Report, Verdict,
 };
 
 /// The version of every JSON document that isconf writes; raised when a reader could be misled.
@@ -64,6 +64,8 @@ struct ReportJson<'a> {
     digests: Option<DigestsJson>,
     totals: TotalsJson,
     effects: Vec<EffectJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rehearsal: Option<RehearsalJson<'a>>,
     actions: Vec<ActionJson<'a>>,
     uncovered: Vec<UncoveredJson<'a>>,
     findings: Vec<FindingJson>,
@@ -156,6 +158,12 @@ struct EffectJson<'a> {
 }
 
 #[derive(Serialize)]
+struct RehearsalJson<'a> {
+    ending: EndingJson,
+    effects: Vec<EffectJson<'a>>,
+}
+
+#[derive(Serialize)]
 struct UncoveredJson<'a> {
     mount_point: BytesJson,
     fs_type: &'a str,
@@ -207,7 +215,7 @@ impl<'a> ReportJson<'a> {
             },
             fate: fate_name(report.fate),
             refusals: refusals(&report.verdict),
-            ending: EndingJson::of(report),
+            ending: EndingJson::of(report.ending),
             changes: changes(&report.changes, view, contents),
             shown_only: changes(&report.shown_only, view, None),
             digests: report.digests.map(|digests| DigestsJson {
@@ -216,6 +224,7 @@ impl<'a> ReportJson<'a> {
             }),
             totals: TotalsJson::of(&report.changes),
             effects: report.effects.iter().map(EffectJson::of).collect(),
+            rehearsal: report.rehearsal.as_ref().map(RehearsalJson::of),
             actions: report.actions.iter().map(ActionJson::of).collect(),
             uncovered: report
                 .uncovered
@@ -270,6 +279,7 @@ const fn verdict_name(verdict: &Verdict) -> &'static str {
         Verdict::Refused(_) => "refused",
         Verdict::Interrupted(_) => "interrupted",
         Verdict::RebootNotAllowed => "reboot_not_allowed",
+        Verdict::OutOfReach => "out_of_reach",
         Verdict::ActionFailed => "action_failed",
     }
 }
@@ -346,8 +356,8 @@ impl DescriptionJson {
 }
 
 impl EndingJson {
-    fn of(report: &Report) -> Self {
-        match report.ending {
+    fn of(ending: Ending) -> Self {
+        match ending {
             Ending::Exited(Exit::Status(status)) => Self::Status(status),
             Ending::Exited(Exit::Signal(signal)) => Self::Signal(signal_name(signal)),
             Ending::CouldNotStart(errno) => Self::CouldNotStart(errno_name(errno)),
@@ -389,6 +399,15 @@ impl<'a> EffectJson<'a> {
             outcome,
             errno,
             count: effect.count,
+        }
+    }
+}
+
+impl<'a> RehearsalJson<'a> {
+    fn of(rehearsal: &'a Rehearsal) -> Self {
+        Self {
+            ending: EndingJson::of(rehearsal.ending),
+            effects: rehearsal.effects.iter().map(EffectJson::of).collect(),
         }
     }
 }

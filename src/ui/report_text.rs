@@ -15,15 +15,15 @@ use std::time::Duration;
 
 use isconf_sandbox::capture::{FindingReason, Glimpse, LiveIdentity};
 use isconf_sandbox::change::{ChangeSet, RelPath, Totals};
-use isconf_sandbox::child::{Effect, EffectOutcome};
 
 use super::actions::actions_into;
 use super::attributes::{Detail, Shown, described};
 use super::change_text::{changes_into, set_is_worth_showing};
 use super::congruence_text::congruence_into;
 use super::diff::{DiffLimits, Secrets};
+use super::effect_text::{effects_into, rehearsal_into};
 use super::page::{Page, command_line, counted, escaped};
-use super::quantity::{errno_name, exact_time, human_bytes, human_duration, signal_name};
+use super::quantity::{exact_time, human_bytes, human_duration, signal_name};
 use super::style::{Role, Style};
 use super::summary_text::summary_line;
 use super::verdict_text::{verdict_sentence, verdict_word};
@@ -75,6 +75,7 @@ pub fn report_text(
     heading_into(&mut page, report, view.detail);
     changes_into(&mut page, 2, &report.changes, view, contents);
     shown_only_into(&mut page, &report.shown_only, view);
+    rehearsal_into(&mut page, report.rehearsal.as_ref());
     effects_into(&mut page, &report.effects);
     actions_into(&mut page, &report.actions);
     remarks_into(&mut page, report, view);
@@ -155,41 +156,6 @@ fn shown_only_into(page: &mut Page, set: &ChangeSet, view: &View<'_>) {
     if set_is_worth_showing(set, view.detail) {
         page.line(2, "shown only, never committed:");
         changes_into(page, 4, set, view, None);
-    }
-}
-
-fn effects_into(page: &mut Page, effects: &[Effect]) {
-    // What waits for the commit has lines of its own.
-    let waits = |effect: &&Effect| effect.outcome == EffectOutcome::Deferred;
-    let mut effects = effects.iter().filter(|effect| !waits(effect)).peekable();
-    if effects.peek().is_some() {
-        page.line(2, "effects:");
-    }
-    for effect in effects {
-        let (role, outcome) = match effect.outcome {
-            EffectOutcome::Refused(errno) => {
-                (Role::Doubt, format!("refused with {}", errno_name(errno)))
-            }
-            EffectOutcome::Contained => (Role::Faint, "stayed in the scratchpad".to_owned()),
-            EffectOutcome::Allowed => (Role::Noted, "took place".to_owned()),
-            EffectOutcome::Deferred => (Role::Noted, "deferred".to_owned()),
-        };
-        let mut words = format!("{}: {}", effect.kind.words(), effect.operation);
-        if !effect.target.is_empty() {
-            words.push_str(&format!(" {}", escaped(effect.target.as_bytes())));
-        }
-        let process = match effect.process.as_str() {
-            "" => String::new(),
-            process => format!(", by {}", escaped(process.as_bytes())),
-        };
-        let times = match effect.count {
-            0 | 1 => String::new(),
-            count => format!(", {count} times"),
-        };
-        page.line(
-            4,
-            &format!("{words}: {}{process}{times}", page.paint(role, &outcome)),
-        );
     }
 }
 

@@ -18,8 +18,8 @@ use super::report_text::View;
 use super::style::Style;
 use crate::model::contents::ContentSource;
 use crate::model::report::{
-    Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Refusal, Report, Seen,
-    UncoveredMount, Verdict,
+    Conflict, Congruence, Description, Divergence, Ending, Fate, Place, Refusal, Rehearsal, Report,
+    Seen, UncoveredMount, Verdict,
 };
 use crate::model::{
     ActionFate, ActionReport, Author, Bytes, ChangeDigests, EntryId, EntryRef, Times,
@@ -262,6 +262,10 @@ pub(super) fn committed() -> Report {
         }),
         shown_only: ChangeSet::new(vec![change("run/a.pid", None, Some(file(b"1\n")))]).unwrap(),
         effects: effects(),
+        rehearsal: Some(Rehearsal {
+            ending: Ending::Exited(Exit::Status(1)),
+            effects: effects(),
+        }),
         actions: actions(),
         uncovered: vec![UncoveredMount {
             mount_point: path("srv/nfs"),
@@ -377,6 +381,7 @@ pub(super) fn bare() -> Report {
         digests: None,
         shown_only: ChangeSet::default(),
         effects: Vec::new(),
+        rehearsal: None,
         actions: Vec::new(),
         uncovered: Vec::new(),
         findings: Vec::new(),
@@ -428,6 +433,7 @@ pub(super) fn endings() -> Vec<Report> {
             Fate::Dropped,
         ),
         with(status(0), Verdict::Refused(refusals), Fate::Dropped),
+        with(status(0), Verdict::OutOfReach, Fate::Dropped),
         with(status(0), Verdict::ActionFailed, Fate::TakenBack),
         with(status(0), Verdict::ActionFailed, Fate::Committed),
         with(

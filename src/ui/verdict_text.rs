@@ -9,17 +9,7 @@ use crate::model::report::{Description, Ending, Fate, Report, Verdict};
 
 /// The verdict and what became of the changes, as sentences.
 pub(super) fn verdict_sentence(report: &Report) -> String {
-    let ending = match report.ending {
-        Ending::Exited(Exit::Status(status)) => Some(format!("Exit status {status}.")),
-        Ending::Exited(Exit::Signal(signal)) => {
-            Some(format!("The command was ended by {}.", signal_name(signal)))
-        }
-        Ending::CouldNotStart(errno) => Some(format!(
-            "The command could not be started: {}.",
-            errno_text(errno)
-        )),
-        Ending::NoCommand => None,
-    };
+    let ending = ending_sentence(report.ending);
     let verdict = match &report.verdict {
         Verdict::Approved => None,
         Verdict::CommandFailed => Some("Failed.".to_owned()),
@@ -27,6 +17,7 @@ pub(super) fn verdict_sentence(report: &Report) -> String {
         Verdict::Refused(_) => Some("Refused.".to_owned()),
         Verdict::Interrupted(signal) => Some(format!("Interrupted by {}.", signal_name(*signal))),
         Verdict::RebootNotAllowed => Some("A reboot is needed.".to_owned()),
+        Verdict::OutOfReach => Some("It acts on the running system.".to_owned()),
         Verdict::ActionFailed => Some("A service did not follow.".to_owned()),
     };
     let is_undo = matches!(report.description, Description::Undo(_));
@@ -53,6 +44,21 @@ pub(super) fn verdict_sentence(report: &Report) -> String {
         .join(" ")
 }
 
+/// How a command ended; `None` when there was none.
+pub(super) fn ending_sentence(ending: Ending) -> Option<String> {
+    match ending {
+        Ending::Exited(Exit::Status(status)) => Some(format!("Exit status {status}.")),
+        Ending::Exited(Exit::Signal(signal)) => {
+            Some(format!("The command was ended by {}.", signal_name(signal)))
+        }
+        Ending::CouldNotStart(errno) => Some(format!(
+            "The command could not be started: {}.",
+            errno_text(errno)
+        )),
+        Ending::NoCommand => None,
+    }
+}
+
 /// The verdict in a word or two.
 pub(super) fn verdict_word(report: &Report) -> (Role, &'static str) {
     let is_undo = matches!(report.description, Description::Undo(_));
@@ -64,6 +70,7 @@ pub(super) fn verdict_word(report: &Report) -> (Role, &'static str) {
         (Verdict::Approved, Fate::Dropped) => (Role::Added, "dropped"),
         (Verdict::Approved, Fate::TakenBack) => (Role::Added, "taken back"),
         (Verdict::Approved, Fate::Kept) => (Role::Added, "kept"),
+        (Verdict::OutOfReach, _) => (Role::Failure, "out of reach"),
         (Verdict::ActionFailed, _) => (Role::Failure, "a service failed"),
         (Verdict::CommandFailed, _) => (Role::Failure, "failed"),
         (Verdict::Conflict, _) => (Role::Failure, "conflict"),

@@ -263,7 +263,7 @@ impl Waiting {
                 Some(Report::Watched { listener }) => {
                     let listener =
                         descriptor_of(process.pidfd.as_fd(), listener).map_err(&supervise)?;
-                    let live = Live::new(Some(root), process.pid.as_raw());
+                    let live = Live::new(Some(root), process.pid.as_raw(), self.reach);
                     said.watcher = Some(self.watcher(listener, root, live).map_err(&supervise)?);
                 }
                 Some(Report::Failed { at, errno }) => {
@@ -289,7 +289,7 @@ impl Waiting {
             Reach::Contained => Desk::deferring(copy()?),
             Reach::Live => Desk::at_once(copy()?),
         };
-        Ok(Watcher::new(listener, live, copy()?, desk))
+        Ok(Watcher::new(listener, live, copy()?, desk, self.reach))
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::caller::process;
+use crate::reach::Reach;
 
 /// How often the live processes are searched in one run for who holds a socket.
 const MAX_SEARCHES: u32 = 16;
@@ -38,6 +39,8 @@ type Namespace = (u64, u64);
 pub(crate) struct Live {
     /// The scratchpad's root directory.
     root: Option<OwnedFd>,
+    /// With the running system in reach, who is inside is told by mounts.
+    reach: Reach,
     pids_inside: Option<Namespace>,
     mounts_inside: Option<Namespace>,
     network: Option<Namespace>,
@@ -65,8 +68,9 @@ pub(super) enum Holder {
 impl Live {
     /// Of the scratchpad with this root directory, in which `command` runs. What cannot be had is
     /// as if nothing were inside.
-    pub(crate) fn new(root: Option<BorrowedFd<'_>>, command: i32) -> Self {
+    pub(crate) fn new(root: Option<BorrowedFd<'_>>, command: i32, reach: Reach) -> Self {
         Self {
+            reach,
             root: root.and_then(|root| root.try_clone_to_owned().ok()),
             pids_inside: namespace(&command, "pid"),
             mounts_inside: namespace(&command, "mnt"),
@@ -77,6 +81,9 @@ impl Live {
 
     /// Whether a process inside has this number there.
     pub(super) fn has_number_inside(&self, number: i32) -> bool {
+        if self.reach == Reach::Live {
+            return self.sees_mounts_inside(number);
+        }
         self.path_inside(&number.to_string())
             .is_some_and(|path| path.exists())
     }
@@ -88,8 +95,16 @@ impl Live {
             .any(|found| found == group)
     }
 
+    fn sees_mounts_inside(&self, pid: i32) -> bool {
+        let mounts = namespace(&pid, "mnt");
+        mounts.is_some() && mounts == self.mounts_inside
+    }
+
     /// Whether the process, by its number outside, is one of the scratchpad's.
     pub(super) fn is_inside(&self, pid: i32) -> bool {
+        if self.reach == Reach::Live {
+            return self.sees_mounts_inside(pid);
+        }
         let mut pid = pid;
         for _ in 0..MAX_ANCESTORS {
             match namespace(&pid, "pid") {
@@ -200,6 +215,11 @@ impl Live {
             .flatten()
             .filter(is_process)
             .take(MAX_PROCESSES)
+            .filter(|entry| {
+                // There, the numbers are those of the whole machine.
+                self.reach == Reach::Contained
+                    || number(entry).is_some_and(|pid| self.sees_mounts_inside(pid))
+            })
     }
 }
 

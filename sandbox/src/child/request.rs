@@ -196,6 +196,15 @@ pub(super) struct Sight {
 }
 
 impl Sight {
+    /// The same, left to the kernel, with nothing in its way.
+    pub(super) fn allowed(self) -> Self {
+        let named = self.named;
+        Self {
+            named: named.map(|(kind, target, _)| (kind, target, EffectOutcome::Allowed)),
+            fails: None,
+        }
+    }
+
     /// Named, and left to the kernel.
     pub(super) fn seen(kind: EffectKind, target: String, outcome: EffectOutcome) -> Self {
         Self {

@@ -14,6 +14,7 @@ use super::rule::{Aim, Rule};
 use super::rules;
 use super::starts::Starts;
 use super::{caller, naming};
+use crate::reach::Reach;
 use crate::services::Desk;
 use crate::sys::seccomp::{self, Notification, Reply};
 
@@ -71,12 +72,20 @@ pub(crate) struct Watcher {
     foreign: HashMap<i64, &'static Rule>,
     live: Live,
     starts: Starts,
+    reach: Reach,
 }
 
 impl Watcher {
     /// Takes the listener that came from the command, and what is known of both sides. `root` is the
     /// scratchpad's root directory; the desk answers programs that speak with service managers.
-    pub(crate) fn new(listener: OwnedFd, live: Live, root: OwnedFd, desk: Desk) -> Self {
+    /// With the running system in reach every call is let go.
+    pub(crate) fn new(
+        listener: OwnedFd,
+        live: Live,
+        root: OwnedFd,
+        desk: Desk,
+        reach: Reach,
+    ) -> Self {
         seccomp::wake_up_synchronously(listener.as_fd());
         Self {
             listener,
@@ -90,6 +99,7 @@ impl Watcher {
                 })
                 .collect(),
             starts: Starts::new(root, desk),
+            reach,
         }
     }
 
@@ -129,7 +139,10 @@ impl Watcher {
         }
         // A call without a rule cannot come, since filter and rules are one table.
         let sight = rule.map(|rule| naming::look(rule, &call, &mut self.live));
-        let sight = sight.unwrap_or_default();
+        let sight = match self.reach {
+            Reach::Contained => sight.unwrap_or_default(),
+            Reach::Live => sight.unwrap_or_default().allowed(),
+        };
         let named = rule.and_then(|rule| Some((rule, sight.named?)));
         let reply = sight.fails.map_or(Reply::Continue, Reply::Fail);
         // What was read belongs to this call only if it still waits.

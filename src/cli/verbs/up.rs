@@ -2,7 +2,7 @@
 //! stops at the first that does not go through.
 
 use crate::cli::invocation::{Presentation, RebootPolicy, ReportForm, RunMode, UpCommand};
-use crate::cli::worksite::{conflict, service_failure, streams};
+use crate::cli::worksite::{conflict, out_of_reach, service_failure, streams};
 use crate::cli::{Failure, Session};
 use crate::model::report::{Refusal, Report, Verdict};
 use crate::model::run::{self, Run, RunOutcome};
@@ -108,6 +108,11 @@ fn stopped(run: &Run) -> Failure {
     let what = crate::ui::report_text::description_words(&last.description);
     if last.verdict == Verdict::Conflict {
         return conflict(last);
+    }
+    if last.verdict == Verdict::OutOfReach {
+        return out_of_reach(last).hint(format!(
+            "{name} was recorded without --live and does here what it did not do where it was made; whoever has the lock can make it anew there (`isconf exec --live ...`, or --contained to do without)."
+        ));
     }
     if last.verdict == Verdict::ActionFailed {
         return service_failure(last);

@@ -59,6 +59,7 @@ fn every_verdict_has_its_sentence() {
         "The command was ended by SIGKILL. Failed. Would not be committed; this was a preview.",
         "The command could not be started: No such file or directory. Failed. Nothing was committed.",
         "Exit status 0. Refused. Nothing was committed.",
+        "Exit status 0. It acts on the running system. Nothing was committed.",
         "Exit status 0. A service did not follow. Committed, and taken back.",
         "Exit status 0. A service did not follow. Committed, and cannot be taken back.",
         "The command was ended by SIGINT. Interrupted by SIGINT. Nothing was committed.",
