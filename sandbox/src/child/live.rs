@@ -330,7 +330,7 @@ mod tests {
         let name = format!("isconf-test-{}", std::process::id());
         let address = <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&name);
         let socket = std::os::unix::net::UnixListener::bind_addr(&address.unwrap()).unwrap();
-        let mut live = Live::new(None, -1);
+        let mut live = Live::new(None, -1, Reach::Contained);
         let me = std::process::id() as i32;
         assert_eq!(
             live.holder_of_abstract(name.as_bytes()),

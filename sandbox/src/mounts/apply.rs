@@ -45,14 +45,23 @@ pub(crate) fn apply(steps: &[Step]) -> Result<(), Failure> {
     // length, and the same text on every kernel. The directory outlives the cover of /proc.
     let failed = |step: usize| move |errno| Failure { step, errno };
     let names = open_directory(c"/proc/self/fd").map_err(failed(0))?;
-    steps
-        .iter()
-        .enumerate()
-        .try_for_each(|(index, step)| perform(step, names.as_fd()).map_err(failed(index)))
+    let mut kept = None;
+    steps.iter().enumerate().try_for_each(|(index, step)| {
+        perform(step, names.as_fd(), &mut kept).map_err(failed(index))
+    })
 }
 
-fn perform(step: &Step, names: BorrowedFd<'_>) -> Result<(), Errno> {
+/// Performs one step. `kept` is the live tree that one of them takes hold of for another.
+fn perform(step: &Step, names: BorrowedFd<'_>, kept: &mut Option<OwnedFd>) -> Result<(), Errno> {
     match step {
+        Step::KeepTree { source } => {
+            *kept = Some(api::clone_tree(source)?);
+            Ok(())
+        }
+        Step::ShowKeptTree { target } => {
+            let tree = kept.take().ok_or(Errno::EBADF)?;
+            api::attach(tree.as_fd(), target.as_c_str())
+        }
         Step::MakePrivate => make_private(),
         Step::Overlay {
             lower,

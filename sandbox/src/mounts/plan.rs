@@ -77,6 +77,11 @@ pub fn plan(inventory: &Inventory, settings: &PlanSettings) -> Result<Plan, Plan
     check_root(&classified)?;
     let volumes = volumes(&classified, settings)?;
     let mut steps = vec![Step::MakePrivate];
+    if settings.reach == Reach::Live {
+        // Where the new root is built.
+        let source = c"/proc".to_owned();
+        steps.push(Step::KeepTree { source });
+    }
     let mut next_volume = volumes.iter();
     for item in &classified {
         let volume = (item.treatment == Treatment::Overlay).then(|| next_volume.next());
@@ -423,7 +428,10 @@ fn push_sys(steps: &mut Vec<Step>, inventory: &Inventory) {
 /// The running system: the parts of the kernel, the devices, what daemons have in `/run`, and their
 /// sockets elsewhere, which an overlay would show under another identity than they were bound to.
 fn push_live(steps: &mut Vec<Step>, inventory: &Inventory) {
-    for name in ["proc", "sys", "dev", "run"] {
+    steps.push(Step::ShowKeptTree {
+        target: place("proc"),
+    });
+    for name in ["sys", "dev", "run"] {
         steps.push(Step::BindTree {
             source: c_string(format!("/{name}").into_bytes()),
             target: place(name),

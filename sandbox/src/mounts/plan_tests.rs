@@ -70,9 +70,10 @@ fn shown(plan: &Plan, place: &str) -> Vec<String> {
             Step::Mount { fs_type, flags, .. } => {
                 Some(format!("{}{}", fs_type.to_string_lossy(), words(*flags)))
             }
-            Step::BindTree { .. } => Some("live tree".to_owned()),
+            Step::ShowKeptTree { .. } | Step::BindTree { .. } => Some("live tree".to_owned()),
             Step::BindTreeReadOnly { .. } => Some("tree".to_owned()),
             Step::MakePrivate
+            | Step::KeepTree { .. }
             | Step::Remount { .. }
             | Step::MakeDirectory { .. }
             | Step::MakeFile { .. }

@@ -89,6 +89,16 @@ pub enum Step {
         /// `MS_RDONLY`, `MS_NOSUID`, `MS_NODEV`, `MS_NOEXEC`.
         flags: MsFlags,
     },
+    /// Takes hold of a live tree with all mounts in it, before what is built covers it.
+    KeepTree {
+        /// What.
+        source: CString,
+    },
+    /// Shows the tree that was taken hold of, as it is.
+    ShowKeptTree {
+        /// Where.
+        target: Target,
+    },
     /// Shows a live tree with all mounts in it, as it is.
     BindTree {
         /// What.
@@ -148,9 +158,11 @@ impl Step {
         match self {
             Self::MakePrivate => "cut off the live mounts at",
             Self::Overlay { .. } => "mount an overlay on",
-            Self::Bind { .. } | Self::BindTree { .. } | Self::BindTreeReadOnly { .. } => {
-                "show live files at"
-            }
+            Self::KeepTree { .. } => "take hold of live files for",
+            Self::Bind { .. }
+            | Self::ShowKeptTree { .. }
+            | Self::BindTree { .. }
+            | Self::BindTreeReadOnly { .. } => "show live files at",
             Self::Mount { .. } => "mount a private filesystem on",
             Self::Remount { .. } => "change the mount flags of",
             Self::MakeDirectory { .. } | Self::MakeFile { .. } | Self::MakeLink { .. } => "make",
@@ -161,9 +173,10 @@ impl Step {
     /// Where, as seen inside.
     pub fn place(&self) -> PathBuf {
         match self {
-            Self::MakePrivate | Self::EnterRoot => PathBuf::from("/"),
+            Self::MakePrivate | Self::KeepTree { .. } | Self::EnterRoot => PathBuf::from("/"),
             Self::Overlay { target, .. }
             | Self::Bind { target, .. }
+            | Self::ShowKeptTree { target }
             | Self::BindTree { target, .. }
             | Self::BindTreeReadOnly { target, .. }
             | Self::Mount { target, .. }
