@@ -13,6 +13,7 @@ mod acceptance_entries;
 mod acceptance_branches;
 mod scratchpad;
 mod effects;
+mod services;
 mod mounts;
 mod preview;
 mod noop_corpus;

@@ -31,8 +31,14 @@ const DISPENSABLE: [&str; 10] = [
     "unshare",
 ];
 
-/// Programs that tell a bus of the sessions they open, and do their work without.
-const SESSION_OPENERS: [&str; 8] = [
+/// Programs that tell a bus of the sessions they open, or that nobody should switch the machine off
+/// now, and do their work without.
+const SESSION_OPENERS: [&str; 13] = [
+    "apt",
+    "apt-get",
+    "aptitude",
+    "dpkg",
+    "unattended-upgr",
     "su",
     "sudo",
     "login",

@@ -6,6 +6,8 @@
 mod sameness;
 mod pair;
 
+pub use pair::root;
+
 use pair::Pair;
 
 /// Users, groups, setuid and setgid programs, capabilities, alternatives, diversions, random keys,

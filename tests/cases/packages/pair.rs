@@ -35,7 +35,7 @@ pub struct Pair {
 }
 
 /// The root of the hosts.
-fn root() -> DebianRoot {
+pub fn root() -> DebianRoot {
     let packages = [LOGIN, SERVICES, &[PIP]].concat().join(" ");
     let sources = SOURCES.join(" ");
     let names = format!("packages='{packages}'\nsources='{sources}'\n");

@@ -1,0 +1,97 @@
+//! A crash between a commit and the end of what it asks of service managers.
+
+use super::{states, with_app};
+
+/// Every point from the commit to the end of the requests.
+const POINTS: [&str; 7] = [
+    "settle.pending.durable",
+    "settle.receipt.durable",
+    "commit.finish.durable",
+    "actions.begun",
+    "actions.done",
+    "actions.begun:2",
+    "actions.forgotten",
+];
+
+#[test]
+fn requests_go_on_where_they_were() {
+    let Some(host) = with_app("resume") else {
+        return;
+    };
+    for point in POINTS {
+        host.ok("systemctl start one; systemctl stop two; : >/srv/starts");
+        let line = format!("echo {point} >/etc/app/conf; systemctl stop one; systemctl start two");
+        let done = host.command(["isconf", "exec", "sh", "-c", &line]);
+        let done = done.env("ISCONF_CRASH_AT", point).run().unwrap();
+        assert_eq!(done.code(), 128 + 9, "{point}: {done}");
+        let said = host.ok("isconf status");
+        assert_eq!(
+            states(&host, "one two"),
+            ["inactive", "active"],
+            "{point}: {said}"
+        );
+        assert_eq!(host.ok("cat /etc/app/conf"), format!("{point}\n"));
+        let may_be_twice = ["actions.begun", "actions.done", "actions.begun:2"].contains(&point);
+        assert_eq!(
+            said.contains("may have been done twice"),
+            may_be_twice,
+            "{point}: {said}"
+        );
+        host.ok("! ls /var/is/conf/actions 2>/dev/null");
+    }
+    let status = host.ok("isconf status");
+    assert!(
+        status.contains(&format!("{} entries", POINTS.len())),
+        "{status}"
+    );
+}
+
+#[test]
+fn taking_back_goes_on_where_it_was() {
+    let Some(host) = with_app("backagain") else {
+        return;
+    };
+    host.ok("isconf exec touch /srv/before");
+    for point in [
+        "actions.done:2",
+        "actions.taking_back",
+        "commit.undo.checked",
+        "commit.apply.after_move:2",
+        "actions.taken_back",
+    ] {
+        host.ok("systemctl start one; systemctl stop two");
+        let line =
+            "echo broken >/etc/app/conf; touch /srv/new; systemctl stop one; systemctl start two";
+        let done = host.command(["isconf", "exec", "sh", "-c", line]);
+        let done = done.env("ISCONF_CRASH_AT", point).run().unwrap();
+        assert_eq!(done.code(), 128 + 9, "{point}: {done}");
+        let said = host.ok("isconf status");
+        assert_eq!(host.ok("cat /etc/app/conf"), "first\n", "{point}: {said}");
+        // What failed to start may still say so.
+        let now = states(&host, "one two");
+        assert_eq!(now[0], "active", "{point}: {said}");
+        assert_ne!(now[1], "active", "{point}: {said}");
+        host.ok("! ls /srv/new /var/is/conf/actions 2>/dev/null");
+    }
+}
+
+#[test]
+fn a_power_cut_loses_no_request() {
+    let Some(mut host) = with_app("cutservice") else {
+        return;
+    };
+    host.ok("systemctl enable one && sync");
+    let line = "echo second >/etc/app/conf; systemctl enable --now two; systemctl stop one";
+    let done = host.command(["isconf", "exec", "sh", "-c", line]);
+    let done = done
+        .env("ISCONF_CRASH_AT", "actions.begun:3")
+        .run()
+        .unwrap();
+    assert_eq!(done.code(), 128 + 9, "{done}");
+    host.cut_power();
+    host.boot();
+    // Both were enabled, and nobody has stopped the first one yet.
+    host.ok("isconf status");
+    assert_eq!(states(&host, "one two"), ["inactive", "active"]);
+    assert_eq!(host.ok("cat /etc/app/conf"), "second\n");
+}
