@@ -28,8 +28,8 @@ use crate::clock_watch::ClockWatch;
 use crate::collect::Collector;
 use crate::layout::{Layout, TxId};
 use crate::mounts::{
-    Inventory, InventoryError, Plan, PlanError, PlanSettings, ScratchError, SeenMount, Step,
-    Uncovered, make_scratch, name_instead, other_names, plan,
+    Disguise, DisguiseError, Inventory, InventoryError, Plan, PlanError, PlanSettings,
+    ScratchError, SeenMount, Step, Uncovered, make_scratch, name_instead, other_names, plan,
 };
 use crate::reach::Reach;
 use crate::transaction::Transaction;
@@ -56,6 +56,8 @@ pub struct Settings {
     pub masked: Vec<RelPath>,
     /// How much of the running system a command reaches.
     pub reach: Reach,
+    /// What is told of the host in place of the truth.
+    pub disguise: Option<Disguise>,
 }
 
 impl Settings {
@@ -66,6 +68,7 @@ impl Settings {
             show_only: RelPath::new(*b"run").into_iter().collect(),
             masked: Vec::new(),
             reach: Reach::Contained,
+            disguise: None,
         }
     }
 }
@@ -97,6 +100,9 @@ pub enum PrepareError {
     /// A scratch directory on the root volume could not be made.
     #[error(transparent)]
     Scratch(#[from] ScratchError),
+    /// What the scratchpad is to tell could not be written down.
+    #[error(transparent)]
+    Disguise(#[from] DisguiseError),
     /// Signals could not be held back.
     #[error("cannot hold back signals")]
     Signals(#[source] Errno),
@@ -179,6 +185,7 @@ impl Prepared {
             hidden: Vec::new(),
             unshowable: Vec::new(),
             reach: settings.reach,
+            disguise: settings.disguise.clone(),
         };
         let planned = lay_out(&inventory, &mut plan_settings, &mut transaction)?;
         // Without it every late time of change is a conflict, as the strict rule says.
@@ -310,6 +317,9 @@ fn lay_out(
         }
         transaction.record_volumes(&planned.layout)?;
         let Err(error) = make_scratch(&planned.layout) else {
+            if let Some(disguise) = &settings.disguise {
+                disguise.write(&planned.layout.directory)?;
+            }
             return Ok(planned);
         };
         let volume = &planned.layout.volumes[error.volume];

@@ -11,7 +11,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
-use nix::unistd::{chdir, chroot, fchdir, pivot_root, symlinkat};
+use nix::unistd::{chdir, chroot, fchdir, pivot_root, sethostname, symlinkat};
 
 use super::step::{NEW_ROOT, Step, Target};
 use crate::sys::clone::own_process;
@@ -103,6 +103,7 @@ fn perform(step: &Step, names: BorrowedFd<'_>, kept: &mut Option<OwnedFd>) -> Re
         )
         .map(drop),
         Step::MakeLink { target, to } => symlinkat(*to, AT_FDCWD, target.as_c_str()),
+        Step::Name { name } => sethostname(name),
         Step::EnterRoot => enter_root(),
     }
 }

@@ -12,12 +12,14 @@ mod mountinfo;
 mod inventory;
 mod classify;
 mod step;
+mod disguise;
 mod plan;
 mod hidden;
 mod scratch;
 mod apply;
 
 pub use classify::{PlanError, Reason, Uncovered, Uncovering};
+pub use disguise::{Disguise, DisguiseError};
 pub(crate) use inventory::PROC_READ_ONLY;
 pub use inventory::{Inventory, InventoryError, SeenMount, Shows};
 pub use mountinfo::{InvalidMountInfo, Mount};

@@ -13,6 +13,7 @@ use super::classify::{
     Classified, PlanError, Reason, Treatment, Uncovered, Uncovering, can_be_upper, classify,
     holder, is_special,
 };
+use super::disguise::Disguise;
 use super::inventory::{Inventory, Shows};
 use super::mountinfo::Mount;
 use super::step::{Step, Target, c_string, live};
@@ -41,6 +42,8 @@ pub struct PlanSettings {
     pub unshowable: Vec<RelPath>,
     /// How much of the running system is in reach.
     pub reach: Reach,
+    /// What is told of the host in place of the truth.
+    pub disguise: Option<Disguise>,
 }
 
 /// What to mount, where things lie, and what is not covered.
@@ -97,6 +100,10 @@ pub fn plan(inventory: &Inventory, settings: &PlanSettings) -> Result<Plan, Plan
     }
     push_home(&mut steps, settings, &classified);
     push_masks(&mut steps, &masks, &classified, settings.reach);
+    // Where the host is in reach it has the name that it has.
+    if let (Reach::Contained, Some(disguise)) = (settings.reach, &settings.disguise) {
+        steps.extend(disguise.steps(&tx_directory(settings)));
+    }
     steps.push(Step::EnterRoot);
     Ok(Plan {
         steps,

@@ -48,6 +48,7 @@ fn settings(home: &str) -> PlanSettings {
         hidden: Vec::new(),
         unshowable: Vec::new(),
         reach: Reach::Contained,
+        disguise: None,
     }
 }
 
@@ -78,6 +79,7 @@ fn shown(plan: &Plan, place: &str) -> Vec<String> {
             | Step::MakeDirectory { .. }
             | Step::MakeFile { .. }
             | Step::MakeLink { .. }
+            | Step::Name { .. }
             | Step::EnterRoot => None,
         })
         .collect()

@@ -1,7 +1,7 @@
 //! One mount operation, prepared so that a cloned child can perform it without allocating. Plain
 //! data. Not for performing it (see `apply`).
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -148,6 +148,11 @@ pub enum Step {
         /// Where it points.
         to: &'static CStr,
     },
+    /// Gives the host another name, in the new uts namespace.
+    Name {
+        /// Which.
+        name: OsString,
+    },
     /// Makes what was built the root, and drops the old one.
     EnterRoot,
 }
@@ -166,6 +171,7 @@ impl Step {
             Self::Mount { .. } => "mount a private filesystem on",
             Self::Remount { .. } => "change the mount flags of",
             Self::MakeDirectory { .. } | Self::MakeFile { .. } | Self::MakeLink { .. } => "make",
+            Self::Name { .. } => "give another host name to",
             Self::EnterRoot => "enter",
         }
     }
@@ -173,7 +179,9 @@ impl Step {
     /// Where, as seen inside.
     pub fn place(&self) -> PathBuf {
         match self {
-            Self::MakePrivate | Self::KeepTree { .. } | Self::EnterRoot => PathBuf::from("/"),
+            Self::MakePrivate | Self::KeepTree { .. } | Self::Name { .. } | Self::EnterRoot => {
+                PathBuf::from("/")
+            }
             Self::Overlay { target, .. }
             | Self::Bind { target, .. }
             | Self::ShowKeptTree { target }
