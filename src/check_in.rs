@@ -14,8 +14,9 @@ use crate::journal::{
     Journal, JournalError, OthersDrafts, Wip, WipDraft, WipFault, check_drafts, check_holder,
 };
 use crate::lock::{BranchLock, Held, HostLock, LockError};
+use crate::model::report::Description;
 use crate::model::{
-    Author, BranchName, Deed, DomainName, Draft, EntryRef, Home, Moment, ReceiptBody,
+    Author, BranchName, Deed, DomainName, Draft, EntryRef, Hazard, Home, Moment, ReceiptBody,
 };
 use isconf_sandbox::commit::crash_point;
 use std::path::PathBuf;
@@ -42,8 +43,30 @@ pub struct CheckedIn {
     pub last: EntryRef,
     /// Who made them, in order.
     pub authors: Vec<EntriesBy>,
+    /// What was found hazardous about them; empty when a crash was between.
+    pub hazardous: Vec<Hazardous>,
     /// The lock that was released; none when a crash had released it already.
     pub released: Option<Held>,
+}
+
+/// What becomes of drafts about which something hazardous was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strictness {
+    /// They are checked in, and it is told.
+    Tell,
+    /// Nothing is checked in.
+    Refuse,
+}
+
+/// A draft about which something hazardous was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hazardous {
+    /// Its number among the drafts, from 1.
+    pub number: u64,
+    /// What it does.
+    pub what: Description,
+    /// What was found when it was made.
+    pub hazards: Vec<Hazard>,
 }
 
 /// Entries that follow each other and have the same author.
@@ -114,6 +137,9 @@ pub enum CheckInError {
     /// Drafts were made under the lock of somebody else.
     #[error(transparent)]
     Others(#[from] OthersDrafts),
+    /// Something hazardous was found about drafts, and that was not to be.
+    #[error("something hazardous was found about {} of the changes", .0.len())]
+    Hazards(Vec<Hazardous>),
 }
 
 /// Checks in the drafts of `author`, signed with this host's key. Without drafts it releases the
@@ -123,6 +149,7 @@ pub fn check_in(
     author: &Author,
     key: &HostKey,
     now: Moment,
+    strictness: Strictness,
 ) -> Result<CheckedIn, CheckInError> {
     let lock_path = site.home.branch_lock(site.domain, site.branch);
     let held = BranchLock::load(&lock_path)?.check(author)?.clone();
@@ -141,6 +168,7 @@ pub fn check_in(
                 entries: 0,
                 last: journal.last(),
                 authors: Vec::new(),
+                hazardous: Vec::new(),
                 released: Some(held),
             });
         }
@@ -151,6 +179,10 @@ pub fn check_in(
     }
     check_position(&journal, &wip, &history)?;
     check_holder(&made, &held)?;
+    let hazardous = hazardous(&made);
+    if strictness == Strictness::Refuse && !hazardous.is_empty() {
+        return Err(CheckInError::Hazards(hazardous));
+    }
     let with_message = |wip: WipDraft| Draft {
         message: held.message.to_string(),
         ..wip.draft
@@ -158,7 +190,23 @@ pub fn check_in(
     let drafts: Vec<_> = made.into_iter().map(with_message).collect();
     journal.append(site.host, &drafts, key)?;
     crash_point("ci-journal");
-    finish(site, &journal, wip, now)
+    Ok(CheckedIn {
+        hazardous,
+        ..finish(site, &journal, wip, now)?
+    })
+}
+
+/// The drafts about which something hazardous was found when they were made.
+fn hazardous(drafts: &[WipDraft]) -> Vec<Hazardous> {
+    let numbered = (1..).zip(drafts.iter().map(|wip| &wip.draft));
+    numbered
+        .filter(|(_, draft)| !draft.outcome.hazards.is_empty())
+        .map(|(number, draft)| Hazardous {
+            number,
+            what: Description::from(&draft.kind),
+            hazards: draft.outcome.hazards.clone(),
+        })
+        .collect()
 }
 
 /// The drafts of `wip`, checked against the history, which tells of the same ones unless a file was
@@ -240,6 +288,7 @@ fn finish(
         entries,
         last,
         authors,
+        hazardous: Vec::new(),
         released,
     })
 }

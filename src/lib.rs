@@ -13,6 +13,7 @@ pub mod config;
 pub mod identity;
 pub mod store;
 pub mod chain;
+pub mod hazards;
 pub mod journal;
 pub mod history;
 pub mod lock;

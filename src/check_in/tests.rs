@@ -63,7 +63,13 @@ fn an_entry_that_was_not_applied_here_is_not_skipped() {
     lock(&host, "why");
     make(&host, Deed::Applied(host.journal().at(1).unwrap()));
     make_drafts(&host);
-    let refused = check_in(site(&host), &author(), &key(), Moment::EPOCH);
+    let refused = check_in(
+        site(&host),
+        &author(),
+        &key(),
+        Moment::EPOCH,
+        Strictness::Tell,
+    );
     assert!(matches!(
         refused,
         Err(CheckInError::NotApplied { position: 1, .. })
@@ -77,7 +83,13 @@ fn a_draft_that_the_history_does_not_know_is_not_checked_in() {
     lock(&host, "why");
     make_drafts(&host);
     std::fs::remove_file(host.home.history()).unwrap();
-    let refused = check_in(site(&host), &author(), &key(), Moment::EPOCH);
+    let refused = check_in(
+        site(&host),
+        &author(),
+        &key(),
+        Moment::EPOCH,
+        Strictness::Tell,
+    );
     assert!(matches!(
         refused,
         Err(CheckInError::Drafts(DraftsError::Fault(
@@ -102,7 +114,7 @@ fn drafts_of_another_are_checked_in_only_by_who_took_them_over() {
             takes_over,
         };
         BranchLock::take(&host.lock, &path, claim).unwrap();
-        match check_in(site(&host), &bob, &key(), Moment::EPOCH) {
+        match check_in(site(&host), &bob, &key(), Moment::EPOCH, Strictness::Tell) {
             Err(CheckInError::Others(others)) => {
                 assert!(!takes_over && is_locked(&host) && has_wip(&host));
                 assert_eq!((others.count, others.authors.len()), (2, 1));
@@ -150,7 +162,14 @@ fn drafts_become_entries_with_the_locks_message() {
     let host = Host::new();
     let held = lock(&host, "why");
     make_drafts(&host);
-    let done = check_in(site(&host), &author(), &key(), Moment::EPOCH).unwrap();
+    let done = check_in(
+        site(&host),
+        &author(),
+        &key(),
+        Moment::EPOCH,
+        Strictness::Tell,
+    )
+    .unwrap();
     assert_eq!((done.entries, done.released), (2, Some(held)));
     assert_eq!(done.last, host.journal().last());
     assert_done(&host);
@@ -160,13 +179,26 @@ fn drafts_become_entries_with_the_locks_message() {
 #[test]
 fn without_drafts_the_lock_is_released() {
     let host = Host::new();
-    let refused = check_in(site(&host), &author(), &key(), Moment::EPOCH);
+    let refused = check_in(
+        site(&host),
+        &author(),
+        &key(),
+        Moment::EPOCH,
+        Strictness::Tell,
+    );
     assert!(matches!(
         refused,
         Err(CheckInError::Lock(LockError::NotLocked))
     ));
     lock(&host, "why");
-    let done = check_in(site(&host), &author(), &key(), Moment::EPOCH).unwrap();
+    let done = check_in(
+        site(&host),
+        &author(),
+        &key(),
+        Moment::EPOCH,
+        Strictness::Tell,
+    )
+    .unwrap();
     assert_eq!(done.entries, 0);
     assert!(!is_locked(&host));
 }
@@ -177,7 +209,13 @@ fn a_changed_journal_keeps_the_drafts() {
     lock(&host, "why");
     make_drafts(&host);
     host.journal_of(1);
-    let refused = check_in(site(&host), &author(), &key(), Moment::EPOCH);
+    let refused = check_in(
+        site(&host),
+        &author(),
+        &key(),
+        Moment::EPOCH,
+        Strictness::Tell,
+    );
     assert!(matches!(refused, Err(CheckInError::JournalChanged { .. })));
     assert!(is_locked(&host) && has_wip(&host));
     assert_eq!(recover(site(&host), Moment::EPOCH).unwrap(), None);
@@ -188,7 +226,14 @@ fn a_lock_taken_since_is_not_released_by_recovery() {
     let host = Host::new();
     lock(&host, "why");
     make_drafts(&host);
-    let done = check_in(site(&host), &author(), &key(), Moment::EPOCH).unwrap();
+    let done = check_in(
+        site(&host),
+        &author(),
+        &key(),
+        Moment::EPOCH,
+        Strictness::Tell,
+    )
+    .unwrap();
     lock(&host, "next");
     assert_eq!(
         release(site(&host), host.journal().at(0).unwrap()).unwrap(),
@@ -241,7 +286,14 @@ fn after_a_crash_at_any_point_it_has_happened_or_not() {
         );
         if !has_happened {
             assert!(recovered.is_none() && is_locked(&host), "{point}");
-            check_in(site(&host), &author(), &key(), Moment::EPOCH).unwrap();
+            check_in(
+                site(&host),
+                &author(),
+                &key(),
+                Moment::EPOCH,
+                Strictness::Tell,
+            )
+            .unwrap();
         }
         assert_done(&host);
         assert_eq!(recover(site(&host), Moment::EPOCH).unwrap(), None);
@@ -255,5 +307,12 @@ fn crashing_process() {
         return;
     };
     let host = Host::at(home.as_ref());
-    check_in(site(&host), &author(), &key(), Moment::EPOCH).unwrap();
+    check_in(
+        site(&host),
+        &author(),
+        &key(),
+        Moment::EPOCH,
+        Strictness::Tell,
+    )
+    .unwrap();
 }

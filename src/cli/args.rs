@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::hazard_args::{CheckArgs, CiArgs};
 pub use super::nested_verbs::{BundleVerb, KeysVerb};
+use super::preview_args::{NoopArg, OfflineArg, PreviewArgs};
 
 /// Keeps machines the same by replaying one ordered journal of changes on all of them.
 ///
@@ -117,8 +119,10 @@ pub enum Verb {
     ///
     /// Moves the entries of the wip to the journal, all or none, signed with this host's key. From then
     /// on the other hosts get them.
-    #[command(after_help = "Example:\n  isconf ci")]
-    Ci,
+    #[command(
+        after_help = "Examples:\n  isconf ci\n  isconf ci --strict   not when a hazard was found"
+    )]
+    Ci(CiArgs),
     /// Apply the entries of the branch that this host does not have yet
     ///
     /// Runs each entry in a scratchpad, in the order of the journal, and makes it real if it
@@ -295,14 +299,6 @@ pub struct ReportArgs {
     pub all: bool,
 }
 
-/// Whether anything becomes real.
-#[derive(Debug, Args)]
-pub struct NoopArg {
-    /// Only show what would change
-    #[arg(short, long)]
-    pub noop: bool,
-}
-
 /// Arguments of `snap`.
 #[derive(Debug, Args)]
 pub struct SnapArgs {
@@ -344,6 +340,9 @@ pub struct ExecArgs {
     /// Keep what the command changed even if a service manager then fails to do what it asked
     #[arg(long)]
     pub keep: bool,
+    /// How it is examined.
+    #[command(flatten)]
+    pub check: CheckArgs,
     /// Also pass and record this environment variable, which must be set; may be repeated
     #[arg(long, value_name = "NAME")]
     pub env: Vec<OsString>,
@@ -357,7 +356,7 @@ pub struct ExecArgs {
 pub struct UpArgs {
     /// Preview or not.
     #[command(flatten)]
-    pub noop: NoopArg,
+    pub preview: PreviewArgs,
     /// Reboot if a reboot is due
     #[arg(short, long, alias = "reboot_ok", conflicts_with = "noop")]
     pub reboot_ok: bool,
@@ -429,6 +428,9 @@ pub struct UndoArgs {
 /// Arguments of `try`.
 #[derive(Debug, Args)]
 pub struct TryArgs {
+    /// Whether it may reach other hosts.
+    #[command(flatten)]
+    pub offline: OfflineArg,
     /// Keep the scratchpad under this name
     #[arg(long, value_name = "NAME")]
     pub keep: Option<String>,

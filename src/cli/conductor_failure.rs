@@ -3,18 +3,20 @@
 
 use super::advice::TAKE_IN_AGAIN;
 use super::failure::Failure;
-use crate::check_in::{CheckInError, DraftsError};
+use crate::check_in::{CheckInError, DraftsError, Hazardous};
 use crate::journal::{OthersDrafts, WipFault};
 use crate::model::BranchName;
 use crate::model::report::Conflict;
 use crate::replay::{
-    DiscardError, InspectError, MakeRealError, MoveError, NoRoom, RecordingError, RecoveryError,
-    RehearsalError, ScratchpadError, SettleError, SnapshotError, TakeBackError, TrialError,
-    UpdateError, UpkeepError, WorkError,
+    AgainError, DiscardError, InspectError, MakeRealError, MoveError, NoRoom, RecordingError,
+    RecoveryError, RehearsalError, ScratchpadError, SettleError, SnapshotError, TakeBackError,
+    TrialError, UpdateError, UpkeepError, WorkError,
 };
 use crate::store::StoreError;
 use crate::ui::counted;
 use crate::ui::exit::ExitCode;
+use crate::ui::hazard_text::{hazard_advice, hazard_words};
+use crate::ui::report_text::description_words;
 use isconf_sandbox::commit::{RecordError, RecoverError};
 use isconf_sandbox::session::PrepareError;
 use std::path::Path;
@@ -38,9 +40,11 @@ impl Failure {
             RecordingError::Drafts(error) => error.into(),
             RecordingError::Others(others) => Self::of_others_drafts(&others),
             RecordingError::Trial(error)
+            | RecordingError::Again(AgainError::Trial(error))
             | RecordingError::Rehearsal(RehearsalError::Trial(error)) => error.into(),
-            RecordingError::Rehearsal(RehearsalError::Discard(error)) => error.into(),
-            RecordingError::MakeReal(error) => error.into(),
+            RecordingError::Rehearsal(RehearsalError::Discard(error))
+            | RecordingError::Again(AgainError::Discard(error))
+            | RecordingError::MakeReal(error) => error.into(),
             RecordingError::Snapshot(error) => Self::of_snapshot(error),
             RecordingError::Store(error) => error.into(),
             RecordingError::Journal(error) => error.into(),
@@ -77,6 +81,7 @@ impl Failure {
             ),
             CheckInError::Drafts(error) => error.into(),
             CheckInError::Others(others) => Self::of_others_drafts(&others),
+            CheckInError::Hazards(ref drafts) => of_hazards(Self::of(ExitCode::Failure, &error), drafts),
             CheckInError::NotApplied { ref wip, .. } => {
                 Self::of(ExitCode::Failure, &error).hint(set_aside(wip))
             }
@@ -92,6 +97,21 @@ impl Failure {
                 names.join(" and ")
             ))
     }
+}
+
+/// Names the drafts, what was found about them, what to do about it, and how to go on.
+fn of_hazards(mut failure: Failure, drafts: &[Hazardous]) -> Failure {
+    for draft in drafts {
+        let what = description_words(&draft.what);
+        let found: Vec<_> = draft.hazards.iter().map(hazard_words).collect();
+        let found = found.join("; ");
+        failure = failure.hint(format!("wip {} ({what}): {found}.", draft.number));
+    }
+    let hazards = drafts.iter().flat_map(|draft| &draft.hazards);
+    for advice in hazard_advice(hazards) {
+        failure = failure.hint(format!("{} {}", advice.warning, advice.remedy));
+    }
+    failure.hint("nothing was checked in, and the lock is kept. `isconf undo` takes back the last change, `isconf unlock --discard` all of them, to be made otherwise; `isconf ci --no-strict` checks them in as they are.")
 }
 
 /// What to do about a wip that is younger than the history.

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use clap_complete::Shell;
 
+use crate::check_in::Strictness;
 use crate::model::{
     BranchName, DomainName, Handling, LockMessage, Network, OnFailure, ScratchName,
 };
+use crate::replay::{Outside, Repeat};
 use crate::ui::output::Volume;
 
 /// One call of isconf.
@@ -50,8 +52,8 @@ pub enum Command {
     Exec(ExecCommand),
     /// Record a reboot.
     Reboot,
-    /// Check in.
-    CheckIn,
+    /// Check in; what becomes of hazards, where the setting does not say it.
+    CheckIn(Option<Strictness>),
     /// Apply pending entries.
     Up(UpCommand),
     /// Make a branch of this one and move to it.
@@ -154,6 +156,8 @@ pub struct ExecCommand {
     pub effects: Handling,
     /// What becomes of it when a service manager does not do what it asks.
     pub on_failure: OnFailure,
+    /// Whether it is run a second time, to see what differs.
+    pub repeat: Repeat,
     /// Preview or not.
     pub run: RunMode,
     /// How the report is shown.
@@ -165,6 +169,8 @@ pub struct ExecCommand {
 pub struct UpCommand {
     /// Preview or not.
     pub run: RunMode,
+    /// Whether a preview may reach other hosts.
+    pub outside: Outside,
     /// What to do at a reboot.
     pub reboot: RebootPolicy,
     /// What becomes of an entry when a service manager does not do what it asks.

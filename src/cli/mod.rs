@@ -8,6 +8,8 @@
 //! ```
 
 mod nested_verbs;
+mod hazard_args;
+mod preview_args;
 pub mod args;
 mod resolve;
 pub mod invocation;
@@ -83,7 +85,7 @@ fn dispatch(session: &mut Session, command: Command) -> Result<ExitCode, Failure
         Command::Snap { paths, run, show } => verbs::snap(session, paths, run, show),
         Command::Exec(exec) => verbs::exec(session, exec),
         Command::Reboot => verbs::reboot(session),
-        Command::CheckIn => verbs::check_in(session),
+        Command::CheckIn(strictness) => verbs::check_in(session, strictness),
         Command::Up(command) => verbs::up(session, command),
         Command::Fork(branch) => verbs::fork(session, branch),
         Command::Migrate(branch) => verbs::migrate(session, branch),

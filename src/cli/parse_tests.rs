@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::check_in::Strictness;
 use crate::cli::invocation::{
     Command, Diffs, EntryName, ExecCommand, FailedCommand, Format, JournalPolicy, OthersWork,
     Presentation, RebootPolicy, ReportForm, RunMode, TryCommand, UpCommand, Wip,
@@ -216,6 +217,14 @@ fn a_message_belongs_to_lock_and_a_reboot_to_up() {
     refused("-m x up");
     refused("-m x stop");
     assert!(refused("-r exec ls").contains("-r is only valid on up"));
+    for line in [
+        "up --offline",
+        "exec --offline true",
+        "try --offline --list",
+    ] {
+        assert!(refused(line).contains("--offline"), "{line}");
+    }
+    assert!(refused("exec -n --offline --network host true").contains("--network"));
     refused("-r up --noop");
     refused("up -r --noop");
 }
@@ -392,7 +401,9 @@ fn the_other_verbs_resolve() {
         command("unlock --discard"),
         Command::Unlock { wip: Wip::Discard }
     );
-    assert_eq!(command("ci"), Command::CheckIn);
+    assert_eq!(command("ci"), Command::CheckIn(None));
+    let strictly = |words| command(words) == Command::CheckIn(Some(Strictness::Refuse));
+    assert!(strictly("ci --strict") && !strictly("ci --no-strict"));
     assert_eq!(command("log --json"), Command::Log(Format::Json));
     let export = Command::BundleExport {
         file: "f".into(),

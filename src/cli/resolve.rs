@@ -3,21 +3,25 @@
 
 use std::ffi::OsString;
 
+use crate::check_in::Strictness;
 use crate::model::{
     BranchName, DomainName, Handling, InvalidName, InvalidScratchName, LockMessage, Network,
     OnFailure, ScratchName,
 };
+use crate::replay::{Outside, Repeat};
 use crate::ui::output::Volume;
 
 use super::args::{
-    BundleVerb, CommandLine, DiffArgs, EnvArgs, ExecArgs, InitArgs, KeysVerb, LockArgs, NoopArg,
-    ReportArgs, SnapArgs, TryArgs, UpArgs, Verb,
+    BundleVerb, CommandLine, DiffArgs, EnvArgs, ExecArgs, InitArgs, KeysVerb, LockArgs, ReportArgs,
+    SnapArgs, TryArgs, UpArgs, Verb,
 };
+use super::hazard_args::CiArgs;
 use super::invocation::{
     Command, Diffs, EntryName, EnvFormat, ExecCommand, FailedCommand, Format, Invocation,
     JournalPolicy, OthersWork, Place, Presentation, Reading, RebootPolicy, ReportForm, RunMode,
     Times, Trust, TryCommand, UpCommand, Wip,
 };
+use super::preview_args::{NoopArg, OfflineArg};
 
 /// A command line that has no meaning.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +79,14 @@ pub enum UsageError {
         "--env takes the name of an exported variable (FOO=1 isconf exec --env FOO ...), not {0:?}"
     )]
     VariableName(String),
+    /// `--offline` with what becomes real.
+    #[error(
+        "--offline is of use with --noop only; `exec --network none` records a command without a network"
+    )]
+    OfflineForReal,
+    /// `--offline` with `--network`.
+    #[error("--offline and --network contradict each other")]
+    OfflineWithNetwork,
     /// No network that there is.
     #[error("--network is host or none, not {0:?}")]
     Network(String),
@@ -126,7 +138,7 @@ fn command(verb: Verb, before: Before) -> Result<Command, UsageError> {
         Verb::Snap(args) => snap(args)?,
         Verb::Exec(args) => exec(args)?,
         Verb::Reboot => Command::Reboot,
-        Verb::Ci => Command::CheckIn,
+        Verb::Ci(args) => Command::CheckIn(strictness(args)),
         Verb::Up(args) => up(&args, before.reboot_ok)?,
         Verb::Fork(args) => Command::Fork(BranchName::new(args.branch)?),
         Verb::Migrate(args) => Command::Migrate(BranchName::new(args.branch)?),
@@ -161,6 +173,22 @@ fn command(verb: Verb, before: Before) -> Result<Command, UsageError> {
         Verb::Man { directory } => Command::Man { directory },
         Verb::Daemon => Command::Daemon,
     })
+}
+
+/// Whether a preview may reach other hosts; only a preview can be kept from them.
+fn outside_of_preview(args: OfflineArg, noop: &NoopArg) -> Result<Outside, UsageError> {
+    match args.offline && !noop.noop {
+        true => Err(UsageError::OfflineForReal),
+        false => Ok(either(args.offline, Outside::OutOfReach, Outside::AsNeeded)),
+    }
+}
+
+fn strictness(args: CiArgs) -> Option<Strictness> {
+    match (args.strict, args.no_strict) {
+        (true, _) => Some(Strictness::Refuse),
+        (false, true) => Some(Strictness::Tell),
+        (false, false) => None,
+    }
 }
 
 /// One of two named choices instead of a boolean.
@@ -239,7 +267,8 @@ fn exec(args: ExecArgs) -> Result<Command, UsageError> {
     if let Some(bad) = args.env.iter().find(|n| !is_name(n)) {
         return Err(UsageError::VariableName(bad.to_string_lossy().into_owned()));
     }
-    let network = args.network.map(network).transpose()?;
+    outside_of_preview(args.check.offline, &args.noop)?;
+    let network = network_or_offline(args.network, args.check.offline)?;
     Ok(Command::Exec(ExecCommand {
         network,
         on_failure: either(args.keep, OnFailure::Keep, OnFailure::TakeBack),
@@ -248,12 +277,25 @@ fn exec(args: ExecArgs) -> Result<Command, UsageError> {
             (false, true) => Handling::Contain,
             (false, false) => Handling::Refuse,
         },
+        repeat: either(args.check.check_repeatable, Repeat::Check, Repeat::No),
         run: run_mode(&args.noop),
         show: presentation(&args.report),
         argv: argv(args.command, UsageError::MissingCommand)?,
         stdin: args.stdin,
         env: args.env,
     }))
+}
+
+/// The network that was asked for; offline there is none.
+fn network_or_offline(
+    name: Option<String>,
+    args: OfflineArg,
+) -> Result<Option<Network>, UsageError> {
+    match (name, args.offline) {
+        (Some(_), true) => Err(UsageError::OfflineWithNetwork),
+        (None, true) => Ok(Some(Network::None)),
+        (name, false) => name.map(network).transpose(),
+    }
 }
 
 fn network(name: String) -> Result<Network, UsageError> {
@@ -270,12 +312,13 @@ fn argv(words: Vec<OsString>, missing: UsageError) -> Result<Vec<OsString>, Usag
 }
 
 fn up(args: &UpArgs, reboot_before: bool) -> Result<Command, UsageError> {
-    if reboot_before && args.noop.noop {
+    if reboot_before && args.preview.noop.noop {
         return Err(UsageError::RebootInPreview);
     }
     let may_reboot = reboot_before || args.reboot_ok;
     Ok(Command::Up(UpCommand {
-        run: run_mode(&args.noop),
+        run: run_mode(&args.preview.noop),
+        outside: outside_of_preview(args.preview.offline, &args.preview.noop)?,
         reboot: either(may_reboot, RebootPolicy::Reboot, RebootPolicy::Stop),
         on_failure: either(args.keep, OnFailure::Keep, OnFailure::TakeBack),
         show: presentation(&args.report),
@@ -320,7 +363,7 @@ fn try_command(args: TryArgs) -> Result<TryCommand, UsageError> {
         return of_kept(&args, show);
     }
     let keep = args.keep.as_deref().map(ScratchName::new).transpose()?;
-    let network = args.network.map(network).transpose()?;
+    let network = network_or_offline(args.network, args.offline)?;
     if args.shell {
         return Ok(TryCommand::Shell {
             network,
@@ -343,6 +386,9 @@ fn of_kept(args: &TryArgs, show: Presentation) -> Result<TryCommand, UsageError>
     }
     if args.shell {
         return Err(UsageError::OfNoUse("--shell"));
+    }
+    if args.offline.offline {
+        return Err(UsageError::OfNoUse("--offline"));
     }
     if let Some(name) = &args.show {
         let name = ScratchName::new(name)?;

@@ -11,15 +11,16 @@ use super::session::{Member, Session};
 use crate::config::Settings;
 use crate::history::History;
 use crate::lock::{Holder, HostLock, Wait};
-use crate::model::Home;
 use crate::model::contents::ContentSource;
 use crate::model::report::{Description, Ending, Fate, Report, Verdict};
+use crate::model::{Hazard, Home};
 use crate::replay::{Input, Output, Streams, ThisHost, recover};
 use crate::ui::Detail;
 use crate::ui::actions::failed_action;
 use crate::ui::command_line;
 use crate::ui::effect_text::effect_words;
 use crate::ui::exit::ExitCode;
+use crate::ui::hazard_text::hazard_advice;
 use crate::ui::report_json::report_json;
 use crate::ui::report_text::{View, report_text};
 
@@ -104,6 +105,14 @@ impl Session {
             }
         };
         Ok(self.out.result(&text)?)
+    }
+
+    /// Says what is hazardous about what was found, and what to do about it, once a kind.
+    pub fn advise_of_hazards<'a>(&mut self, found: impl Iterator<Item = &'a Hazard> + Clone) {
+        for advice in hazard_advice(found) {
+            self.out.warning(&advice.warning);
+            self.out.hint(&advice.remedy);
+        }
     }
 
     /// Whether a report is shown with the lines that changed.

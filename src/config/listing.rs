@@ -67,6 +67,9 @@ impl Settings {
             "IS_IGNORE" => of(&self.ignore, globs),
             "IS_SECRET" => of(&self.secret, globs),
             "IS_NETWORK" => of(&self.network, |n| n.name().to_owned()),
+            "IS_CI_STRICT" => of(&self.ci_strict, |strict| {
+                if *strict { "yes" } else { "no" }.to_owned()
+            }),
             _ => (None, Origin::Default),
         }
     }

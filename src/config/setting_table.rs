@@ -126,6 +126,12 @@ pub const SETTINGS: &[SettingRow] = &[
         "`host` or `none`",
         "The network that commands see: the host's, or none but a loopback of their own.",
     ),
+    row(
+        "IS_CI_STRICT",
+        "no",
+        "`yes` or `no`",
+        "Whether `ci` refuses changes about which something hazardous was found, as with `--strict`.",
+    ),
 ];
 
 /// The row of a setting.

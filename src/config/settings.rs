@@ -60,6 +60,8 @@ pub struct Settings {
     pub secret: Setting<Vec<PathGlob>>,
     /// `IS_NETWORK`.
     pub network: Setting<Network>,
+    /// `IS_CI_STRICT`.
+    pub ci_strict: Setting<bool>,
     /// All that main.cf sets for this host, by name; site variables among them.
     pub(super) main_cf: BTreeMap<String, Variable>,
     /// The main.cf that was read.
@@ -372,6 +374,7 @@ impl<'a> Reader<'a> {
             ignore: self.list("IS_IGNORE", value::globs),
             secret: self.list("IS_SECRET", value::globs),
             network: self.required("IS_NETWORK", value::network),
+            ci_strict: self.required("IS_CI_STRICT", value::yes_or_no),
             main_cf: self.layers.variables.clone(),
             main_cf_path: self.layers.main_cf.map(|(path, _)| path.to_owned()),
             home,

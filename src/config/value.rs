@@ -100,6 +100,15 @@ pub(super) fn globs(raw: &OsStr) -> Option<Vec<PathGlob>> {
     words.map(|w| PathGlob::new(w).ok()).collect()
 }
 
+/// `yes` or `no`.
+pub(super) fn yes_or_no(raw: &OsStr) -> Option<bool> {
+    match raw.to_str()? {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
 /// What network commands see.
 pub(super) fn network(raw: &OsStr) -> Option<Network> {
     Network::named(raw.to_str()?)

@@ -10,7 +10,8 @@ use super::wip::WipDraft;
 use crate::chain::{ChainKind, FormFault, RecordText, check_form, parse_row};
 use crate::model::{
     Author, Bytes, ChangeDigests, Draft, DraftId, EffectSummary, Entry, EntryId, EntryKind,
-    EntryRef, Exec, Handling, InvalidExec, Moment, Network, Outcome, PublicKey, Signature, Snap,
+    EntryRef, Exec, Handling, Hazard, HazardName, InvalidExec, Moment, Network, Outcome, PublicKey,
+    Signature, Snap,
 };
 
 /// Why a record is not an entry or a draft.
@@ -78,7 +79,6 @@ fn write_draft(text: &mut RecordText, table: &str, draft: &Draft) {
 
 /// Writes the part of a snap.
 fn write_snap(text: &mut RecordText, snap: &Snap) {
-    let absolute = |path: &RelPath| Bytes::from(path.to_absolute().into_os_string());
     text.strings("paths", snap.paths.iter().map(absolute))
         .string("manifest", &snap.manifest)
         .plain("count", snap.count)
@@ -109,8 +109,12 @@ fn write_outcome(text: &mut RecordText, outcome: &Outcome) {
     };
     text.string("change_set", &outcome.changes.full)
         .string("normal", &outcome.changes.normal)
-        .tables("effects", outcome.effects.iter().map(effect_fields))
-        .plain("duration_ms", outcome.duration_ms)
+        .tables("effects", outcome.effects.iter().map(effect_fields));
+    // As older entries have it, for which nobody looked.
+    if !outcome.hazards.is_empty() {
+        text.tables("hazards", outcome.hazards.iter().map(hazard_fields));
+    }
+    text.plain("duration_ms", outcome.duration_ms)
         .string("version", &outcome.version);
 }
 
@@ -124,6 +128,28 @@ fn effect_fields(effect: &EffectSummary) -> RecordText {
         .string("outcome", &effect.outcome)
         .plain("count", u64::from(effect.count));
     fields
+}
+
+/// One hazard's fields.
+fn hazard_fields(hazard: &Hazard) -> RecordText {
+    let mut fields = RecordText::new();
+    fields.string("code", &hazard.code);
+    if let Some(path) = &hazard.path {
+        fields.string("path", &absolute(path));
+    }
+    fields.string("detail", &hazard.detail);
+    fields
+}
+
+/// A path as records have it.
+fn absolute(path: &RelPath) -> Bytes {
+    Bytes::from(path.to_absolute().into_os_string())
+}
+
+/// A path of a record.
+fn relative(bytes: &Bytes, field: &'static str) -> Result<RelPath, RecordFault> {
+    let path = RelPath::from_absolute(bytes.as_os_str().as_ref());
+    path.map_err(|_| RecordFault::Impossible(field))
 }
 
 /// Reads an entry's record; its signature is not checked here.
@@ -238,6 +264,8 @@ struct OutcomeRow {
     change_set: Digest,
     normal: Digest,
     effects: Vec<EffectRow>,
+    #[serde(default)]
+    hazards: Vec<HazardTable>,
     duration_ms: u64,
     version: String,
 }
@@ -252,8 +280,16 @@ struct EffectRow {
     count: u32,
 }
 
+/// One hazard.
+#[derive(Deserialize)]
+struct HazardTable {
+    code: String,
+    path: Option<Bytes>,
+    detail: String,
+}
+
 /// The fields of a record by part; the empty name is the record itself.
-const KNOWN_FIELDS: [(&str, &[&str]); 7] = [
+const KNOWN_FIELDS: [(&str, &[&str]); 8] = [
     (
         "",
         &[
@@ -274,6 +310,7 @@ const KNOWN_FIELDS: [(&str, &[&str]); 7] = [
             "change_set",
             "normal",
             "effects",
+            "hazards",
             "duration_ms",
             "version",
         ],
@@ -282,6 +319,7 @@ const KNOWN_FIELDS: [(&str, &[&str]); 7] = [
         "effects",
         &["kind", "operation", "target", "outcome", "count"],
     ),
+    ("hazards", &["code", "path", "detail"]),
     (SIGNATURE, &["key", "sig"]),
     (SEAL, &["tx", "check"]),
 ];
@@ -343,10 +381,9 @@ impl DraftRow {
 impl SnapRow {
     /// Checks the paths.
     fn into_snap(self) -> Result<Snap, RecordFault> {
-        let path = |bytes: &Bytes| RelPath::from_absolute(bytes.as_os_str().as_ref());
-        let paths: Result<Vec<_>, _> = self.paths.iter().map(path).collect();
+        let paths = self.paths.iter().map(|path| relative(path, "paths"));
         Ok(Snap {
-            paths: paths.map_err(|_| RecordFault::Impossible("paths"))?,
+            paths: paths.collect::<Result<_, _>>()?,
             manifest: self.manifest,
             count: self.count,
             total_bytes: self.total_bytes,
@@ -394,6 +431,7 @@ impl OutcomeRow {
             outcome: row.outcome,
             count: row.count,
         };
+        let hazards = self.hazards.into_iter().map(HazardTable::into_hazard);
         Ok(Outcome {
             exit,
             changes: ChangeDigests {
@@ -401,8 +439,21 @@ impl OutcomeRow {
                 normal: self.normal,
             },
             effects: self.effects.into_iter().map(summary).collect(),
+            hazards: hazards.collect::<Result<_, _>>()?,
             duration_ms: self.duration_ms,
             version: self.version,
+        })
+    }
+}
+
+impl HazardTable {
+    /// Checks the path; a name that only a newer isconf knows is kept.
+    fn into_hazard(self) -> Result<Hazard, RecordFault> {
+        let path = self.path.map(|path| relative(&path, "path")).transpose()?;
+        Ok(Hazard {
+            code: HazardName::named(self.code),
+            path,
+            detail: self.detail,
         })
     }
 }

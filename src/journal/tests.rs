@@ -85,6 +85,7 @@ pub(crate) fn draft(number: u8, kind: EntryKind) -> Draft {
                 normal: Digest::of(b"normal"),
             },
             effects: Vec::new(),
+            hazards: Vec::new(),
             duration_ms: 12,
             version: "5.0.0".to_owned(),
         },
@@ -145,6 +146,16 @@ fn snaps() -> impl Strategy<Value = EntryKind> {
     })
 }
 
+fn hazards() -> impl Strategy<Value = Hazard> {
+    let path = proptest::collection::vec(0x80_u8.., 1..9);
+    let path = proptest::option::of(path.prop_map(|name| RelPath::new(name).unwrap()));
+    ("(clock-in-file|of-tomorrow)", path, any::<String>()).prop_map(|(code, path, detail)| Hazard {
+        code: HazardName::named(code),
+        path,
+        detail,
+    })
+}
+
 fn drafts() -> impl Strategy<Value = Draft> {
     let kinds = prop_oneof![execs(), snaps(), Just(EntryKind::Reboot)];
     let effect = ("\\PC{0,6}", any::<u32>()).prop_map(|(target, count)| EffectSummary {
@@ -159,13 +170,17 @@ fn drafts() -> impl Strategy<Value = Draft> {
         any::<u8>().prop_map(Exit::Status),
         (1..65).prop_map(Exit::Signal)
     ];
-    (kinds, any::<String>(), effects, exits).prop_map(|(kind, message, effects, exit)| {
-        let mut draft = draft(7, kind);
-        draft.message = message;
-        draft.outcome.effects = effects;
-        draft.outcome.exit = exit;
-        draft
-    })
+    let hazards = proptest::collection::vec(hazards(), 0..3);
+    (kinds, any::<String>(), effects, hazards, exits).prop_map(
+        |(kind, message, effects, hazards, exit)| {
+            let mut draft = draft(7, kind);
+            draft.message = message;
+            draft.outcome.effects = effects;
+            draft.outcome.hazards = hazards;
+            draft.outcome.exit = exit;
+            draft
+        },
+    )
 }
 
 /// A whole record around a body.

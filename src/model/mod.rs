@@ -15,9 +15,11 @@ mod hex;
 mod moment;
 mod lock_message;
 mod home;
+mod hazard;
 mod outcome;
 mod action;
 mod entry;
+mod outward;
 mod receipt;
 mod scratch_name;
 pub mod report;
@@ -31,6 +33,7 @@ pub use bytes::{Bytes, InvalidBytes};
 pub use entry::{
     Draft, DraftId, Entry, EntryId, EntryKind, EntryRef, Exec, Handling, InvalidExec, Network, Snap,
 };
+pub use hazard::{HAZARDS, Hazard, HazardCode, HazardName, HazardRow};
 pub use hex::{Hex, InvalidHex, PublicKey, Signature};
 pub use home::{Home, WIP_FILE};
 pub use lock_message::{EmptyMessage, LockMessage, MAX_MESSAGE_BYTES};
@@ -40,5 +43,6 @@ pub use names::{
     MAX_USER_BYTES,
 };
 pub use outcome::{ChangeDigests, EffectSummary, Outcome};
+pub use outward::{connection_count, connections, outward};
 pub use receipt::{Deed, Receipt, ReceiptBody};
 pub use scratch_name::{InvalidScratchName, ScratchName};

@@ -3,6 +3,8 @@
 use isconf_sandbox::change::Digest;
 use isconf_sandbox::child::{Effect, EffectOutcome, Exit};
 
+use super::Hazard;
+
 /// The two digests of a change set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChangeDigests {
@@ -21,6 +23,8 @@ pub struct Outcome {
     pub changes: ChangeDigests,
     /// What it did or tried outside the filesystem.
     pub effects: Vec<EffectSummary>,
+    /// What was found hazardous about it.
+    pub hazards: Vec<Hazard>,
     /// How long it ran, in milliseconds.
     pub duration_ms: u64,
     /// The version of isconf that made it.

@@ -8,7 +8,7 @@ use isconf_sandbox::capture::{Capture, Finding, Glimpse, LiveIdentity, Meanwhile
 use isconf_sandbox::change::{Change, ChangeSet, DifferenceKind, Node, RelPath, Timestamp};
 use isconf_sandbox::child::{Effect, Exit, Phases, Weight, weight};
 
-use super::{ActionReport, Author, Bytes, ChangeDigests, DraftId, EntryKind, EntryRef};
+use super::{ActionReport, Author, Bytes, ChangeDigests, DraftId, EntryKind, EntryRef, Hazard};
 
 /// The contained run of an entry that acts on the running system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Report {
     pub rehearsal: Option<Rehearsal>,
     /// What it asked of service managers that is, or would be, done after the commit, in order.
     pub actions: Vec<ActionReport>,
+    /// What is hazardous about recording it; looked for on its origin only.
+    pub hazards: Vec<Hazard>,
     /// Mounts that no overlay covers.
     pub uncovered: Vec<UncoveredMount>,
     /// What was seen and is not part of the commit.

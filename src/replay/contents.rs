@@ -85,23 +85,33 @@ impl ContentSource for Contents {
 }
 
 fn is_small_file(change: &Change, before: bool) -> bool {
+    is_file_up_to(MAX_FILE_BYTES, change, before)
+}
+
+/// Whether there was, or is, a file of at most so many bytes.
+pub(super) fn is_file_up_to(limit: u64, change: &Change, before: bool) -> bool {
     let node = if before {
         &change.before
     } else {
         &change.after
     };
     let kind = node.as_ref().map(|node| &node.kind);
-    matches!(kind, Some(Kind::File { size, .. }) if *size <= MAX_FILE_BYTES)
+    matches!(kind, Some(Kind::File { size, .. }) if *size <= limit)
 }
 
 /// Reads a regular file of at most [`MAX_FILE_BYTES`]; anything else is not shown.
 fn read_small(path: &Path) -> Option<Vec<u8>> {
+    read_up_to(MAX_FILE_BYTES, path)
+}
+
+/// Reads a regular file of at most so many bytes.
+pub(super) fn read_up_to(limit: u64, path: &Path) -> Option<Vec<u8>> {
     let meta = std::fs::symlink_metadata(path).ok()?;
     if !meta.is_file() {
         return None;
     }
     let mut bytes = Vec::new();
     let file = File::open(path).ok()?;
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 <= MAX_FILE_BYTES).then_some(bytes)
+    file.take(limit + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= limit).then_some(bytes)
 }

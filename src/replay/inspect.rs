@@ -17,7 +17,7 @@ use crate::history::{Effective, History, HistoryError};
 use crate::journal::{Journal, JournalError};
 use crate::model::contents::ContentSource;
 use crate::model::drift::{Audit, Writer, WriterDeed};
-use crate::model::progress::{Progress, Unit};
+use crate::model::progress::{Progress, Silent, Unit};
 use crate::model::{ChangeDigests, Deed, Draft, DraftId, EntryKind, Snap};
 use crate::store::{MAX_LIST_BYTES, Store, StoreError};
 
@@ -130,6 +130,15 @@ pub fn inspect(
         contents,
         forgotten,
     })
+}
+
+/// What entries wrote on this host, as far as it is still in effect.
+pub(super) fn written(host: &ThisHost, history: &History) -> Result<ExpectedState, InspectError> {
+    let mut expected = ExpectedState::new();
+    for past in past(host, history, &mut Silent)? {
+        expected.apply(past.writer, &past.set);
+    }
+    Ok(expected)
 }
 
 fn cache_file(host: &ThisHost) -> PathBuf {

@@ -24,6 +24,11 @@ mod payload;
 mod room;
 mod settle;
 mod actions;
+mod written;
+mod lint;
+mod preview_network;
+mod disguise;
+mod again;
 mod commit;
 mod recover;
 mod record;
@@ -36,12 +41,14 @@ mod scratchpads;
 mod upkeep;
 
 pub use actions::{ActionsError, Carried, EntryFate};
+pub use again::{AgainError, Repeat};
 pub use branches::{MoveError, fork, migrate};
 pub use commit::{MakeRealError, chain};
 pub use contents::Contents;
 pub use inspect::{Answer, InspectError, Question, inspect};
 pub use payload::{InvalidPayload, Payload};
 pub use pending::PendingError;
+pub use preview_network::Outside;
 pub use record::{
     Intention, Manner, Permit, Recorded, RecordingError, check_lock, exec, reboot, snap,
 };

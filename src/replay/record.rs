@@ -9,8 +9,10 @@ use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::layout::TxId;
 use isconf_sandbox::session::Hold;
 
+use super::again::{AgainError, Repeat, Second, run_again};
 use super::commit::{Candidate, MakeRealError, discard, follow_up, make_real};
 use super::contents::Contents;
+use super::lint::{Looked, lint, lint_snapshot};
 use super::payload::Payload;
 use super::pending::pending;
 use super::rehearsal::{RehearsalError, Rehearsed, rehearse};
@@ -20,13 +22,14 @@ use super::this_host::ThisHost;
 use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::work::{Streams, Work, reach};
 use crate::check_in::DraftsError;
+use crate::hazards::limited;
 use crate::history::{History, HistoryError};
 use crate::journal::{JournalError, OthersDrafts, WipDraft, check_holder};
 use crate::lock::{BranchLock, LockError};
 use crate::model::progress::Progress;
-use crate::model::report::{Description, Ending, Fate, Place, Report};
+use crate::model::report::{Description, Ending, Fate, Place, Report, Verdict};
 use crate::model::{
-    ChangeDigests, Deed, Draft, DraftId, EffectSummary, EntryKind, Exec, Handling, Moment,
+    ChangeDigests, Deed, Draft, DraftId, EffectSummary, EntryKind, Exec, Handling, Hazard, Moment,
     OnFailure, Outcome, ReceiptBody, Snap,
 };
 use crate::store::StoreError;
@@ -53,6 +56,9 @@ pub enum RecordingError {
     /// The entry could not be rehearsed.
     #[error(transparent)]
     Rehearsal(#[from] RehearsalError),
+    /// It could not be tried a second time.
+    #[error(transparent)]
+    Again(#[from] AgainError),
     /// It could not be made real or recorded.
     #[error(transparent)]
     MakeReal(#[from] MakeRealError),
@@ -93,6 +99,8 @@ pub struct Manner {
     pub keeps_contents: bool,
     /// What becomes of it when a service manager does not do what it asks.
     pub on_failure: OnFailure,
+    /// Whether it is run a second time, to see what differs.
+    pub repeat: Repeat,
 }
 
 /// What came of it.
@@ -185,11 +193,29 @@ pub fn exec(
         change_set,
         digests,
         mut report,
+        rules,
         not_started,
-        ..
     } = attempt(bench, pad, Afterwards::End, &work, &mut contents)?;
     name(host, &mut report, &message)?;
     report.rehearsal = rehearsal;
+    if report.is_approved() {
+        let looked = Looked {
+            exec: &exec,
+            layout: exited.layout(),
+            capture: &capture,
+            report: &report,
+            rules: &rules,
+        };
+        let found = lint(host, history, looked);
+        let (found, interrupted_by) = match manner.repeat {
+            Repeat::No => (found, None),
+            Repeat::Check => repeated(found, run_again(&host.home, bench, &work, looked)?),
+        };
+        report.hazards = limited(found);
+        if let Some(signal) = interrupted_by {
+            report.verdict = Verdict::Interrupted(signal);
+        }
+    }
     let mut recorded = Recorded {
         report,
         contents,
@@ -222,6 +248,17 @@ pub fn exec(
         recorded.hold = Some(made.hold);
     }
     Ok(recorded)
+}
+
+/// What was found in one run, with what the second one shows; and the signal that ended that.
+fn repeated(mut found: Vec<Hazard>, second: Second) -> (Vec<Hazard>, Option<i32>) {
+    match second {
+        Second::Compared(differences) => {
+            found.extend(differences);
+            (found, None)
+        }
+        Second::Interrupted(signal) => (found, Some(signal)),
+    }
 }
 
 /// What is recorded with an approved trial; gives the report its draft.
@@ -270,6 +307,7 @@ pub fn snap(
         },
     );
     name(host, &mut report, &message)?;
+    report.hazards = lint_snapshot(host, &snapshot);
     report.fate = Fate::Previewed;
     let mut recorded = Recorded {
         report,
@@ -386,6 +424,7 @@ fn outcome(report: &Report, changes: ChangeDigests) -> Outcome {
         exit,
         changes,
         effects: report.effects.iter().map(EffectSummary::of).collect(),
+        hazards: report.hazards.clone(),
         duration_ms: milliseconds(report.phases.run),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }

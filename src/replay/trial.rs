@@ -7,7 +7,7 @@ use isconf_sandbox::capture::Capture;
 use isconf_sandbox::change::{ChangeSet, Digest, NormalRules, Timestamp};
 use isconf_sandbox::child::Phases;
 use isconf_sandbox::collect::CollectError;
-use isconf_sandbox::mounts::Uncovered;
+use isconf_sandbox::mounts::{Disguise, Uncovered};
 use isconf_sandbox::reach::Reach;
 use isconf_sandbox::session::{self, Exited, PrepareError, Prepared, WaitError};
 use nix::errno::Errno;
@@ -84,7 +84,20 @@ pub fn prepare(home: &Home, reach: Reach) -> Result<Scratchpad, TrialError> {
         reach,
         ..session::Settings::new(home.as_path())
     };
-    let prepared = Prepared::new(&settings, last_commit(home))?;
+    prepare_with(home, &settings)
+}
+
+/// Prepares one that contains its command, and tells something else of the host than the truth.
+pub fn prepare_disguised(home: &Home, disguise: Disguise) -> Result<Scratchpad, TrialError> {
+    let settings = session::Settings {
+        disguise: Some(disguise),
+        ..session::Settings::new(home.as_path())
+    };
+    prepare_with(home, &settings)
+}
+
+fn prepare_with(home: &Home, settings: &session::Settings) -> Result<Scratchpad, TrialError> {
+    let prepared = Prepared::new(settings, last_commit(home))?;
     Ok(Scratchpad::Fresh(Box::new(prepared)))
 }
 
@@ -194,6 +207,7 @@ pub fn blank(place: Place, description: Description) -> Report {
         effects: Vec::new(),
         rehearsal: None,
         actions: Vec::new(),
+        hazards: Vec::new(),
         uncovered: Vec::new(),
         findings: Vec::new(),
         conflicts: Vec::new(),

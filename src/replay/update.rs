@@ -21,6 +21,7 @@ use super::congruence::congruence;
 use super::contents::Contents;
 use super::payload::Payload;
 use super::pending::pending;
+use super::preview_network::{Outside, of_entry};
 use super::rehearsal::{RehearsalError, rehearse, take_as_rehearsal};
 use super::this_host::ThisHost;
 use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
@@ -82,6 +83,8 @@ pub enum UpdateError {
 pub struct UpdateRequest {
     /// Whether to commit.
     pub mode: RunMode,
+    /// Whether a preview may reach other hosts.
+    pub outside: Outside,
     /// Whether a reboot entry may be recorded for the caller to reboot.
     pub may_reboot: bool,
     /// Where the commands' output goes.
@@ -272,6 +275,7 @@ impl Replay<'_> {
     }
 
     fn preview(&mut self, entry: &Entry, work: &Work) -> Result<Report, TrialError> {
+        let work = &work.with_network(of_entry(&entry.draft, self.request.outside));
         let pad = match self.pad.take() {
             Some(pad) => Scratchpad::Used(Box::new(pad)),
             None => prepare(&self.host.home, Reach::Contained)?,

@@ -22,7 +22,7 @@ use crate::model::{Bytes, EntryKind, Exec, Handling, Network, Snap};
 use crate::store::{MAX_LIST_BYTES, Store, StoreError};
 
 /// What is to be done in the scratchpad.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Work {
     /// Runs a command.
     Command(Exec),
@@ -100,6 +100,8 @@ pub enum Output {
     Callers,
     /// To standard error, because standard output is for programs.
     Aside,
+    /// Nowhere, and its standard error neither: it was seen already.
+    Nowhere,
 }
 
 /// How much of the running system a command reaches in the run that counts.
@@ -199,6 +201,17 @@ impl Work {
         }
     }
 
+    /// The same with another network.
+    #[must_use]
+    pub fn with_network(&self, network: Network) -> Self {
+        let mut work = self.clone();
+        match &mut work {
+            Self::Command(exec) | Self::Shell(exec) => exec.network = network,
+            Self::Install { .. } => {}
+        }
+        work
+    }
+
     /// Does it in the scratchpad. A command that cannot be started is an ending, not an error.
     pub fn perform(&self, pad: Scratchpad, bench: Bench<'_>) -> Result<Done, WorkError> {
         match self {
@@ -232,7 +245,10 @@ fn run(pad: Scratchpad, exec: &Exec, group: Group, bench: Bench<'_>) -> Result<D
         umask: exec.umask,
         stdin: stdin(exec, bench)?,
         stdout: stdout(bench.streams.output)?,
-        stderr: Stream::Inherit,
+        stderr: match bench.streams.output {
+            Output::Callers | Output::Aside => Stream::Inherit,
+            Output::Nowhere => Stream::Null,
+        },
         group,
         network: match exec.network {
             Network::Host => NetworkAccess::Host,
@@ -292,6 +308,7 @@ fn stdin(exec: &Exec, bench: Bench<'_>) -> Result<Stream, WorkError> {
 fn stdout(output: Output) -> Result<Stream, WorkError> {
     match output {
         Output::Callers => Ok(Stream::Inherit),
+        Output::Nowhere => Ok(Stream::Null),
         Output::Aside => {
             let copy = std::io::stderr().as_fd().try_clone_to_owned();
             copy.map(Stream::Given).map_err(WorkError::Streams)

@@ -61,7 +61,7 @@ pub const TABLE: &[Row] = &[
     row(
         "1",
         "failure",
-        "A negative answer or an ordinary failure: an entry failed, `diff` found drift, the host is out of date, local changes are not checked in, `conf/domain` is missing; or a commit or undo was not possible (no room, a read-only filesystem), and the live tree is as before. As in the original.",
+        "A negative answer or an ordinary failure: an entry failed, `diff` found drift, the host is out of date, local changes are not checked in, `ci --strict` found a hazard, `conf/domain` is missing; or a commit or undo was not possible (no room, a read-only filesystem), and the live tree is as before. As in the original.",
     ),
     row(
         "2",

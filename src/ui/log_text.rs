@@ -5,6 +5,8 @@ use serde::Serialize;
 
 use super::attributes::Detail;
 use super::diff::Secrets;
+use super::hazard_json::HazardJson;
+use super::hazard_text::hazard_words;
 use super::object_json::{BytesJson, ChangeJson};
 use super::page::{Page, escaped};
 use super::quantity::{human_duration, human_time, signal_name};
@@ -149,6 +151,9 @@ fn outcome_into(page: &mut Page, outcome: &Outcome) {
             &format!("effect {}, {} times", words.join(" "), effect.count),
         );
     }
+    for hazard in &outcome.hazards {
+        page.line(4, &format!("hazard {}", hazard_words(hazard)));
+    }
 }
 
 /// The entry for programs, with everything, as one line of JSON.
@@ -241,6 +246,7 @@ struct OriginJson<'a> {
     duration_ms: u64,
     isconf: &'a str,
     effects: Vec<EffectSummaryJson<'a>>,
+    hazards: Vec<HazardJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -305,6 +311,7 @@ impl<'a> OriginJson<'a> {
             duration_ms: outcome.duration_ms,
             isconf: &outcome.version,
             effects: effects.collect(),
+            hazards: outcome.hazards.iter().map(HazardJson::of).collect(),
         }
     }
 }

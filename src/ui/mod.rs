@@ -19,6 +19,8 @@ mod conflict_json;
 pub mod change_text;
 mod verdict_text;
 mod congruence_text;
+mod hazard_json;
+pub mod hazard_text;
 pub mod diff;
 pub mod report_text;
 pub mod summary_text;

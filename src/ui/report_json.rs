@@ -14,14 +14,15 @@ use serde::Serialize;
 use super::actions::ActionJson;
 use super::conflict_json::ConflictJson;
 use super::diff::{Secrets, content_diff};
+use super::hazard_json::HazardJson;
 use super::object_json::{BytesJson, ChangeJson};
 use super::quantity::{errno_name, signal_name};
 use super::report_text::View;
-use crate::model::Author;
 use crate::model::contents::ContentSource;
 use crate::model::report::{
     Congruence, Description, Divergence, Ending, Fate, Place, Rehearsal, Report, Verdict,
 };
+use crate::model::{Author, connection_count};
 
 /// The version of every JSON document that isconf writes; raised when a reader could be misled.
 pub const JSON_VERSION: u32 = 1;
@@ -67,6 +68,8 @@ struct ReportJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rehearsal: Option<RehearsalJson<'a>>,
     actions: Vec<ActionJson<'a>>,
+    connections: u32,
+    hazards: Vec<HazardJson<'a>>,
     uncovered: Vec<UncoveredJson<'a>>,
     findings: Vec<FindingJson>,
     conflicts: Vec<ConflictJson>,
@@ -226,6 +229,8 @@ impl<'a> ReportJson<'a> {
             effects: report.effects.iter().map(EffectJson::of).collect(),
             rehearsal: report.rehearsal.as_ref().map(RehearsalJson::of),
             actions: report.actions.iter().map(ActionJson::of).collect(),
+            connections: connection_count(&report.effects),
+            hazards: report.hazards.iter().map(HazardJson::of).collect(),
             uncovered: report
                 .uncovered
                 .iter()

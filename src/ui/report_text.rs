@@ -22,14 +22,15 @@ use super::change_text::{changes_into, set_is_worth_showing};
 use super::congruence_text::congruence_into;
 use super::diff::{DiffLimits, Secrets};
 use super::effect_text::{effects_into, rehearsal_into};
+use super::hazard_text::hazards_into;
 use super::page::{Page, command_line, counted, escaped};
 use super::quantity::{exact_time, human_bytes, human_duration, signal_name};
 use super::style::{Role, Style};
 use super::summary_text::summary_line;
 use super::verdict_text::{verdict_sentence, verdict_word};
-use crate::model::Author;
 use crate::model::contents::ContentSource;
-use crate::model::report::{Conflict, Description, Place, Report, Seen, Verdict};
+use crate::model::report::{Conflict, Description, Fate, Place, Report, Seen, Verdict};
+use crate::model::{Author, connection_count};
 
 /// How many paths of one change set are shown before the rest is counted.
 pub const DEFAULT_PATH_LIMIT: usize = 1000;
@@ -72,12 +73,14 @@ pub fn report_text(
         return summary_line(report, view.style);
     }
     let mut page = Page::new(view.style);
+    outward_into(&mut page, report);
     heading_into(&mut page, report, view.detail);
     changes_into(&mut page, 2, &report.changes, view, contents);
     shown_only_into(&mut page, &report.shown_only, view);
     rehearsal_into(&mut page, report.rehearsal.as_ref());
     effects_into(&mut page, &report.effects);
     actions_into(&mut page, &report.actions);
+    hazards_into(&mut page, &report.hazards);
     remarks_into(&mut page, report, view);
     congruence_into(&mut page, &report.congruence, view);
     page.line(2, &totals_words(&report.changes));
@@ -90,6 +93,25 @@ pub fn report_text(
     }
     closing_into(&mut page, report);
     page.into_text()
+}
+
+/// What nobody would expect of something that only shows what would happen comes first.
+fn outward_into(page: &mut Page, report: &Report) {
+    if let Some(number) = outward_words(report) {
+        let words = format!("This preview connected out: {number}.");
+        page.line(0, &page.paint(Role::Doubt, &words));
+    }
+}
+
+/// How many connections out a preview made; `None` for none, and for what is no preview.
+pub(super) fn outward_words(report: &Report) -> Option<String> {
+    let is_preview = match (report.fate, &report.place) {
+        (Fate::Previewed | Fate::Kept, _) | (Fate::Dropped, Place::Try { .. }) => true,
+        (Fate::Dropped, Place::Journal(_) | Place::Wip { .. })
+        | (Fate::Committed | Fate::TakenBack, _) => false,
+    };
+    let number = connection_count(&report.effects);
+    (is_preview && number > 0).then(|| counted(u64::from(number), "connection"))
 }
 
 fn heading_into(page: &mut Page, report: &Report, detail: Detail) {

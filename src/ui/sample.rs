@@ -14,6 +14,7 @@ use isconf_sandbox::services::{Action, Manager, Verb};
 
 use super::attributes::Detail;
 use super::diff::Secrets;
+use super::hazard_text::sample_hazards;
 use super::report_text::View;
 use super::style::Style;
 use crate::model::contents::ContentSource;
@@ -267,6 +268,7 @@ pub(super) fn committed() -> Report {
             effects: effects(),
         }),
         actions: actions(),
+        hazards: sample_hazards(),
         uncovered: vec![UncoveredMount {
             mount_point: path("srv/nfs"),
             fs_type: "nfs4".to_owned(),
@@ -383,6 +385,7 @@ pub(super) fn bare() -> Report {
         effects: Vec::new(),
         rehearsal: None,
         actions: Vec::new(),
+        hazards: Vec::new(),
         uncovered: Vec::new(),
         findings: Vec::new(),
         conflicts: Vec::new(),

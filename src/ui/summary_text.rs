@@ -2,7 +2,7 @@
 
 use super::page::{Page, counted};
 use super::quantity::{human_duration, signal_name};
-use super::report_text::{description_words, place_words};
+use super::report_text::{description_words, outward_words, place_words};
 use super::style::{Role, Style};
 use super::verdict_text::verdict_word;
 use crate::model::report::Report;
@@ -30,10 +30,12 @@ pub fn summary_line(report: &Report, style: Style) -> String {
         0 => String::new(),
         number => format!(", {}", counted(number as u64, "effect")),
     };
+    let outward = outward_words(report).map(|number| format!(", connected out: {number}"));
+    let outward = outward.unwrap_or_default();
     page.line(
         0,
         &format!(
-            "{}: {}: {}: {}{signs}{effects}, {}",
+            "{}: {}: {}: {}{signs}{effects}{outward}, {}",
             place_words(&report.place),
             page.paint(role, word),
             description_words(&report.description),

@@ -16,6 +16,7 @@ mod effects;
 mod services;
 mod mounts;
 mod preview;
+mod hazards;
 mod noop_corpus;
 mod commit_commands;
 mod commit;

@@ -72,6 +72,7 @@ fn draft(number: u8) -> Draft {
                 normal: Digest::of(b"normal"),
             },
             effects: Vec::new(),
+            hazards: Vec::new(),
             duration_ms: 12,
             version: "5.0.0".to_owned(),
         },

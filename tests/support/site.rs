@@ -200,6 +200,7 @@ pub fn draft(number: u8, word: &str) -> Draft {
             exit: Exit::Status(0),
             changes: ChangeDigests { full, normal: full },
             effects: Vec::new(),
+            hazards: Vec::new(),
             duration_ms: 1,
             version: "5".to_owned(),
         },

@@ -1,7 +1,7 @@
 //! `ci`: the drafts become entries of the journal, and the lock is released. Upholds: all or none;
 //! each entry keeps its author, who is named where that is not the one who checks in.
 
-use crate::check_in::{self, CheckInError, CheckedIn, EntriesBy};
+use crate::check_in::{self, CheckInError, CheckedIn, EntriesBy, Hazardous, Strictness};
 use crate::cli::{Failure, Session};
 use crate::history::History;
 use crate::identity::HostKey;
@@ -10,14 +10,24 @@ use crate::model::Author;
 use crate::replay::{ThisHost, keep_undo};
 use crate::ui::counted;
 use crate::ui::exit::ExitCode;
+use crate::ui::hazard_text::hazard_words;
+use crate::ui::report_text::description_words;
 
 /// Checks in.
-pub fn check_in(session: &mut Session) -> Result<ExitCode, Failure> {
+pub fn check_in(
+    session: &mut Session,
+    strictness: Option<Strictness>,
+) -> Result<ExitCode, Failure> {
     let (host, history) = session.this_host("ci")?;
     let key = HostKey::load_or_create(&host.home.host_key())?;
-    let done = check_in::check_in(host.site(), &host.author, &key, host.now())
+    let strictness = strictness.unwrap_or(match host.settings.ci_strict.value {
+        true => Strictness::Refuse,
+        false => Strictness::Tell,
+    });
+    let done = check_in::check_in(host.site(), &host.author, &key, host.now(), strictness)
         .map_err(|error| failure(&host, &history, error))?;
     tell(session, &host.author, &done);
+    warn(session, &done);
     // The drafts' undo copies were kept whatever the policy says; now they are like any other.
     keep_undo(&host)?;
     if let Some(held) = done.released {
@@ -52,6 +62,28 @@ fn tell(session: &mut Session, caller: &Author, done: &CheckedIn) {
             false => format!("entries {first} to {last} are by {author}"),
         });
     }
+}
+
+/// Says what was found when the changes were made, and is now for everybody.
+fn warn(session: &mut Session, done: &CheckedIn) {
+    let before = done.last.seq - done.entries;
+    for Hazardous {
+        number,
+        what,
+        hazards,
+    } in &done.hazardous
+    {
+        let what = description_words(what);
+        for hazard in hazards {
+            let words = hazard_words(hazard);
+            let seq = before + number;
+            session
+                .out
+                .warning(&format!("entry {seq} ({what}): {words}"));
+        }
+    }
+    let found = done.hazardous.iter().flat_map(|draft| &draft.hazards);
+    session.advise_of_hazards(found);
 }
 
 /// The failure, with the way out for somebody whose lock was broken.

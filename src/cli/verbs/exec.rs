@@ -13,8 +13,8 @@ use super::callers_input::may_have_input;
 use crate::cli::invocation::{ExecCommand, RunMode};
 use crate::cli::worksite::{ending, streams};
 use crate::cli::{Failure, Session};
-use crate::model::report::Fate;
-use crate::model::{Bytes, Exec, Handling, Network};
+use crate::model::report::{Fate, Report};
+use crate::model::{Bytes, Exec, Handling, Network, connection_count, outward};
 use crate::replay::{self, Input, Intention, Manner, ThisHost, chain};
 use crate::store::StoreError;
 use crate::ui::exit::ExitCode;
@@ -36,7 +36,7 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
             .out
             .hint("`--stdin FILE` gives the command a file on every host; `</dev/null` gives it nothing here too.");
     }
-    let words = command_line(&exec.argv);
+    let (words, network) = (command_line(&exec.argv), exec.network);
     session.out.info(&format!("running {words}"));
     let manner = Manner {
         intention: match command.run {
@@ -46,17 +46,44 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
         streams: streams(Input::Callers, command.show),
         keeps_contents: session.wants_diffs(command.show),
         on_failure: command.on_failure,
+        repeat: command.repeat,
     };
     let mut progress = session.progress(command.show.form);
     let recorded = replay::exec(&host, &mut history, permit, exec, manner, &mut *progress)
         .map_err(|e| Failure::of_recording(e, &branch))?;
     let contents = manner.keeps_contents.then_some(&recorded.contents as _);
     session.show_report(&recorded.report, &host.settings, command.show, contents)?;
-    let code = ending(&recorded.report, recorded.not_started)?;
+    session.advise_of_hazards(recorded.report.hazards.iter());
+    let ended = ending(&recorded.report, recorded.not_started);
+    let hint = network_hint(&recorded.report, network);
+    let code = match (ended, hint) {
+        (Err(failure), Some(hint)) => return Err(failure.hint(hint)),
+        (Err(failure), None) => return Err(failure),
+        (Ok(code), Some(hint)) => {
+            session.out.hint(&hint);
+            code
+        }
+        (Ok(code), None) => code,
+    };
     if recorded.report.fate == Fate::Committed {
         session.out.info(&format!("exec done: {words}"));
     }
     Ok(code)
+}
+
+/// What to say about a preview that was kept from a network that the command tried to use: it may
+/// not be what a run with the network does.
+fn network_hint(report: &Report, network: Network) -> Option<String> {
+    let tried = outward(&report.effects).next()?;
+    let is_kept_back = report.fate == Fate::Previewed
+        && network == Network::None
+        && connection_count(&report.effects) == 0;
+    is_kept_back.then(|| {
+        format!(
+            "this preview had no network, and the command tried to connect to {}. `isconf exec --noop --network host` lets it, and what it sends is really sent.",
+            escaped(tried.target.as_bytes())
+        )
+    })
 }
 
 /// Refuses a variable that was asked for by name and has no value: other hosts would run without it,
@@ -89,7 +116,10 @@ fn resolve(session: &Session, host: &ThisHost, command: &ExecCommand) -> Result<
         &command.argv,
     )?;
     exec.stdin = stdin;
-    exec.network = command.network.unwrap_or(host.settings.network.value);
+    exec.network = match command.run {
+        RunMode::Preview => command.network.unwrap_or(Network::None),
+        RunMode::Commit => command.network.unwrap_or(host.settings.network.value),
+    };
     exec.effects = command.effects;
     Ok(exec)
 }

@@ -43,6 +43,7 @@ pub fn snap(
     let recorded = replay::snap(&host, &mut history, permit, snapshot, intention)
         .map_err(|e| Failure::of_recording(e, &branch))?;
     session.show_report(&recorded.report, &host.settings, show, None)?;
+    session.advise_of_hazards(recorded.report.hazards.iter());
     let size = crate::ui::human_bytes(bytes);
     let done = match intention {
         Intention::Record => "snapshot done",

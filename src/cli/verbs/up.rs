@@ -17,6 +17,7 @@ use super::reboot::run_reboot_command;
 pub fn up(session: &mut Session, command: UpCommand) -> Result<ExitCode, Failure> {
     let UpCommand {
         run: mode,
+        outside,
         reboot,
         show,
         ..
@@ -31,6 +32,7 @@ pub fn up(session: &mut Session, command: UpCommand) -> Result<ExitCode, Failure
             RunMode::Preview => run::RunMode::Preview,
             RunMode::Commit => run::RunMode::Commit,
         },
+        outside,
         may_reboot: reboot == RebootPolicy::Reboot,
         output: streams(Input::Nothing, show).output,
         keeps_contents: session.wants_diffs(show),

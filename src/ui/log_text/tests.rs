@@ -10,8 +10,8 @@ use super::super::schema::assert_valid;
 use super::super::status_text::{LockView, StatusView, status_json, status_text};
 use super::*;
 use crate::model::{
-    Author, Bytes, ChangeDigests, Deed, EffectSummary, Hex, Moment, Network, Receipt, ReceiptBody,
-    Snap,
+    Author, Bytes, ChangeDigests, Deed, EffectSummary, Hazard, HazardCode, HazardName, Hex, Moment,
+    Network, Receipt, ReceiptBody, Snap,
 };
 
 fn digests() -> ChangeDigests {
@@ -42,6 +42,14 @@ fn draft(kind: EntryKind, exit: Exit) -> Draft {
                 outcome: "refused 1".to_owned(),
                 count: 2,
             }],
+            hazards: vec![
+                Hazard::of_entry(HazardCode::NetworkUsed, "1 connection"),
+                Hazard {
+                    code: HazardName::named("of-tomorrow".to_owned()),
+                    path: Some(isconf_sandbox::change::RelPath::new(*b"etc/a").unwrap()),
+                    detail: String::new(),
+                },
+            ],
             duration_ms: 1500,
             version: "5.0.0".to_owned(),
         },

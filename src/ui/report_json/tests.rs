@@ -115,6 +115,7 @@ fn text_and_json_show_the_same_facts() {
         "differs_in",
         "not_shown",
         "reason",
+        "remedy",
         "outcome",
         "mode",
         "mtime",

@@ -71,6 +71,7 @@ fn draft(number: u32) -> Result<Draft, Error> {
                 normal: Digest::of(&id),
             },
             effects: Vec::new(),
+            hazards: Vec::new(),
             duration_ms: 5,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
