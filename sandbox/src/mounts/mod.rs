@@ -13,6 +13,7 @@ mod inventory;
 mod classify;
 mod step;
 mod disguise;
+mod devices;
 mod plan;
 mod hidden;
 mod scratch;

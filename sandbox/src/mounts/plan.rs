@@ -13,6 +13,7 @@ use super::classify::{
     Classified, PlanError, Reason, Treatment, Uncovered, Uncovering, can_be_upper, classify,
     holder, is_special,
 };
+use super::devices::push_dev;
 use super::disguise::Disguise;
 use super::inventory::{Inventory, Shows};
 use super::mountinfo::Mount;
@@ -314,12 +315,12 @@ fn c_path(path: &Path) -> CString {
 }
 
 /// The flags of a filesystem from which nothing is run and whose nodes reach nothing.
-fn inert() -> MsFlags {
+pub(super) fn inert() -> MsFlags {
     MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC
 }
 
 /// A path known at compile time; the constants of this file are valid paths.
-fn place(path: &str) -> Target {
+pub(super) fn place(path: &str) -> Target {
     Target::of(&RelPath::new(path).unwrap_or_default())
 }
 
@@ -342,82 +343,6 @@ fn push_proc(steps: &mut Vec<Step>, inventory: &Inventory) {
     }
     if inventory.has_kcore && inventory.devices.contains(&"null") {
         steps.push(empty_file(place("proc/kcore")));
-    }
-}
-
-/// `/dev`: a small tmpfs with the harmless nodes, own terminals, own shared memory. Read-only when
-/// done, so that `dd of=/dev/sda` fails and does not make a file of that name.
-fn push_dev(steps: &mut Vec<Step>, inventory: &Inventory) {
-    let no_exec = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    let mount = |fs_type, path, flags, data| Step::Mount {
-        fs_type,
-        target: place(path),
-        flags,
-        data,
-    };
-    steps.push(mount(c"tmpfs", "dev", inert(), c"mode=0755,size=256k"));
-    for name in &inventory.devices {
-        let path = format!("dev/{name}");
-        steps.push(Step::MakeFile {
-            target: place(&path),
-        });
-        steps.push(Step::Bind {
-            source: c_string(format!("/{path}").into_bytes()),
-            target: place(&path),
-            flags: no_exec | MsFlags::MS_RDONLY,
-        });
-    }
-    push_terminal(steps, inventory);
-    for (name, to) in [
-        ("dev/fd", c"/proc/self/fd"),
-        ("dev/stdin", c"/proc/self/fd/0"),
-        ("dev/stdout", c"/proc/self/fd/1"),
-        ("dev/stderr", c"/proc/self/fd/2"),
-        ("dev/ptmx", c"pts/ptmx"),
-    ] {
-        steps.push(Step::MakeLink {
-            target: place(name),
-            to,
-        });
-    }
-    for name in ["dev/pts", "dev/shm"] {
-        steps.push(Step::MakeDirectory {
-            target: place(name),
-        });
-    }
-    // gid 5 is tty on Debian and most others, as glibc's grantpt(3) expects.
-    let terminals = c"newinstance,ptmxmode=0666,mode=0620,gid=5";
-    steps.push(mount(c"devpts", "dev/pts", no_exec, terminals));
-    let no_devices = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    steps.push(mount(c"tmpfs", "dev/shm", no_devices, c"mode=1777"));
-    if inventory
-        .mounts
-        .iter()
-        .any(|seen| seen.mount.fs_type == "mqueue")
-    {
-        steps.push(Step::MakeDirectory {
-            target: place("dev/mqueue"),
-        });
-        steps.push(mount(c"mqueue", "dev/mqueue", inert(), c""));
-    }
-    steps.push(Step::Remount {
-        target: place("dev"),
-        flags: inert() | MsFlags::MS_RDONLY,
-    });
-}
-
-/// The caller's terminal, as `/dev/console`: it is not among the scratchpad's own in `/dev/pts`, and
-/// ttyname(3) finds it by looking through `/dev`.
-fn push_terminal(steps: &mut Vec<Step>, inventory: &Inventory) {
-    if let Some(terminal) = &inventory.terminal {
-        steps.push(Step::MakeFile {
-            target: place("dev/console"),
-        });
-        steps.push(Step::Bind {
-            source: terminal.clone(),
-            target: place("dev/console"),
-            flags: MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY,
-        });
     }
 }
 
