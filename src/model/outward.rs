@@ -6,13 +6,13 @@ use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome};
 
 use super::{EffectSummary, Outcome};
 
-/// Operations that wait for others, and reach nobody by themselves.
-const WAITING: [&str; 2] = ["bind", "listen"];
+/// Operations that reach nobody by themselves: they wait for others, or only prepare.
+const NO_CONNECTION: [&str; 3] = ["bind", "listen", "socket"];
 
 /// The effects that are connections out, whether they took place or not.
 pub fn outward(effects: &[Effect]) -> impl Iterator<Item = &Effect> {
     effects.iter().filter(|effect| {
-        effect.kind == EffectKind::Network && !WAITING.contains(&effect.operation.as_str())
+        effect.kind == EffectKind::Network && !NO_CONNECTION.contains(&effect.operation.as_str())
     })
 }
 
@@ -34,7 +34,7 @@ impl Outcome {
         let is_connection = |effect: &EffectSummary| {
             effect.kind == EffectKind::Network.name()
                 && effect.outcome == "allowed"
-                && !WAITING.contains(&effect.operation.as_str())
+                && !NO_CONNECTION.contains(&effect.operation.as_str())
         };
         self.effects.iter().any(is_connection)
     }

@@ -308,3 +308,60 @@ fn a_preview_that_connected_out_says_so_first() {
         .code(0)
         .prints("\"connections\":1");
 }
+
+#[test]
+fn a_preview_has_the_network_only_where_it_is_known_to_be_needed() {
+    let Some((origin, target)) = Machine::pair() else {
+        return;
+    };
+    let stayed = |done: Done| {
+        done.code(0)
+            .prints("network: connect 127.0.0.1:9: stayed in the scratchpad")
+            .does_not_print("This preview connected out")
+    };
+    origin.isconf(["lock", "x"]).code(0);
+    stayed(origin.isconf(["exec", "--noop", "bash", "-c", CONNECT]))
+        .says("hint: this preview had no network, and the command tried to connect to 127.0.0.1:9. `isconf exec --noop --network host` lets it");
+    stayed(origin.isconf(["exec", "--noop", "--offline", "bash", "-c", CONNECT]));
+    stayed(origin.isconf(["try", "--offline", "bash", "-c", CONNECT]));
+    let connect_only = [
+        "exec",
+        "--noop",
+        "bash",
+        "-c",
+        "exec 3<>/dev/tcp/127.0.0.1/9",
+    ];
+    origin
+        .isconf(connect_only)
+        .code(1)
+        .says("the command failed")
+        .says("hint: this preview had no network");
+    // What is recorded is what was asked for, not what a preview has.
+    origin.isconf(["exec", "bash", "-c", CONNECT]).code(0);
+    let elsewhere = format!("if test $(hostname) = target; then {CONNECT}; fi; echo y >/srv/y");
+    origin.isconf(["exec", "bash", "-c", &elsewhere]).code(0);
+    origin.isconf(["ci"]).code(0);
+    origin.bundle_to(&target);
+    let shown = target.isconf(["up", "--noop"]).code(0).out();
+    assert_eq!(
+        shown.matches("connect 127.0.0.1:9: took place").count(),
+        1,
+        "{shown}"
+    );
+    assert_eq!(
+        shown.matches("connect 127.0.0.1:9: stayed").count(),
+        1,
+        "{shown}"
+    );
+    stayed(target.isconf(["up", "--noop", "--offline"]));
+    target
+        .isconf(["up", "--offline"])
+        .code(22)
+        .says("--offline is of use with --noop only");
+    let shown = target.isconf(["up"]).code(0).out();
+    assert_eq!(
+        shown.matches("connect 127.0.0.1:9: took place").count(),
+        2,
+        "{shown}"
+    );
+}
