@@ -45,7 +45,13 @@ pub enum ActionsError {
     File(#[from] FileError),
     /// The entry cannot be taken back for a reason that is none of its own.
     #[error("the entry cannot be taken back")]
-    TakeBack(#[from] TakeBackError),
+    TakeBack(#[source] Box<TakeBackError>),
+}
+
+impl From<TakeBackError> for ActionsError {
+    fn from(error: TakeBackError) -> Self {
+        Self::TakeBack(Box::new(error))
+    }
 }
 
 /// What became of the requests of one entry.

@@ -87,12 +87,10 @@ pub fn ask(call: Call<'_>) -> io::Result<Said> {
 /// Waits for the end; says whether it had to be made.
 fn wait(mut child: Child, deadline: Instant) -> io::Result<(u8, bool)> {
     let process = open_process(Pid::from_raw(child.id() as i32))?;
-    let mut is_late = false;
-    while !has_ended(&process, deadline)? {
-        is_late = true;
+    let is_late = !has_ended(&process, deadline)?;
+    if is_late {
         // It cannot be gone: it is not reaped yet.
         child.kill()?;
-        break;
     }
     let status = child.wait()?;
     let by_signal = || status.signal().map_or(1, |signal| 128 + signal);

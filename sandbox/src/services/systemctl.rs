@@ -239,8 +239,7 @@ impl Words {
     }
 
     fn push_short<'w>(&mut self, short: &str, rest: &mut impl Iterator<Item = &'w String>) {
-        let mut letters = short.char_indices();
-        while let Some((at, letter)) = letters.next() {
+        for (at, letter) in short.char_indices() {
             if !SHORT_WITH_VALUE.contains(letter) {
                 self.options.push((letter.to_string(), None));
                 continue;
