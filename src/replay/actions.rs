@@ -17,7 +17,7 @@ use isconf_sandbox::services::{Action, Call, Reverse, Running, Said, ask};
 use super::commit::chain;
 use super::pending::{PendingActions, PendingError, Stage};
 use super::this_host::ThisHost;
-use super::undo::{TakeBackError, check_take_back, last_change, take_back};
+use super::undo::{LastChange, TakeBackError, check_take_back, last_change, take_back};
 use crate::durable::FileError;
 use crate::history::History;
 use crate::model::progress::{Progress, Unit};
@@ -235,13 +235,22 @@ impl<'a> Carrier<'a> {
         Ok(EntryFate::TakenBack)
     }
 
+    /// The entry's change, if it is still there: an interrupted isconf may have taken it back.
+    fn change(&self, history: &History) -> Result<Option<LastChange>, ActionsError> {
+        match last_change(self.host, history) {
+            Ok(last) => Ok((last.tx() == Some(&self.pending.tx)).then_some(last)),
+            // It is gone, and this is what there is before it.
+            Err(TakeBackError::Nothing | TakeBackError::Reboot) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Why the entry cannot be taken back, if it is still there and something stands against that: a
     /// service that ran meanwhile may have changed what the entry wrote.
     fn cannot_be_taken_back(&self, history: &History) -> Result<Option<String>, ActionsError> {
-        let last = last_change(self.host, history)?;
-        if last.tx() != Some(&self.pending.tx) {
+        let Some(last) = self.change(history)? else {
             return Ok(None);
-        }
+        };
         match check_take_back(self.host, &last) {
             Ok(()) => Ok(None),
             Err(error) => Ok(Some(chain(&error))),
@@ -250,12 +259,9 @@ impl<'a> Carrier<'a> {
 
     /// Takes the files back, unless an interrupted isconf did so already.
     fn undo(&self, history: &mut History) -> Result<(), ActionsError> {
-        match last_change(self.host, history) {
-            Ok(last) if last.tx() == Some(&self.pending.tx) => {
-                Ok(take_back(self.host, history, &last)?)
-            }
-            Ok(_) | Err(TakeBackError::Nothing) => Ok(()),
-            Err(error) => Err(error.into()),
+        match self.change(history)? {
+            Some(last) => Ok(take_back(self.host, history, &last)?),
+            None => Ok(()),
         }
     }
 

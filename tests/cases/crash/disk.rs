@@ -2,7 +2,7 @@
 //! are at work then. Not for what happens: the tests beside say that. Upholds: a round starts with
 //! the same image, and nothing but isconf's own syncs makes anything durable.
 
-use super::{CHANGE, LOOK, PREPARE, Scenario, made, recovered, replayed, taken_back};
+use super::{CHANGE, LOOK, PREPARE, Scenario, followed, made, recovered, replayed, taken_back};
 use crate::support::machine::{DOMAIN, Done, Machine};
 
 /// A verb to which something happens.
@@ -101,6 +101,16 @@ pub(super) const ROWS: &[Row] = &[
         before: &[LOCKED, PREPARED, MADE, STOPPED_BEHIND, CHECKED_IN],
         verb: "isconf try true",
     },
+    Row {
+        scenario: &followed::FOLLOWED,
+        before: &[LOCKED, PREPARED],
+        verb: "isconf exec sh /cut/asks",
+    },
+    Row {
+        scenario: &followed::NOT_FOLLOWED,
+        before: &[LOCKED, PREPARED],
+        verb: "isconf exec sh /cut/asks-in-vain",
+    },
 ];
 
 /// A machine with an image in it, mounted at `/data`.
@@ -124,6 +134,13 @@ impl Disk {
         host.write("/cut/change", on_data(CHANGE));
         host.write("/cut/prepare", on_data(PREPARE));
         host.write("/cut/fails", on_data(taken_back::FAILS));
+        host.sh(followed::SCRIPTS).code(0);
+        for (name, asks) in [
+            ("asks", followed::ASKS),
+            ("asks-in-vain", followed::ASKS_IN_VAIN),
+        ] {
+            host.write(&format!("/cut/{name}"), on_data(&format!("{CHANGE}{asks}")));
+        }
         let keys = "/data/is/conf/hmac_keys";
         let init = format!("isconf init {DOMAIN}; echo a-key-for-tests >{keys}; chmod 600 {keys}");
         host.write("/cut/init", init);

@@ -4,6 +4,7 @@
 //! without a scenario in which the process really died there.
 
 mod made;
+mod followed;
 mod replayed;
 mod taken_back;
 mod recovered;
@@ -114,6 +115,8 @@ impl Scenario {
 /// Every scenario; each is walked by one test.
 const SCENARIOS: &[&Scenario] = &[
     &made::EXEC,
+    &followed::FOLLOWED,
+    &followed::NOT_FOLLOWED,
     &made::SNAP,
     &made::REBOOT,
     &made::CHECK_IN,
