@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use isconf_sandbox::child::{Group, NetworkAccess, Request, Stream};
+use isconf_sandbox::child::{Group, Limits, NetworkAccess, Request, Stream};
 use isconf_sandbox::collect::CollectError;
 use isconf_sandbox::session::{Exited, Prepared, Settings, sweep};
 
@@ -69,6 +69,7 @@ fn request(argv: &[OsString]) -> Result<Request, std::io::Error> {
         stderr: Stream::Inherit,
         group: Group::Callers,
         network: NetworkAccess::Host,
+        limits: Limits::default(),
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::capture::{Capture, Window};
 use crate::change::Timestamp;
-use crate::child::{Effect, Exit, HeldSignals, InitError, Phases};
+use crate::child::{Effect, Exceeded, Exit, HeldSignals, InitError, Phases};
 use crate::collect::{CollectError, Collector};
 use crate::commit::{self, Caller, CommitError, Landed};
 use crate::layout::Layout;
@@ -29,6 +29,7 @@ pub struct Exited {
 pub(crate) struct Ran {
     pub exit: Option<Exit>,
     pub interrupted_by: Option<i32>,
+    pub exceeded: Option<Exceeded>,
     pub effects: Vec<Effect>,
     pub actions: Vec<Action>,
 }
@@ -49,6 +50,11 @@ impl Exited {
             self.ran.interrupted_by = self.pad.signals.asked_to_end();
         }
         self.ran.interrupted_by
+    }
+
+    /// The limit that the command went beyond, for which it was ended.
+    pub fn exceeded(&self) -> Option<&Exceeded> {
+        self.ran.exceeded.as_ref()
     }
 
     /// What the command did or tried to do outside the filesystem.

@@ -22,6 +22,7 @@ mod sys;
 mod volumes_file;
 mod transaction;
 mod clock_watch;
+mod limit_watch;
 mod running;
 mod exited;
 pub mod session;

@@ -10,13 +10,15 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 
 use crate::child::{
-    Arrived, Effect, EffectKind, EffectOutcome, Exit, Foreground, InitError, Started, Tally,
-    Watcher,
+    Arrived, Effect, EffectKind, EffectOutcome, Exceeded, Exit, Foreground, InitError, Started,
+    Tally, Watcher,
 };
 use crate::exited::{Exited, Ran};
+use crate::limit_watch::LimitWatch;
 use crate::services::{Action, Desk};
 use crate::session::Pad;
 use crate::sys::clone::send_signal;
+use crate::sys::urgent::{Favoured, Urgent};
 
 /// How long the command's processes have to end by themselves after we asked them to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -45,6 +47,7 @@ pub struct Running {
     /// Dropped before the pad, whose first process can only end when the command is reaped.
     command: Command,
     pad: Pad,
+    exceeded: Option<Exceeded>,
 }
 
 /// The command's process, killed and reaped when dropped.
@@ -85,6 +88,7 @@ impl Running {
                 begun: Instant::now(),
             },
             pad,
+            exceeded: None,
         }
     }
 
@@ -104,9 +108,13 @@ impl Running {
         let mut watcher = self.command.started.watcher.take();
         let mut desk = None;
         let mut all_are_gone = false;
+        let mut limits = self.limit_watch();
+        // Else a command that forks for ever would keep us from seeing that. Without the right to it
+        // that takes longer.
+        let favoured = Favoured::now();
         self.pass_on_early_signals(&mut interruption)?;
         while self.command.exit.is_none() {
-            let ready = self.poll(watcher.as_ref(), &interruption)?;
+            let ready = self.poll(watcher.as_ref(), interruption.kill_at, limits.next())?;
             if ready.call {
                 let served = watcher.as_mut().map(|watcher| watcher.serve(&mut tally));
                 served.transpose().map_err(WaitError::Supervise)?;
@@ -119,13 +127,16 @@ impl Running {
                 self.take_signals(&mut interruption)?;
             }
             self.kill_when_due(&mut interruption)?;
+            self.kill_beyond(&mut limits)?;
             if ready.command {
                 self.command.reap().map_err(WaitError::Wait)?;
             }
         }
+        self.exceeded = self.exceeded.take().or_else(|| limits.look_at_the_end());
         if !all_are_gone {
             self.end_leftovers(&mut tally)?;
         }
+        drop(favoured);
         let desk = desk.or(watcher.map(Watcher::into_desk));
         let actions = desk.map_or_else(Vec::new, Desk::into_actions);
         self.finish(&interruption, tally, actions)
@@ -134,7 +145,8 @@ impl Running {
     fn poll(
         &self,
         watcher: Option<&Watcher>,
-        interruption: &Interruption,
+        kill_at: Option<Instant>,
+        look_at: Instant,
     ) -> Result<Ready, WaitError> {
         let command = self.command.started.process.pidfd.as_fd();
         let signals = self.pad.signals.as_fd();
@@ -144,10 +156,9 @@ impl Running {
             PollFd::new(watcher.map_or(signals, Watcher::as_fd), PollFlags::POLLIN),
         ];
         let count = if watcher.is_some() { 3 } else { 2 };
-        let timeout = interruption.kill_at.map_or(PollTimeout::NONE, |at| {
-            let left = at.saturating_duration_since(Instant::now());
-            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
-        });
+        let at = kill_at.map_or(look_at, |at| at.min(look_at));
+        let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds[..count], timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(WaitError::Wait(errno)),
@@ -213,6 +224,36 @@ impl Running {
             .map_or(Ok(()), |init| Ok(init.kill()?))
     }
 
+    fn limit_watch(&self) -> LimitWatch {
+        let limits = self.command.started.limits;
+        LimitWatch::begin(limits, &self.pad.layout, self.command.begun)
+    }
+
+    /// Ends everything at once when it goes beyond a limit: what goes beyond one is not asked.
+    fn kill_beyond(&mut self, limits: &mut LimitWatch) -> Result<(), WaitError> {
+        if self.exceeded.is_some() {
+            return Ok(());
+        }
+        if limits.next() > Instant::now() {
+            return Ok(());
+        }
+        // Where the processes are many and all want to run, these few milliseconds would take their
+        // turn among them, while they become more. Without the right to it it takes longer.
+        let _urgent = Urgent::now();
+        let inside = self.pad.init.as_ref().zip(self.pad.root.as_ref());
+        self.exceeded = limits.look(Instant::now(), |limit| {
+            inside.is_some_and(|(init, root)| init.has_more_tasks(root.as_fd(), limit))
+        });
+        if self.exceeded.is_none() {
+            return Ok(());
+        }
+        self.command.kill();
+        self.pad
+            .init
+            .as_ref()
+            .map_or(Ok(()), |init| Ok(init.kill_urgently()?))
+    }
+
     /// Ends the processes that the command left behind, and notes each.
     fn end_leftovers(&self, tally: &mut Tally) -> Result<(), WaitError> {
         let Some(init) = &self.pad.init else {
@@ -253,6 +294,7 @@ impl Running {
         let ran = Ran {
             exit,
             interrupted_by,
+            exceeded: self.exceeded,
             effects: tally.into_effects(),
             actions,
         };

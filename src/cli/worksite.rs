@@ -21,6 +21,7 @@ use crate::ui::command_line;
 use crate::ui::effect_text::effect_words;
 use crate::ui::exit::ExitCode;
 use crate::ui::hazard_text::hazard_advice;
+use crate::ui::limit_text::{limit_hint, limit_text};
 use crate::ui::report_json::report_json;
 use crate::ui::report_text::{View, report_text};
 
@@ -157,6 +158,16 @@ pub fn ending(report: &Report, not_started: Option<String>) -> Result<ExitCode, 
             not_started.unwrap_or_else(|| "the command could not be started".to_owned()),
         )),
         (Verdict::CommandFailed, Ending::Exited(exit)) => Err(command_failure(report, exit)),
+        (Verdict::LimitExceeded(exceeded), ended) => {
+            let message = format!("nothing was changed: {}", limit_text(exceeded));
+            let code = match ended {
+                Ending::Exited(exit) if !exit.is_success() => ExitCode::Child(exit),
+                Ending::Exited(_) | Ending::CouldNotStart(_) | Ending::NoCommand => {
+                    ExitCode::Failure
+                }
+            };
+            Err(Failure::new(code, message).hint(limit_hint(exceeded)))
+        }
         (Verdict::OutOfReach, _) => Err(out_of_reach(report).hint(ways_to_reach(report))),
         (Verdict::Conflict, _) => Err(conflict(report)),
         (Verdict::Refused(refusals), _) => {

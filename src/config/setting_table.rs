@@ -132,6 +132,24 @@ pub const SETTINGS: &[SettingRow] = &[
         "`yes` or `no`",
         "Whether `ci` refuses changes about which something hazardous was found, as with `--strict`.",
     ),
+    row(
+        "IS_LIMIT_TIME",
+        "4h",
+        "a number of seconds, or with m or h of minutes or hours; 0 for no limit",
+        "How long a command may run; then it and all that it started are killed.",
+    ),
+    row(
+        "IS_LIMIT_PROCESSES",
+        "4096",
+        "a number of processes; 0 for no limit",
+        "How many processes and threads a command may be at once.",
+    ),
+    row(
+        "IS_LIMIT_DISK",
+        "0",
+        "a number of bytes, with K, M, G or T for powers of 1024; 0 for no limit",
+        "How much disk what a command writes may take. Whatever it says, a command ends when it leaves less than 5 % or 256 MiB of a filesystem free.",
+    ),
 ];
 
 /// The row of a setting.

@@ -62,6 +62,12 @@ pub struct Settings {
     pub network: Setting<Network>,
     /// `IS_CI_STRICT`.
     pub ci_strict: Setting<bool>,
+    /// `IS_LIMIT_TIME`, seconds; 0 for none.
+    pub limit_time: Setting<u64>,
+    /// `IS_LIMIT_PROCESSES`; 0 for none.
+    pub limit_processes: Setting<u32>,
+    /// `IS_LIMIT_DISK`, bytes; 0 for none.
+    pub limit_disk: Setting<u64>,
     /// All that main.cf sets for this host, by name; site variables among them.
     pub(super) main_cf: BTreeMap<String, Variable>,
     /// The main.cf that was read.
@@ -375,6 +381,9 @@ impl<'a> Reader<'a> {
             secret: self.list("IS_SECRET", value::globs),
             network: self.required("IS_NETWORK", value::network),
             ci_strict: self.required("IS_CI_STRICT", value::yes_or_no),
+            limit_time: self.required("IS_LIMIT_TIME", value::seconds),
+            limit_processes: self.required("IS_LIMIT_PROCESSES", value::entries),
+            limit_disk: self.required("IS_LIMIT_DISK", value::bytes),
             main_cf: self.layers.variables.clone(),
             main_cf_path: self.layers.main_cf.map(|(path, _)| path.to_owned()),
             home,

@@ -76,6 +76,20 @@ pub(super) fn bytes(raw: &OsStr) -> Option<u64> {
     digits(number)?.checked_mul(1 << shift)
 }
 
+/// A time in seconds, minutes or hours.
+pub(super) fn seconds(raw: &OsStr) -> Option<u64> {
+    let text = raw.to_str()?;
+    let (number, unit) = match text.as_bytes().last()? {
+        b's' => (&text[..text.len() - 1], 1),
+        b'm' => (&text[..text.len() - 1], 60),
+        b'h' => (&text[..text.len() - 1], 3600),
+        _ => (text, 1),
+    };
+    // A year is longer than anything that somebody waits for, and shorter than what clocks hold.
+    let seconds = digits(number)?.checked_mul(unit)?;
+    (seconds <= 365 * 24 * 3600).then_some(seconds)
+}
+
 /// A number in plain digits; `parse` alone would take a `+`.
 fn digits(text: &str) -> Option<u64> {
     let is_plain = text.bytes().all(|b| b.is_ascii_digit());
@@ -130,6 +144,24 @@ mod tests {
         assert_eq!(bytes("10G"), Some(10 << 30));
         for bad in ["", "K", "1k", "1KB", "99999999999T", "é"] {
             assert_eq!(bytes(bad), None, "{bad:?}");
+        }
+        let seconds = |t: &str| seconds(OsStr::new(t));
+        assert_eq!(
+            (seconds("0"), seconds("7"), seconds("7s")),
+            (Some(0), Some(7), Some(7))
+        );
+        assert_eq!((seconds("2m"), seconds("4h")), (Some(120), Some(14400)));
+        for bad in [
+            "",
+            "s",
+            "-1",
+            "1d",
+            "1 h",
+            "9000h",
+            "99999999999999999999",
+            "é",
+        ] {
+            assert_eq!(seconds(bad), None, "{bad:?}");
         }
     }
 

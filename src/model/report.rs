@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use isconf_sandbox::capture::{Capture, Finding, Glimpse, LiveIdentity, Meanwhile};
 use isconf_sandbox::change::{Change, ChangeSet, DifferenceKind, Node, RelPath, Timestamp};
-use isconf_sandbox::child::{Effect, Exit, Phases, Weight, weight};
+use isconf_sandbox::child::{Effect, Exceeded, Exit, Phases, Weight, weight};
 
 use super::{ActionReport, Author, Bytes, ChangeDigests, DraftId, EntryKind, EntryRef, Hazard};
 
@@ -203,6 +203,8 @@ pub enum Verdict {
     Conflict,
     /// Its changes cannot be committed on this host.
     Refused(Vec<Refusal>),
+    /// It went beyond a limit, and was ended.
+    LimitExceeded(Exceeded),
     /// Somebody stopped it with this signal.
     Interrupted(i32),
     /// A reboot that this run may not do.

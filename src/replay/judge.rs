@@ -3,7 +3,8 @@
 //! after success, and only of what the scratchpad really had below it.
 
 use isconf_sandbox::capture::{Finding, FindingReason};
-use isconf_sandbox::child::{Effect, Weight, weight};
+use isconf_sandbox::change::{Change, ChangeSet};
+use isconf_sandbox::child::{Effect, Exceeded, Weight, weight};
 
 use crate::model::Handling;
 use crate::model::report::{Ending, Refusal, Verdict};
@@ -15,6 +16,10 @@ pub struct Evidence<'a> {
     pub ending: Ending,
     /// The signal that told isconf itself to stop.
     pub interrupted_by: Option<i32>,
+    /// The limit that it went beyond.
+    pub exceeded: Option<&'a Exceeded>,
+    /// What it changed.
+    pub changes: &'a ChangeSet,
     /// What the collection found.
     pub findings: &'a [Finding],
     /// How many live objects it found changed meanwhile.
@@ -33,6 +38,9 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
     if let Some(signal) = evidence.interrupted_by {
         return Verdict::Interrupted(signal);
     }
+    if let Some(exceeded) = evidence.exceeded {
+        return Verdict::LimitExceeded(exceeded.clone());
+    }
     match evidence.ending {
         Ending::Exited(exit) if !exit.is_success() => return Verdict::CommandFailed,
         Ending::CouldNotStart(_) => return Verdict::CommandFailed,
@@ -41,15 +49,38 @@ pub fn judge(evidence: Evidence<'_>) -> Verdict {
     if evidence.conflicts > 0 {
         return Verdict::Conflict;
     }
-    let torn: Vec<Refusal> = evidence.findings.iter().filter_map(torn).collect();
-    if !torn.is_empty() {
-        return Verdict::Refused(torn);
+    let torn = evidence.findings.iter().filter_map(torn);
+    let removed = evidence.changes.changes().iter().filter_map(removed);
+    let refusals: Vec<Refusal> = torn.chain(removed).collect();
+    if !refusals.is_empty() {
+        return Verdict::Refused(refusals);
     }
     let is_lost = |effect: &Effect| weight(effect) == Weight::Matters;
     match evidence.handling {
         Handling::Refuse if evidence.effects.iter().any(is_lost) => Verdict::OutOfReach,
         Handling::Refuse | Handling::Contain | Handling::Live => Verdict::Approved,
     }
+}
+
+/// What no host is without (hier(7)).
+const ESSENTIAL: [&str; 15] = [
+    "bin", "boot", "dev", "etc", "home", "lib", "lib64", "proc", "root", "run", "sbin", "sys",
+    "tmp", "usr", "var",
+];
+
+/// Why a change cannot become real, if it takes away a part of the root that every host needs.
+fn removed(change: &Change) -> Option<Refusal> {
+    let is_essential = ESSENTIAL
+        .iter()
+        .any(|name| change.path.as_bytes() == name.as_bytes());
+    (is_essential && change.before.is_some() && change.after.is_none()).then(|| Refusal {
+        path: Some(change.path.clone()),
+        reason: format!(
+            "{} would be removed, and no host can be without it",
+            change.path
+        ),
+        remedy: Some("remove what is in it that has to go, not the directory itself."),
+    })
 }
 
 /// Why a finding cannot become real, if it is a file whose names came apart in the scratchpad: the
@@ -87,6 +118,8 @@ mod tests {
         judge(Evidence {
             ending,
             interrupted_by,
+            exceeded: None,
+            changes: &ChangeSet::default(),
             findings: &findings,
             conflicts,
             effects: &[],
@@ -108,6 +141,8 @@ mod tests {
             judge(Evidence {
                 ending: Ending::Exited(Exit::Status(0)),
                 interrupted_by: None,
+                exceeded: None,
+                changes: &ChangeSet::default(),
                 findings: &[],
                 conflicts: 0,
                 effects,

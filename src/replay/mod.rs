@@ -13,6 +13,7 @@ mod judge;
 mod holes;
 mod install;
 mod snapshot;
+mod limits;
 mod work;
 mod contents;
 mod uncounted;

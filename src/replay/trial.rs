@@ -158,6 +158,8 @@ pub fn attempt(
     report.verdict = judge(Evidence {
         ending: done.ending,
         interrupted_by,
+        exceeded: exited.exceeded(),
+        changes: &capture.set,
         findings: &capture.findings,
         conflicts: capture.conflicts.len(),
         effects: exited.effects(),

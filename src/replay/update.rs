@@ -198,6 +198,7 @@ impl Replay<'_> {
                 (Verdict::Interrupted(signal), _) => RunOutcome::Interrupted(*signal),
                 (
                     Verdict::CommandFailed
+                    | Verdict::LimitExceeded(_)
                     | Verdict::Conflict
                     | Verdict::Refused(_)
                     | Verdict::OutOfReach

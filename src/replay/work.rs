@@ -16,6 +16,7 @@ use nix::errno::Errno;
 
 use super::commit::chain;
 use super::install::{InstallError, install};
+use super::limits::limits;
 use super::trial::Bench;
 use crate::model::report::{Description, Ending};
 use crate::model::{Bytes, EntryKind, Exec, Handling, Network, Snap};
@@ -254,6 +255,7 @@ fn run(pad: Scratchpad, exec: &Exec, group: Group, bench: Bench<'_>) -> Result<D
             Network::Host => NetworkAccess::Host,
             Network::None => NetworkAccess::Loopback,
         },
+        limits: limits(bench.settings),
     };
     match pad.start(request) {
         Ok(running) => {

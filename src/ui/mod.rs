@@ -17,6 +17,7 @@ mod attributes;
 mod object_json;
 mod conflict_json;
 pub mod change_text;
+pub mod limit_text;
 mod verdict_text;
 mod congruence_text;
 mod hazard_json;

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use isconf_sandbox::capture::FindingReason;
 use isconf_sandbox::change::ChangeSet;
-use isconf_sandbox::child::{Effect, EffectOutcome, Exit, Phases};
+use isconf_sandbox::child::{Effect, EffectOutcome, Exceeded, Exit, Phases};
 use serde::Serialize;
 
 use super::actions::ActionJson;
 use super::conflict_json::ConflictJson;
 use super::diff::{Secrets, content_diff};
 use super::hazard_json::HazardJson;
+use super::limit_text::{limit_setting, limit_text};
 use super::object_json::{BytesJson, ChangeJson};
 use super::quantity::{errno_name, signal_name};
 use super::report_text::View;
@@ -55,6 +56,8 @@ struct ReportJson<'a> {
     verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<LimitJson>,
     fate: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refusals: Vec<RefusalJson<'a>>,
@@ -194,6 +197,28 @@ struct DivergenceJson {
     differs_in: Vec<&'static str>,
 }
 
+/// The limit that a command went beyond.
+#[derive(Serialize)]
+struct LimitJson {
+    setting: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<BytesJson>,
+    words: String,
+}
+
+impl LimitJson {
+    fn of(exceeded: &Exceeded) -> Self {
+        Self {
+            setting: limit_setting(exceeded),
+            place: match exceeded {
+                Exceeded::Room(place) => Some(BytesJson::path(place)),
+                Exceeded::Time(_) | Exceeded::Processes(_) | Exceeded::Disk(_) => None,
+            },
+            words: limit_text(exceeded),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct PhasesJson {
     set_up: f64,
@@ -214,6 +239,10 @@ impl<'a> ReportJson<'a> {
             verdict: verdict_name(&report.verdict),
             signal: match report.verdict {
                 Verdict::Interrupted(signal) => Some(signal_name(signal)),
+                _ => None,
+            },
+            limit: match &report.verdict {
+                Verdict::LimitExceeded(exceeded) => Some(LimitJson::of(exceeded)),
                 _ => None,
             },
             fate: fate_name(report.fate),
@@ -282,6 +311,7 @@ const fn verdict_name(verdict: &Verdict) -> &'static str {
         Verdict::CommandFailed => "command_failed",
         Verdict::Conflict => "conflict",
         Verdict::Refused(_) => "refused",
+        Verdict::LimitExceeded(_) => "limit_exceeded",
         Verdict::Interrupted(_) => "interrupted",
         Verdict::RebootNotAllowed => "reboot_not_allowed",
         Verdict::OutOfReach => "out_of_reach",

@@ -9,7 +9,7 @@ use isconf_sandbox::change::{
     Change, ChangeSet, Content, DifferenceKind, Digest, FLAG_IMMUTABLE, Kind, Metadata, Node,
     RelPath, Timestamp,
 };
-use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome, Exit, Phases};
+use isconf_sandbox::child::{Effect, EffectKind, EffectOutcome, Exceeded, Exit, Phases};
 use isconf_sandbox::services::{Action, Manager, Verb};
 
 use super::attributes::Detail;
@@ -420,6 +420,7 @@ pub(super) fn endings() -> Vec<Report> {
         ..bare()
     };
     let status = |status| Ending::Exited(Exit::Status(status));
+    let too_long = Verdict::LimitExceeded(Exceeded::Time(Duration::from_secs(60)));
     vec![
         with(status(0), Verdict::Approved, Fate::Previewed),
         with(status(0), Verdict::Approved, Fate::Kept),
@@ -439,6 +440,7 @@ pub(super) fn endings() -> Vec<Report> {
         with(status(0), Verdict::OutOfReach, Fate::Dropped),
         with(status(0), Verdict::ActionFailed, Fate::TakenBack),
         with(status(0), Verdict::ActionFailed, Fate::Committed),
+        with(status(9), too_long, Fate::Dropped),
         with(
             Ending::Exited(Exit::Signal(2)),
             Verdict::Interrupted(2),

@@ -3,6 +3,7 @@
 
 use isconf_sandbox::child::Exit;
 
+use super::limit_text::limit_text;
 use super::quantity::{errno_text, signal_name};
 use super::style::Role;
 use crate::model::report::{Description, Ending, Fate, Report, Verdict};
@@ -15,6 +16,7 @@ pub(super) fn verdict_sentence(report: &Report) -> String {
         Verdict::CommandFailed => Some("Failed.".to_owned()),
         Verdict::Conflict => Some("The live system changed meanwhile.".to_owned()),
         Verdict::Refused(_) => Some("Refused.".to_owned()),
+        Verdict::LimitExceeded(exceeded) => Some(format!("Ended: {}.", limit_text(exceeded))),
         Verdict::Interrupted(signal) => Some(format!("Interrupted by {}.", signal_name(*signal))),
         Verdict::RebootNotAllowed => Some("A reboot is needed.".to_owned()),
         Verdict::OutOfReach => Some("It acts on the running system.".to_owned()),
@@ -75,6 +77,7 @@ pub(super) fn verdict_word(report: &Report) -> (Role, &'static str) {
         (Verdict::CommandFailed, _) => (Role::Failure, "failed"),
         (Verdict::Conflict, _) => (Role::Failure, "conflict"),
         (Verdict::Refused(_), _) => (Role::Failure, "refused"),
+        (Verdict::LimitExceeded(_), _) => (Role::Failure, "beyond a limit"),
         (Verdict::Interrupted(_), _) => (Role::Failure, "interrupted"),
         (Verdict::RebootNotAllowed, _) => (Role::Doubt, "reboot needed"),
     }

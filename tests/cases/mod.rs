@@ -14,6 +14,7 @@ mod acceptance_branches;
 mod scratchpad;
 mod effects;
 mod services;
+mod limits;
 mod mounts;
 mod preview;
 mod hazards;

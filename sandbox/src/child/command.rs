@@ -7,7 +7,6 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use caps::Capability;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,9 +18,11 @@ use nix::unistd::{chdir, close};
 
 use super::filter::filter;
 use super::init::{Init, namespaces};
+use super::limits::Limits;
 use super::live::Live;
 use super::message::{Report, RootIdentity};
 use super::request::{Group, NetworkAccess, Request, Stream};
+use super::rights::KEPT_CAPABILITIES;
 use super::start_error::StartError;
 use super::streams::set_streams;
 use super::watcher::{Tally, Watcher};
@@ -32,30 +33,6 @@ use crate::sys::clone::{Cloned, clone_process, descriptor_of, send_signal};
 use crate::sys::descriptor::leave_network;
 use crate::sys::process::{self, Program};
 use crate::sys::seccomp::{self, Instruction};
-
-/// The capabilities a command keeps (capabilities(7)). With these package installations work; none
-/// of them reaches out of the namespaces.
-const KEPT_CAPABILITIES: [Capability; 19] = [
-    Capability::CAP_CHOWN,
-    Capability::CAP_DAC_OVERRIDE,
-    Capability::CAP_FOWNER,
-    Capability::CAP_FSETID,
-    Capability::CAP_KILL,
-    Capability::CAP_SETGID,
-    Capability::CAP_SETUID,
-    Capability::CAP_SETPCAP,
-    Capability::CAP_LINUX_IMMUTABLE,
-    Capability::CAP_NET_BIND_SERVICE,
-    Capability::CAP_IPC_LOCK,
-    Capability::CAP_IPC_OWNER,
-    Capability::CAP_SYS_CHROOT,
-    Capability::CAP_SYS_PTRACE,
-    Capability::CAP_SYS_NICE,
-    Capability::CAP_MKNOD,
-    Capability::CAP_LEASE,
-    Capability::CAP_AUDIT_WRITE,
-    Capability::CAP_SETFCAP,
-];
 
 /// Where execvp(3) of glibc looks when `PATH` is not set.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
@@ -89,6 +66,8 @@ pub(crate) struct Started {
     pub process: Cloned,
     /// Where its rare system calls are notified.
     pub watcher: Option<Watcher>,
+    /// How much it may take.
+    pub limits: Limits,
     /// What they did so far.
     pub tally: Tally,
 }
@@ -226,6 +205,7 @@ impl Waiting {
             None => Ok(Started {
                 process,
                 watcher: said.watcher,
+                limits: request.limits,
                 tally: said.tally,
             }),
             Some((stage, errno)) => {

@@ -20,11 +20,13 @@ use nix::unistd::{Pid, setsid};
 use super::inmates::Inmates;
 use super::leftover::leftover_processes;
 use super::message::{Order, Report};
+use super::tasks::has_more_tasks;
 use crate::mounts::{self, Step};
 use crate::reach::Reach;
 use crate::sys::channel;
 use crate::sys::clone::{Cloned, clone_process};
 use crate::sys::process;
+use crate::sys::urgent;
 
 /// Why the scratchpad could not be mounted.
 #[derive(Debug, thiserror::Error)]
@@ -184,6 +186,23 @@ impl Init {
             Report::Ready => Ok(()),
             Report::Busy | Report::Watched { .. } | Report::Failed { .. } => Err(InitError::Gone),
         }
+    }
+
+    /// Whether there are more processes and threads in the scratchpad with this root directory.
+    pub(crate) fn has_more_tasks(&self, root: BorrowedFd<'_>, limit: u32) -> bool {
+        match self.inmates() {
+            Ok(Some(inmates)) => inmates.are_more_than(limit),
+            Ok(None) => has_more_tasks(root, limit),
+            // Who cannot be counted is looked for again at the end, where that is an error.
+            Err(_) => false,
+        }
+    }
+
+    /// The same as killing, when the others are so many that this process would wait long for its turn.
+    pub(crate) fn kill_urgently(&self) -> Result<(), InitError> {
+        // Without the right to it it takes longer.
+        let _ = urgent::raise(self.process.pid);
+        self.kill()
     }
 
     /// Tells the process to end, and does not wait for that. Taking the mounts down is a good part of

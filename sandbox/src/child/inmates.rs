@@ -48,6 +48,11 @@ impl Inmates {
         !self.all().is_empty()
     }
 
+    /// Whether they are more than this.
+    pub(super) fn are_more_than(&self, limit: u32) -> bool {
+        self.all().len() > limit as usize
+    }
+
     /// Their command lines.
     pub(super) fn names(&self) -> Vec<String> {
         self.all().into_iter().map(process).collect()

@@ -43,6 +43,7 @@ pub(crate) struct Live {
     reach: Reach,
     pids_inside: Option<Namespace>,
     mounts_inside: Option<Namespace>,
+    names_inside: Option<Namespace>,
     network: Option<Namespace>,
     /// The live process that holds a socket, by the socket's inode.
     holders: HashMap<u64, i32>,
@@ -74,6 +75,7 @@ impl Live {
             root: root.and_then(|root| root.try_clone_to_owned().ok()),
             pids_inside: namespace(&command, "pid"),
             mounts_inside: namespace(&command, "mnt"),
+            names_inside: namespace(&command, "uts"),
             network: namespace(&"self", "net"),
             ..Self::default()
         }
@@ -124,6 +126,17 @@ impl Live {
     /// Whether the process has a network of its own, and not the host's.
     pub(super) fn has_own_network(&self, pid: i32) -> bool {
         self.network.is_some() && namespace(&pid, "net").is_some_and(|n| Some(n) != self.network)
+    }
+
+    /// Whether the process has a host name of its own, besides the scratchpad's.
+    pub(super) fn has_own_name(&self, pid: i32) -> bool {
+        let inside = self.names_inside;
+        inside.is_some() && namespace(&pid, "uts").is_some_and(|n| Some(n) != inside)
+    }
+
+    /// Whether the process has users of its own, and so all rights in what it unshared with them.
+    pub(super) fn has_own_users(&self, pid: i32) -> bool {
+        namespace(&pid, "user") != namespace(&"self", "user")
     }
 
     /// Whether the process has mounts of its own, besides the scratchpad's.

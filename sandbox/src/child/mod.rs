@@ -8,12 +8,15 @@
 //!     └── waits: command's end · notifications (watcher) · signals
 //! ```
 
+mod limits;
 mod request;
 mod message;
 mod leftover;
+mod tasks;
 mod inmates;
 mod init;
 mod start_error;
+mod rights;
 mod streams;
 mod command;
 mod rule;
@@ -37,6 +40,7 @@ mod signals;
 mod terminal;
 
 pub use init::{InitError, MountError};
+pub use limits::{Exceeded, Limits};
 pub use request::{
     Effect, EffectKind, EffectOutcome, Exit, Group, NetworkAccess, Phases, Request, Stream,
 };

@@ -19,9 +19,9 @@ use super::{peers, reach};
 use crate::mounts::PROC_READ_ONLY;
 use crate::sys::seccomp::Notification;
 
-/// What is added to the name of a mount that a process tries among mounts of its own. `weight` goes
-/// by it.
-pub(super) const OWN_NAMESPACE: &str = ", among mounts of its own";
+/// What is added to a name when a process tries something in a namespace of its own, where a native
+/// run would have done no more. `weight` goes by it.
+pub(super) const OWN_NAMESPACE: &str = ", in a namespace of its own";
 
 /// The names in `/dev` that reach nothing live.
 const HARMLESS: [&str; 15] = [
@@ -96,6 +96,7 @@ fn name(rule: &Rule, call: &Notification, live: &Live) -> Option<Named> {
     };
     let target = match rule.kind {
         EffectKind::Mount if live.has_own_mounts(call.pid) => format!("{target}{OWN_NAMESPACE}"),
+        EffectKind::HostName if live.has_own_name(call.pid) => format!("{target}{OWN_NAMESPACE}"),
         _ => target,
     };
     let outcome = match rule.answer {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::caller::{absolute, escaped, process_of_thread, read_memory};
 use super::known_sockets::{Known, known};
 use super::live::{Holder, Live, named};
+use super::naming::OWN_NAMESPACE;
 use super::netlink;
 use super::request::{EffectKind, EffectOutcome, Sight};
 use crate::sys::descriptor::{copy_of, socket_option};
@@ -71,7 +72,7 @@ pub(super) fn send_messages(call: &Notification, count: Option<usize>, live: &mu
             _ => None,
         };
         let sight = match name {
-            0 => unnamed(call, message),
+            0 => unnamed(call, message, live),
             // The upper half of the length is padding.
             _ => peer(
                 call,
@@ -145,7 +146,7 @@ fn peer(
             Some(address) if address.port() != 0 => reached(call, address, live),
             _ => Sight::default(),
         },
-        libc::AF_NETLINK => settings(call, message),
+        libc::AF_NETLINK => settings(call, message, live),
         _ => Sight::default(),
     }
 }
@@ -160,16 +161,16 @@ fn reached(call: &Notification, address: SocketAddr, live: &Live) -> Sight {
 }
 
 /// A message without an address: of interest only if it may be to the kernel's network settings.
-fn unnamed(call: &Notification, message: Option<(u64, u64)>) -> Sight {
+fn unnamed(call: &Notification, message: Option<(u64, u64)>, live: &Live) -> Sight {
     let head = message.map(|(at, length)| read_part(call.pid, at, length, 64));
     match head.is_some_and(|head| netlink::may_change(&head)) {
-        true => settings(call, message),
+        true => settings(call, message, live),
         false => Sight::default(),
     }
 }
 
 /// A netlink message. The kernel answers it, with an error for want of the capability.
-fn settings(call: &Notification, message: Option<(u64, u64)>) -> Sight {
+fn settings(call: &Notification, message: Option<(u64, u64)>, live: &Live) -> Sight {
     let words = || {
         let (at, length) = message?;
         let bytes = read_part(call.pid, at, length, MESSAGE_BYTES);
@@ -182,7 +183,14 @@ fn settings(call: &Notification, message: Option<(u64, u64)>) -> Sight {
     };
     match words() {
         Some(words) => {
-            let outcome = EffectOutcome::Refused(libc::EPERM);
+            let words = match live.has_own_network(call.pid) {
+                true => format!("{words}{OWN_NAMESPACE}"),
+                false => words,
+            };
+            let outcome = match live.has_own_users(call.pid) {
+                true => EffectOutcome::Contained,
+                false => EffectOutcome::Refused(libc::EPERM),
+            };
             Sight::seen(EffectKind::NetworkSettings, words, outcome)
         }
         None => Sight::default(),

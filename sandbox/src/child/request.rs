@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::limits::Limits;
+
 /// One command to run in a scratchpad.
 #[derive(Debug)]
 pub struct Request {
@@ -27,6 +29,8 @@ pub struct Request {
     pub group: Group,
     /// The network that it sees.
     pub network: NetworkAccess,
+    /// How much it may take.
+    pub limits: Limits,
 }
 
 /// What network a command sees.

@@ -56,11 +56,11 @@ const TELLERS: [&str; 1] = ["gdbus call --system --dest org.freedesktop.PackageK
 pub fn weight(effect: &Effect) -> Weight {
     let is_harmless = match (effect.kind, effect.outcome) {
         (_, EffectOutcome::Allowed | EffectOutcome::Deferred) => true,
+        _ if effect.target.ends_with(OWN_NAMESPACE) => true,
         (EffectKind::Ipc, _) => true,
         // Only serving others and raw packets are refused; all else is as the entry's network is.
         (EffectKind::Network, EffectOutcome::Refused(errno)) => errno == libc::ENETUNREACH,
         (EffectKind::Network, EffectOutcome::Contained) => true,
-        (EffectKind::Mount, _) => effect.target.ends_with(OWN_NAMESPACE),
         (EffectKind::Signal, _) => is_look(effect),
         (EffectKind::Socket, _) => is_dispensable_socket(effect),
         (EffectKind::DBus, _) => is_by_teller(&effect.process),
@@ -71,7 +71,8 @@ pub fn weight(effect: &Effect) -> Weight {
         }
         (EffectKind::Other, _) => is_dispensable_call(effect),
         (
-            EffectKind::Reboot
+            EffectKind::Mount
+            | EffectKind::Reboot
             | EffectKind::KernelModule
             | EffectKind::Sysctl
             | EffectKind::Clock
@@ -194,7 +195,7 @@ mod tests {
             (K::Mount, ("mount", "none on /mnt (tmpfs)"), eperm, Matters),
             (
                 K::Mount,
-                ("mount", "none on /mnt, among mounts of its own"),
+                ("mount", "none on /mnt, in a namespace of its own"),
                 eperm,
                 Harmless,
             ),

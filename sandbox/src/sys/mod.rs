@@ -10,6 +10,7 @@ pub mod channel;
 pub mod seccomp;
 pub mod registers;
 pub mod descriptor;
+pub mod urgent;
 #[cfg(test)]
 pub mod mapped;
 

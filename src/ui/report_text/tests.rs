@@ -62,6 +62,7 @@ fn every_verdict_has_its_sentence() {
         "Exit status 0. It acts on the running system. Nothing was committed.",
         "Exit status 0. A service did not follow. Committed, and taken back.",
         "Exit status 0. A service did not follow. Committed, and cannot be taken back.",
+        "Exit status 9. Ended: it ran for longer than 1 min 0 s. Nothing was committed.",
         "The command was ended by SIGINT. Interrupted by SIGINT. Nothing was committed.",
         "A reboot is needed. Nothing was committed.",
         "Taken back.",
