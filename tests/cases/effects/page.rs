@@ -5,11 +5,9 @@ const PAGE: &str = include_str!("../../../docs/effects.md");
 
 #[test]
 fn each_row_of_the_page_names_a_test_that_exists() {
-    let (_, rest) = PAGE.split_once("<!-- effects -->\n").expect("a table");
-    let (table, _) = rest.split_once("<!-- end of effects -->").expect("its end");
     let sources = sources();
     let mut count = 0;
-    for row in table.lines().filter(|line| line.starts_with('|')).skip(2) {
+    for row in rows("effects").chain(rows("limits")) {
         let tests = row.trim_end_matches([' ', '|']).rsplit('|').next();
         let names: Vec<&str> = tests
             .unwrap_or_default()
@@ -24,7 +22,18 @@ fn each_row_of_the_page_names_a_test_that_exists() {
             count += 1;
         }
     }
-    assert!(count > 15, "{count} tests are named");
+    assert!(count > 30, "{count} tests are named");
+}
+
+/// The rows of a table of the page.
+fn rows(name: &str) -> impl Iterator<Item = &'static str> {
+    let marks = [
+        format!("<!-- {name} -->\n"),
+        format!("<!-- end of {name} -->"),
+    ];
+    let (_, rest) = PAGE.split_once(&marks[0]).expect("a table");
+    let (table, _) = rest.split_once(&marks[1]).expect("its end");
+    table.lines().filter(|line| line.starts_with('|')).skip(2)
 }
 
 /// The text of all cases.
