@@ -41,6 +41,21 @@ impl Window {
         self.to
     }
 
+    /// Parts of every time of it that can be found: one that has none of them has no such time.
+    pub(super) fn marks(&self) -> Vec<String> {
+        let (from, to) = (self.from.to_string(), self.to.to_string());
+        let same = from.bytes().zip(to.bytes()).take_while(|(a, b)| a == b);
+        let mut marks = vec![from[..same.count()].to_owned()];
+        for date in self.dates() {
+            marks.push(date.year().to_string());
+            marks.push(MONTHS[usize::from(u8::from(date.month())) - 1].to_owned());
+        }
+        marks.sort();
+        marks.dedup();
+        // An empty one would stand everywhere, which is right: the window is wider than a life.
+        marks
+    }
+
     pub(super) fn holds(&self, secs: i64) -> bool {
         (self.from..=self.to).contains(&secs)
     }
@@ -242,6 +257,16 @@ mod tests {
         ] {
             assert!(found(text).is_some(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_without_any_mark_has_no_time_of_the_run() {
+        assert_eq!(WINDOW.marks(), ["179529123", "2026", "nov"]);
+        let long = Window {
+            from: 999,
+            to: 1_000_000_000,
+        };
+        assert!(long.marks().contains(&String::new()));
     }
 
     #[test]

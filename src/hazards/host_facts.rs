@@ -74,6 +74,11 @@ impl HostFacts {
         }
     }
 
+    /// The words that are looked for.
+    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
+        self.facts.iter().map(|fact| fact.word.as_str())
+    }
+
     /// Which of them stand in the new lines, in words; `is_said` leaves out what the entry itself
     /// says. An identity is not quoted: it may be a secret, and the record is read by others.
     pub(super) fn find(&self, added: &Added, is_said: &dyn Fn(&str) -> bool) -> Option<String> {

@@ -10,6 +10,7 @@
 //! ```
 
 mod text;
+mod sieve;
 mod clock;
 mod host_facts;
 mod patterns;
@@ -29,6 +30,7 @@ use isconf_sandbox::child::Effect;
 
 use crate::model::contents::ContentSource;
 use crate::model::{Hazard, HazardCode};
+use sieve::Sieve;
 use text::Added;
 
 /// What is known of a run that succeeded.
@@ -71,6 +73,10 @@ pub fn find_in_files(evidence: &Evidence<'_>) -> Vec<Hazard> {
     let mut found = Vec::new();
     let environmental = places::environmental();
     let secrets = secrets::Names::new();
+    let marks = evidence.window.map(|window| window.marks());
+    let marks = marks.unwrap_or_default();
+    let words = marks.iter().map(String::as_str);
+    let sieve = Sieve::of(words.chain(evidence.host.words()));
     for change in evidence.changes.changes().iter().filter(|c| is_news(c)) {
         if environmental.stand_for(&change.path) {
             let path = change.path.clone();
@@ -78,9 +84,15 @@ pub fn find_in_files(evidence: &Evidence<'_>) -> Vec<Hazard> {
         }
         let after = evidence.contents.after(&change.path);
         found.extend(secrets::judge(&secrets, change, after.as_deref(), evidence));
-        if !(evidence.is_ignored)(&change.path) {
-            found.extend(in_content(change, after.as_deref(), evidence));
-        }
+        let content = after.as_deref().or(link_target(change));
+        let content = content.filter(|bytes| sieve.keeps(bytes));
+        let content = content.filter(|_| !(evidence.is_ignored)(&change.path));
+        found.extend(
+            content
+                .map(|bytes| in_content(change, bytes, evidence))
+                .into_iter()
+                .flatten(),
+        );
     }
     found
 }
@@ -91,12 +103,8 @@ fn is_news(change: &Change) -> bool {
 }
 
 /// The time and this host, in what is new in a file or link.
-fn in_content(change: &Change, after: Option<&[u8]>, evidence: &Evidence<'_>) -> Vec<Hazard> {
+fn in_content(change: &Change, after: &[u8], evidence: &Evidence<'_>) -> Vec<Hazard> {
     let before = evidence.contents.before(&change.path);
-    let link = link_target(change);
-    let Some(after) = after.or(link) else {
-        return Vec::new();
-    };
     let added = Added::new(before.as_deref(), after);
     let is_said = |word: &str| text::has_word(evidence.said, word);
     let window = evidence.window.as_ref();

@@ -110,7 +110,8 @@ pub(super) fn read_up_to(limit: u64, path: &Path) -> Option<Vec<u8>> {
     if !meta.is_file() {
         return None;
     }
-    let mut bytes = Vec::new();
+    // One byte more, so that the end is seen without another look.
+    let mut bytes = Vec::with_capacity(meta.len().min(limit) as usize + 1);
     let file = File::open(path).ok()?;
     file.take(limit + 1).read_to_end(&mut bytes).ok()?;
     (bytes.len() as u64 <= limit).then_some(bytes)
