@@ -47,11 +47,10 @@ impl Window {
         let same = from.bytes().zip(to.bytes()).take_while(|(a, b)| a == b);
         let mut marks = vec![from[..same.count()].to_owned()];
         for date in self.dates() {
-            marks.push(date.year().to_string());
-            marks.push(MONTHS[usize::from(u8::from(date.month())) - 1].to_owned());
+            marks.extend(forms_with_year(date));
+            marks.extend(forms_without_year(date));
+            marks.push(compact_form(date));
         }
-        marks.sort();
-        marks.dedup();
         // An empty one would stand everywhere, which is right: the window is wider than a life.
         marks
     }
@@ -82,21 +81,12 @@ impl Window {
 /// The first time of the run in the new lines, as it stands there (in lower case).
 pub(super) fn find(added: &Added, window: &Window) -> Option<String> {
     let text = added.as_str();
-    let dates = window.dates();
-    // Most texts have neither; each form costs a look at the whole text.
-    let has_year = years(&dates).any(|year| text.contains(&year));
-    let of_date = |date: &Date| {
-        let with_year = || whole_date(text, *date).or_else(|| compact_date(text, *date, window));
-        let with_year = has_year.then(with_year).flatten();
-        with_year.or_else(|| day_of_month(text, *date, window))
+    let of_date = |date: Date| {
+        whole_date(text, date)
+            .or_else(|| compact_date(text, date, window))
+            .or_else(|| day_of_month(text, date, window))
     };
-    epoch(text, window).or_else(|| dates.iter().find_map(of_date))
-}
-
-fn years(dates: &[Date]) -> impl Iterator<Item = String> {
-    let mut years: Vec<i32> = dates.iter().map(|date| date.year()).collect();
-    years.dedup();
-    years.into_iter().map(|year| year.to_string())
+    epoch(text, window).or_else(|| window.dates().into_iter().find_map(of_date))
 }
 
 /// The same, where a time of day alone is told as well: for what is known to differ.
@@ -117,10 +107,10 @@ fn epoch(text: &str, window: &Window) -> Option<String> {
 }
 
 /// A date with its year, in the usual forms.
-fn whole_date(text: &str, date: Date) -> Option<String> {
+fn forms_with_year(date: Date) -> [String; 9] {
     let (y, m, d) = (date.year(), u8::from(date.month()), date.day());
-    let month = MONTHS[usize::from(m) - 1];
-    let forms = [
+    let month = month(date);
+    [
         format!("{y:04}-{m:02}-{d:02}"),
         format!("{y:04}/{m:02}/{d:02}"),
         format!("{d:02}.{m:02}.{y:04}"),
@@ -130,7 +120,30 @@ fn whole_date(text: &str, date: Date) -> Option<String> {
         format!("{month} {d}, {y:04}"),
         format!("{month} {d:02}, {y:04}"),
         format!("{month} {d} {y:04}"),
-    ];
+    ]
+}
+
+/// A day of a month, in the usual forms.
+fn forms_without_year(date: Date) -> [String; 4] {
+    let (month, d) = (month(date), date.day());
+    [
+        format!("{month} {d:>2}"),
+        format!("{month} {d:02}"),
+        format!("{d:02} {month}"),
+        format!("{d}. {month}"),
+    ]
+}
+
+fn compact_form(date: Date) -> String {
+    let (y, m, d) = (date.year(), u8::from(date.month()), date.day());
+    format!("{y:04}{m:02}{d:02}")
+}
+
+fn month(date: Date) -> &'static str {
+    MONTHS[usize::from(u8::from(date.month())) - 1]
+}
+
+fn whole_date(text: &str, date: Date) -> Option<String> {
     let is_digit = |c: Option<u8>| c.is_some_and(|c| c.is_ascii_digit());
     let stands = |form: &String| {
         text.match_indices(form.as_str()).any(|(at, _)| {
@@ -138,14 +151,13 @@ fn whole_date(text: &str, date: Date) -> Option<String> {
             !is_digit(before) && !is_digit(text[at + form.len()..].bytes().next())
         })
     };
-    forms.into_iter().find(stands)
+    forms_with_year(date).into_iter().find(stands)
 }
 
 /// `20261121`, `20261121T2000`, `20261121200032`: in what is not longer than that. A number of eight
 /// digits alone is taken for the date, too.
 fn compact_date(text: &str, date: Date, window: &Window) -> Option<String> {
-    let (y, m, d) = (date.year(), u8::from(date.month()), date.day());
-    let form = format!("{y:04}{m:02}{d:02}");
+    let form = compact_form(date);
     text.match_indices(&form).find_map(|(at, _)| {
         let before = text[..at].bytes().next_back();
         if before.is_some_and(|b| b.is_ascii_alphanumeric()) {
@@ -166,27 +178,17 @@ fn compact_date(text: &str, date: Date, window: &Window) -> Option<String> {
 
 /// `Nov 21` or `21 Nov` on a line that has the year, or a time of day of the run.
 fn day_of_month(text: &str, date: Date, window: &Window) -> Option<String> {
-    let (year, d) = (date.year().to_string(), date.day());
-    let month = MONTHS[usize::from(u8::from(date.month())) - 1];
-    let forms = [
-        format!("{month} {d:>2}"),
-        format!("{month} {d:02}"),
-        format!("{d:02} {month}"),
-        format!("{d}. {month}"),
-    ];
+    let (year, forms) = (date.year().to_string(), forms_without_year(date));
     let tells = |line: &&str| {
         let has = |form: &String| super::text::words_at(line, form).next().is_some();
         forms.iter().any(has)
             && (super::text::words_at(line, &year).next().is_some()
                 || time_of_day(line, window).is_some())
     };
-    if !text.contains(month) {
+    if !forms.iter().any(|form| text.contains(form.as_str())) {
         return None;
     }
-    let line = text
-        .lines()
-        .filter(|line| line.contains(month))
-        .find(tells)?;
+    let line = text.lines().find(tells)?;
     Some(line.trim().chars().take(MAX_QUOTED).collect())
 }
 
@@ -261,7 +263,10 @@ mod tests {
 
     #[test]
     fn a_text_without_any_mark_has_no_time_of_the_run() {
-        assert_eq!(WINDOW.marks(), ["179529123", "2026", "nov"]);
+        let marks = WINDOW.marks();
+        for mark in ["179529123", "2026-11-21", "20261122", "nov 21", "21. nov"] {
+            assert!(marks.contains(&mark.to_owned()), "{mark} in {marks:?}");
+        }
         let long = Window {
             from: 999,
             to: 1_000_000_000,

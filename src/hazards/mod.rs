@@ -71,6 +71,9 @@ pub fn find(evidence: &Evidence<'_>) -> Vec<Hazard> {
 /// What can be told from files, whether a command wrote them or not.
 pub fn find_in_files(evidence: &Evidence<'_>) -> Vec<Hazard> {
     let mut found = Vec::new();
+    if evidence.changes.is_empty() {
+        return found;
+    }
     let environmental = places::environmental();
     let secrets = secrets::Names::new();
     let marks = evidence.window.map(|window| window.marks());

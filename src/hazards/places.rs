@@ -68,9 +68,11 @@ pub(super) fn are_logs_only(changes: &ChangeSet, shown_only: &ChangeSet) -> bool
         change.label() == Label::Rewritten && after.is_some_and(|node| node.kind == Kind::Directory)
     };
     let mut both = changes.changes().iter().chain(shown_only.changes());
+    if both.clone().all(|change| is_echo(&change)) {
+        return false;
+    }
     let logs = Patterns::of(LOGS);
-    both.clone().any(|change| !is_echo(&change))
-        && both.all(|change| is_echo(&change) || logs.stand_for(&change.path))
+    both.all(|change| is_echo(&change) || logs.stand_for(&change.path))
 }
 
 #[cfg(test)]

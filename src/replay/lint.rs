@@ -17,7 +17,7 @@ use super::snapshot::Snapshot;
 use super::this_host::ThisHost;
 use super::written::{Reading, Written};
 use crate::hazards::inputs::{self, Input};
-use crate::hazards::{self, Evidence, Window};
+use crate::hazards::{self, Evidence, HostFacts, Window};
 use crate::history::History;
 use crate::model::report::Report;
 use crate::model::{Exec, Hazard};
@@ -46,6 +46,11 @@ pub(super) fn lint(host: &ThisHost, history: &History, looked: Looked<'_>) -> Ve
     let ignored = &looked.rules.ignore;
     let contents = Written::read(looked.layout, looked.capture, ignored, Reading::Text);
     let (report, root) = (looked.report, host.root());
+    let known_host = match report.changes.is_empty() {
+        // There is nothing to look for it in.
+        true => HostFacts::new(),
+        false => facts(host),
+    };
     found.extend(hazards::find(&Evidence {
         changes: &report.changes,
         shown_only: &report.shown_only,
@@ -53,7 +58,7 @@ pub(super) fn lint(host: &ThisHost, history: &History, looked: Looked<'_>) -> Ve
         contents: &contents,
         said: &said(looked.exec),
         window: Some(Window::of(looked.rules.run)),
-        host: &facts(host),
+        host: &known_host,
         is_ignored: &|path| ignored.iter().any(|pattern| pattern.matches(path)),
         is_secret: &|path| is_secret(host, path),
         is_out_of_reach: &|path| is_out_of_reach(&report.changes, root, path),
