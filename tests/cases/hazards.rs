@@ -365,3 +365,18 @@ fn a_preview_has_the_network_only_where_it_is_known_to_be_needed() {
         "{shown}"
     );
 }
+
+#[test]
+fn an_entry_that_fails_in_a_preview_for_want_of_a_network_is_explained() {
+    let needs_it_elsewhere = "test $(hostname) = origin || exec 3<>/dev/tcp/127.0.0.1/9";
+    let Some((_origin, target)) = Machine::pair_with(|origin| {
+        let words = ["exec", "bash", "-c", needs_it_elsewhere];
+        origin.isconf(words).code(0);
+    }) else {
+        return;
+    };
+    let hint =
+        "hint: in this preview the entry had no network, and it tried to connect to 127.0.0.1:9;";
+    target.isconf(["up", "--noop"]).code(1).says(hint);
+    target.isconf(["up"]).code(1).does_not_say("had no network");
+}

@@ -6,7 +6,9 @@ use crate::cli::worksite::{conflict, out_of_reach, service_failure, streams};
 use crate::cli::{Failure, Session};
 use crate::model::report::{Refusal, Report, Verdict};
 use crate::model::run::{self, Run, RunOutcome};
+use crate::model::{connection_count, outward};
 use crate::replay::{Input, ThisHost, UpdateRequest, keep_undo, update};
+use crate::ui::escaped;
 use crate::ui::exit::ExitCode;
 use crate::ui::run_json::run_json;
 use crate::ui::summary_text::run_closing_text;
@@ -127,9 +129,25 @@ fn stopped(run: &Run) -> Failure {
         Verdict::Refused(refusals) => refusals,
         _ => &[],
     };
-    Failure::new(ExitCode::Failure, message)
+    let failure = Failure::new(ExitCode::Failure, message)
         .remedies(refusals)
-        .hint("the machine is as before that entry; mend what it needs and run `isconf up` again: it goes on there.")
+        .hint("the machine is as before that entry; mend what it needs and run `isconf up` again: it goes on there.");
+    match network_hint(run.mode, last) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// What to say about a preview in which an entry tried to connect out and had no network.
+fn network_hint(mode: run::RunMode, report: &Report) -> Option<String> {
+    let tried = outward(&report.effects).next()?;
+    let is_kept_back = mode == run::RunMode::Preview && connection_count(&report.effects) == 0;
+    is_kept_back.then(|| {
+        format!(
+            "in this preview the entry had no network, and it tried to connect to {}; `isconf up` gives it the network that it was recorded with.",
+            escaped(tried.target.as_bytes())
+        )
+    })
 }
 
 fn reason(report: &Report) -> String {
