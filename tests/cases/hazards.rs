@@ -380,3 +380,19 @@ fn an_entry_that_fails_in_a_preview_for_want_of_a_network_is_explained() {
     target.isconf(["up", "--noop"]).code(1).says(hint);
     target.isconf(["up"]).code(1).does_not_say("had no network");
 }
+
+#[test]
+fn an_interruption_of_the_second_run_leaves_nothing_behind() {
+    let Some(machine) = wombat() else { return };
+    let before = machine.manifest_of_others();
+    // Where it is slow the first run is interrupted, and the outcome is the same.
+    let script = "echo x >/srv/x; test $(hostname) = wombat || sleep 1000";
+    let line = format!(
+        "timeout --preserve-status -s INT 3 isconf exec --check-repeatable sh -c '{script}'"
+    );
+    machine
+        .sh(&line)
+        .code(130)
+        .says("interrupted; nothing was changed");
+    machine.is_still(&before);
+}
