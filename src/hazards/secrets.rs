@@ -4,6 +4,7 @@ use isconf_sandbox::change::{Change, Kind, Label};
 
 use super::Evidence;
 use super::patterns::Patterns;
+use super::sieve::Sieve;
 use crate::model::{Hazard, HazardCode};
 
 /// Names that secrets have by custom.
@@ -39,6 +40,8 @@ const OTHERS_READ: u32 = 0o004;
 pub(super) struct Names {
     names: Patterns,
     public: Patterns,
+    /// What keys and certificates as text begin with (RFC 7468).
+    armour: Sieve,
 }
 
 impl Names {
@@ -47,6 +50,7 @@ impl Names {
         Self {
             names: Patterns::of(NAMES),
             public: Patterns::of(PUBLIC),
+            armour: Sieve::of(["-----BEGIN "].into_iter()),
         }
     }
 }
@@ -84,10 +88,11 @@ fn looks_secret(
         return Some("marked secret by IS_SECRET");
     }
     let content = content.unwrap_or_default();
-    if has(content, b"PRIVATE KEY-----") && has(content, b"-----BEGIN ") {
+    let is_armoured = names.armour.keeps(content);
+    if is_armoured && has(content, b"PRIVATE KEY-----") {
         return Some("a private key");
     }
-    let is_public = has(content, b"-----BEGIN ") || names.public.stand_for(path);
+    let is_public = is_armoured || names.public.stand_for(path);
     let is_named = !is_public && names.names.stand_for(path);
     is_named.then_some("named like a secret")
 }
