@@ -16,6 +16,22 @@ struct Fact {
     word: String,
 }
 
+impl Fact {
+    /// Whether it may as well be a word of a language or the name of a program.
+    fn is_plain(&self) -> bool {
+        self.word.bytes().all(|b| b.is_ascii_alphabetic())
+    }
+}
+
+/// What is known of the place of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Where packages put what is the same on every host: a plain word is no host's name there.
+    Packaged,
+    /// Elsewhere.
+    Other,
+}
+
 /// A shorter name is too likely to be a word of a text.
 const MIN_NAME: usize = 4;
 
@@ -81,10 +97,16 @@ impl HostFacts {
 
     /// Which of them stand in the new lines, in words; `is_said` leaves out what the entry itself
     /// says. An identity is not quoted: it may be a secret, and the record is read by others.
-    pub(super) fn find(&self, added: &Added, is_said: &dyn Fn(&str) -> bool) -> Option<String> {
+    pub(super) fn find(
+        &self,
+        added: &Added,
+        place: Place,
+        is_said: &dyn Fn(&str) -> bool,
+    ) -> Option<String> {
         let mut found: Vec<&str> = self
             .facts
             .iter()
+            .filter(|fact| place == Place::Other || !fact.is_plain())
             .filter(|fact| added.has(&fact.word) && !is_said(&fact.word))
             .map(|fact| fact.what)
             .collect();
@@ -98,7 +120,7 @@ mod tests {
     use super::*;
 
     fn found(facts: &HostFacts, text: &str) -> Option<String> {
-        facts.find(&Added::new(None, text.as_bytes()), &|_| false)
+        facts.find(&Added::new(None, text.as_bytes()), Place::Other, &|_| false)
     }
 
     #[test]
@@ -140,6 +162,9 @@ mod tests {
     fn what_the_entry_itself_says_is_the_same_everywhere() {
         let facts = HostFacts::new().with_name("alpha");
         let added = Added::new(None, b"to alpha");
-        assert_eq!(facts.find(&added, &|word| word == "alpha"), None);
+        let find = |place, said| facts.find(&added, place, &|word| word == said);
+        assert_eq!(find(Place::Other, "alpha"), None);
+        assert!(find(Place::Other, "").is_some());
+        assert_eq!(find(Place::Packaged, ""), None);
     }
 }

@@ -113,7 +113,8 @@ fn in_content(change: &Change, after: &[u8], evidence: &Evidence<'_>) -> Vec<Haz
     let window = evidence.window.as_ref();
     let clock = window.and_then(|window| clock::find(&added, window));
     let clock = clock.filter(|word| !is_said(word));
-    let host = evidence.host.find(&added, &is_said);
+    let place = places::of(&change.path);
+    let host = evidence.host.find(&added, place, &is_said);
     let at = |code, detail| Hazard::at(code, change.path.clone(), detail);
     let clock = clock.map(|word| at(HazardCode::ClockInFile, word));
     let host = host.map(|words| at(HazardCode::HostInFile, words));

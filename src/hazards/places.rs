@@ -1,8 +1,9 @@
 //! Paths that tell by themselves: those of one host or of another tool, and those that nobody
 //! compares. Pure; the tables are the rule.
 
-use isconf_sandbox::change::{ChangeSet, Kind, Label};
+use isconf_sandbox::change::{ChangeSet, Kind, Label, RelPath};
 
+use super::host_facts::Place;
 use super::patterns::Patterns;
 
 /// What belongs to one host, or what another tool writes whenever it likes.
@@ -54,6 +55,17 @@ const LOGS: &[&str] = &[
     "/root/.*_history",
     "/home/*/.*_history",
 ];
+
+/// Where packages put what is the same on every host, and what they say of themselves.
+const PACKAGED: [&[u8]; 2] = [b"usr/", b"var/lib/dpkg/"];
+
+/// What is known of a place.
+pub(super) fn of(path: &RelPath) -> Place {
+    match PACKAGED.iter().any(|top| path.as_bytes().starts_with(top)) {
+        true => Place::Packaged,
+        false => Place::Other,
+    }
+}
 
 /// The table of what belongs to one host or another tool.
 pub(super) fn environmental() -> Patterns {

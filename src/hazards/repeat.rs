@@ -7,7 +7,7 @@ use isconf_sandbox::change::{
 };
 
 use super::clock::{Window, find_loosely};
-use super::host_facts::HostFacts;
+use super::host_facts::{HostFacts, Place};
 use super::text::Added;
 use crate::model::contents::ContentSource;
 use crate::model::report::Ending;
@@ -86,7 +86,9 @@ fn explain(difference: Difference, runs: (&Run<'_>, &Run<'_>), disguise: &HostFa
         Some(Added::new(base.as_deref(), bytes))
     };
     let (in_one, in_other) = (new_in(&one, &other), new_in(&other, &one));
-    let told = in_other.as_ref().and_then(|a| disguise.find(a, &|_| false));
+    let told = in_other
+        .as_ref()
+        .and_then(|a| disguise.find(a, Place::Other, &|_| false));
     if let Some(words) = told {
         return Hazard::at(HazardCode::HostInFile, path, words);
     }
