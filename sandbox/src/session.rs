@@ -58,6 +58,9 @@ pub struct Settings {
     pub reach: Reach,
     /// What is told of the host in place of the truth.
     pub disguise: Option<Disguise>,
+    /// Whether system calls are watched, where the kernel can. If not, the same things fail, nobody
+    /// learns of it, and requests to service managers fail too.
+    pub watches: bool,
 }
 
 impl Settings {
@@ -69,6 +72,7 @@ impl Settings {
             masked: Vec::new(),
             reach: Reach::Contained,
             disguise: None,
+            watches: true,
         }
     }
 }
@@ -191,6 +195,7 @@ impl Prepared {
         // Without it every late time of change is a conflict, as the strict rule says.
         let clock = ClockWatch::begin().ok();
         let since = since(&transaction, &planned.layout, not_before)?;
+        let isolation = Isolation::probe(settings.reach);
         Ok(Self {
             pad: Pad {
                 root: None,
@@ -201,7 +206,10 @@ impl Prepared {
                 uncovered: planned.uncovered,
                 since,
                 clock,
-                isolation: Isolation::probe(settings.reach),
+                isolation: Isolation {
+                    watches: settings.watches && isolation.watches,
+                    ..isolation
+                },
                 phases: Phases::default(),
                 signals,
             },

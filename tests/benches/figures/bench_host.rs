@@ -10,7 +10,7 @@ use crate::driver::INSIDE;
 use crate::series::Series;
 
 /// Where this program is seen in the host.
-const DRIVER: &str = "/opt/figures";
+pub const DRIVER: &str = "/opt/figures";
 
 /// The longest that one measurement may take.
 const LIMIT: Duration = Duration::from_secs(1800);

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::{Error, by_hand, fill, shapes};
+use crate::{Error, by_hand, fill, shapes, supervised};
 
 /// The first word that says that this is the driver.
 pub const INSIDE: &str = "--inside";
 
 /// What stands between the two commands of a pair.
-const AGAINST: &str = "--against";
+pub const AGAINST: &str = "--against";
 
 /// Does one thing.
 pub fn main(words: &[String]) -> Result<(), Error> {
@@ -45,6 +45,8 @@ pub fn main(words: &[String]) -> Result<(), Error> {
             print(by_hand::durable(directory.as_ref(), count)? / count)
         }
         ["data", file, mebibytes] => by_hand::data(file.as_ref(), mebibytes.parse()?),
+        ["watched", command @ ..] => supervised::run(true, command),
+        ["unwatched", command @ ..] => supervised::run(false, command),
         ["fill", count] => fill::fill(count.parse()?),
         _ => Err(format!("unknown words: {words:?}").into()),
     }

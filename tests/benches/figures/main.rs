@@ -20,6 +20,7 @@ mod fill;
 mod page;
 mod series;
 mod shapes;
+mod supervised;
 mod support;
 mod table;
 

@@ -11,6 +11,8 @@ pub enum Target {
     AtMost(f64),
     /// At most so many times the baseline.
     TimesBaseline(f64),
+    /// At most so much more than the baseline, in the figure's unit.
+    MoreThanBaseline(f64),
     /// Nothing; shown because it explains others.
     Shown,
 }
@@ -69,6 +71,10 @@ impl Figure {
         match self.target {
             Target::AtMost(limit) => Some(self.subject.median() <= limit),
             Target::TimesBaseline(limit) => Some(self.ratio()? <= limit),
+            Target::MoreThanBaseline(limit) => {
+                let (_, baseline) = self.baseline.as_ref()?;
+                Some(self.subject.median() - baseline.median() <= limit)
+            }
             Target::Shown => None,
         }
     }
@@ -86,6 +92,7 @@ impl fmt::Display for Figure {
         let target = match self.target {
             Target::AtMost(limit) => format!("{limit} {unit}"),
             Target::TimesBaseline(limit) => format!("{limit} times"),
+            Target::MoreThanBaseline(limit) => format!("{limit} {unit} more"),
             Target::Shown => String::new(),
         };
         let met = match self.is_met() {

@@ -2,6 +2,7 @@
 
 mod start;
 mod scratchpad;
+mod supervision;
 mod replay;
 mod commit;
 mod growth;
@@ -17,10 +18,11 @@ use crate::page::Page;
 type Measure = fn(&mut Page) -> Result<(), Error>;
 
 /// Everything that can be asked for by name.
-pub const ALL: [(&str, Measure); 15] = [
+pub const ALL: [(&str, Measure); 16] = [
     ("start", start::measure),
     ("try", scratchpad::set_up),
     ("inside", scratchpad::inside),
+    ("supervision", supervision::measure),
     ("up", replay::small_files),
     ("replay", replay::many_entries),
     ("idle", replay::nothing_to_do),
