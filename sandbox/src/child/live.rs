@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::caller::process;
+use super::ports::servers;
 use crate::reach::Reach;
 
 /// How often the live processes are searched in one run for who holds a socket.
@@ -177,6 +178,13 @@ impl Live {
             .resolve(ResolveFlag::RESOLVE_IN_ROOT);
         let path = path.strip_prefix("/").ok()?;
         openat2(self.root.as_ref()?, path, how).ok().map(File::from)
+    }
+
+    /// Whether a process inside serves this port of the host.
+    pub(super) fn serves_inside(&self, port: u16) -> bool {
+        servers(port)
+            .into_iter()
+            .any(|inode| self.is_held_inside(inode))
     }
 
     /// Who holds a socket.

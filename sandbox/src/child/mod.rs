@@ -30,6 +30,7 @@ mod stand_in;
 mod starts;
 mod live;
 mod known_sockets;
+mod ports;
 mod netlink;
 mod peers;
 mod reach;

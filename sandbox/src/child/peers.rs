@@ -153,6 +153,7 @@ fn peer(
 
 fn reached(call: &Notification, address: SocketAddr, live: &Live) -> Sight {
     let outcome = match (live.has_own_network(call.pid), is_loopback(address)) {
+        (false, true) if live.serves_inside(address.port()) => EffectOutcome::Contained,
         (false, _) => EffectOutcome::Allowed,
         (true, true) => EffectOutcome::Contained,
         (true, false) => EffectOutcome::Refused(libc::ENETUNREACH),

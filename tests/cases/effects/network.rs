@@ -39,6 +39,7 @@ fn serving_is_for_the_loopback_only() {
     attempt(&host, ["serve", "127.0.0.1:7010", "STREAM"])
         .code(0)
         .prints("network: listen 127.0.0.1:7010: ")
+        .prints("network: connect 127.0.0.1:7010: stayed in the scratchpad")
         .prints(": stayed in the scratchpad");
     attempt(&host, ["serve", "127.0.0.1:7010", "DGRAM"])
         .code(0)
