@@ -15,6 +15,7 @@ use crate::child::{
 };
 use crate::exited::{Exited, Ran};
 use crate::limit_watch::LimitWatch;
+use crate::reach::Reach;
 use crate::services::{Action, Desk};
 use crate::session::Pad;
 use crate::sys::clone::send_signal;
@@ -110,8 +111,10 @@ impl Running {
         let mut all_are_gone = false;
         let mut limits = self.limit_watch();
         // Else a command that forks for ever would keep us from seeing that. Without the right to it
-        // that takes longer.
-        let favoured = Favoured::now();
+        // that takes longer. With the running system in reach, what we start for the command lives on
+        // and would be favoured as well.
+        let is_contained = self.pad.isolation.reach == Reach::Contained;
+        let favoured = is_contained.then(Favoured::now);
         self.pass_on_early_signals(&mut interruption)?;
         while self.command.exit.is_none() {
             let ready = self.poll(watcher.as_ref(), interruption.kill_at, limits.next())?;

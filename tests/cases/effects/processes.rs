@@ -144,6 +144,19 @@ fn processes_left_running_are_ended_and_named() {
 }
 
 #[test]
+fn what_a_live_entry_has_started_is_not_favoured() {
+    let Some(host) = Machine::locked("favours") else {
+        return;
+    };
+    host.sh("mkdir -p /etc/init.d").code(0);
+    host.write("/etc/init.d/thing", "#!/bin/sh\nnice >/run/niceness\n");
+    host.sh("chmod 755 /etc/init.d/thing").code(0);
+    let script = "/etc/init.d/thing start; true";
+    host.isconf(["exec", "--live", "sh", "-c", script]).code(0);
+    assert_eq!(host.read("/run/niceness"), "0\n");
+}
+
+#[test]
 fn setuid_programs_work_inside_as_outside() {
     let Some(host) = machine("setuid") else {
         return;
