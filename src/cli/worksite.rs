@@ -116,6 +116,15 @@ impl Session {
         }
     }
 
+    /// Says that an entry was kept although a service manager did not do what it asks.
+    pub fn warn_of_failed_service(&mut self, report: &Report) {
+        let failed = failed_action(&report.actions);
+        if let Some(failed) = failed.filter(|_| report.is_approved()) {
+            self.out
+                .warning(&format!("{failed}; its entry was kept, as you said"));
+        }
+    }
+
     /// Whether a report is shown with the lines that changed.
     pub fn wants_diffs(&self, show: Presentation) -> bool {
         match show.diffs {

@@ -161,7 +161,7 @@ pub fn try_out(attempted: Attempt<'_>, exec: Exec) -> Result<Attempted, Scratchp
     let is_started = trial.not_started.is_none();
     match attempted.keep {
         Some(name) if is_started && !matches!(trial.report.verdict, Verdict::Interrupted(_)) => {
-            let row = Row::of(name, &row_exec, trial.report.ending);
+            let row = Row::of(name, &row_exec, &trial.report);
             let directory = ended.layout().directory.clone();
             write_row(&directory, &row, &trial.capture)?;
             ended.keep()?;
@@ -183,6 +183,8 @@ pub struct KeptScratchpad {
     pub name: ScratchName,
     /// What it changed, and how it ended.
     pub report: Report,
+    /// What its command asked of service managers, each as a command line, in order.
+    pub services: Vec<String>,
     layout: Layout,
     capture: Capture,
 }
@@ -232,6 +234,7 @@ pub fn open_kept(home: &Home, name: &ScratchName) -> Result<KeptScratchpad, Scra
     Ok(KeptScratchpad {
         name: name.clone(),
         report,
+        services: row.services,
         layout,
         capture,
     })
@@ -296,11 +299,14 @@ struct Row {
     cwd: Bytes,
     status: Option<u8>,
     signal: Option<i32>,
+    /// What was asked of service managers, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    services: Vec<String>,
 }
 
 impl Row {
-    fn of(name: &ScratchName, exec: &Exec, ending: Ending) -> Self {
-        let exit = match ending {
+    fn of(name: &ScratchName, exec: &Exec, report: &Report) -> Self {
+        let exit = match report.ending {
             Ending::Exited(exit) => Some(exit),
             Ending::CouldNotStart(_) | Ending::NoCommand => None,
         };
@@ -316,6 +322,7 @@ impl Row {
             cwd: exec.cwd.clone(),
             status,
             signal,
+            services: report.actions.iter().map(|a| a.action.words()).collect(),
         }
     }
 

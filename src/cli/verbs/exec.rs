@@ -54,6 +54,7 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
     let contents = manner.keeps_contents.then_some(&recorded.contents as _);
     session.show_report(&recorded.report, &host.settings, command.show, contents)?;
     session.advise_of_hazards(recorded.report.hazards.iter());
+    session.warn_of_failed_service(&recorded.report);
     let ended = ending(&recorded.report, recorded.not_started);
     let hint = network_hint(&recorded.report, network);
     let code = match (ended, hint) {

@@ -265,6 +265,13 @@ fn close(
             session
                 .out
                 .info(&format!("scratchpad {} is real now", kept.name));
+            if !kept.services.is_empty() {
+                session.out.warning(
+                    "its command asked for services, and nothing of that was done: a scratchpad that was kept changes files only",
+                );
+                let calls = kept.services.join("; ");
+                session.out.hint(&format!("do it yourself: {calls}"));
+            }
             Ok(ExitCode::Ok)
         }
         // It will always be older than what changed since.

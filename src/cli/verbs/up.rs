@@ -51,6 +51,7 @@ pub fn up(session: &mut Session, command: UpCommand) -> Result<ExitCode, Failure
             let contents = request.keeps_contents.then_some(contents as _);
             if shown.is_ok() {
                 shown = session.show_report(report, &host.settings, show, contents);
+                session.warn_of_failed_service(report);
             }
         },
     )?;

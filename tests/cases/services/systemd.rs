@@ -188,7 +188,7 @@ fn a_service_that_does_not_follow_takes_the_entry_back() {
     };
     assert_eq!(others(&host.manifest().to_string()), others(&before));
     let kept = host.ok(&format!("isconf exec --keep sh -c '{line}'"));
-    assert!(kept.contains("failed with status"), "{kept}");
+    assert!(kept.contains("its entry was kept, as you said"), "{kept}");
     assert_eq!(host.ok("cat /etc/app/conf"), "broken\n");
     let log = host.ok("isconf status");
     assert!(log.contains("2 entries"), "{log}");
@@ -239,4 +239,21 @@ fn the_end_of_the_machines_run_is_no_effect_of_an_entry() {
     }
     let now = host.ok("cat /proc/sys/kernel/random/boot_id; systemctl show -p UserspaceTimestamp");
     assert_eq!(now, boot);
+}
+
+#[test]
+fn a_kept_scratchpad_says_which_services_are_left_to_do() {
+    let Some(host) = with_app("kept") else {
+        return;
+    };
+    host.ok("isconf try --keep later sh -c 'echo second >/etc/app/conf; systemctl restart one'");
+    let done = host.ok("isconf try --commit later --unjournaled");
+    assert!(
+        done.contains("do it yourself: systemctl restart one"),
+        "{done}"
+    );
+    assert_eq!(
+        host.ok("cat /etc/app/conf; cat /srv/starts"),
+        "second\none first\n"
+    );
 }
