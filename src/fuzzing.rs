@@ -4,6 +4,7 @@
 use crate::chain::{self, ChainKind};
 use crate::history;
 use crate::journal;
+use crate::replay;
 
 /// Reads an entry's record; the body that it would be written with, when it is one.
 pub fn entry(record: &[u8]) -> Option<String> {
@@ -28,4 +29,10 @@ pub fn journal(file: &[u8]) -> Option<Vec<u64>> {
 /// Checks a whole history; where its records end, when all are whole.
 pub fn history(file: &[u8]) -> Option<Vec<u64>> {
     chain::record_ends(ChainKind::History, file)
+}
+
+/// Reads what an entry still asks of service managers; the bytes that it would be written with, when it
+/// is that.
+pub fn pending(file: &[u8]) -> Option<Vec<u8>> {
+    replay::rewritten_pending(file)
 }

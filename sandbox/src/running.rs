@@ -141,7 +141,11 @@ impl Running {
         }
         drop(favoured);
         let desk = desk.or(watcher.map(Watcher::into_desk));
-        let actions = desk.map_or_else(Vec::new, Desk::into_actions);
+        let waits = desk.map(Desk::into_actions);
+        let actions = waits.map_or_else(Vec::new, |(actions, expected)| {
+            self.pad.expected = expected;
+            actions
+        });
         self.finish(&interruption, tally, actions)
     }
 

@@ -32,6 +32,7 @@ use crate::mounts::{
     ScratchError, SeenMount, Step, Uncovered, make_scratch, name_instead, other_names, plan,
 };
 use crate::reach::Reach;
+use crate::services::Expected;
 use crate::transaction::Transaction;
 
 pub use crate::child::{MountError, StartError};
@@ -133,12 +134,15 @@ pub(crate) struct Pad {
     pub(crate) clock: Option<ClockWatch>,
     pub(crate) isolation: Isolation,
     pub(crate) phases: Phases,
+    /// What waits of the entries before, for the answers to the next one.
+    pub(crate) expected: Expected,
     pub(crate) signals: HeldSignals,
 }
 
 impl Pad {
     fn prepare(&self, init: &Init, request: &Request) -> Result<Waiting, StartError> {
-        child::prepare(init, request, self.isolation, self.signals.before())
+        let (mask, expected) = (self.signals.before(), self.expected.clone());
+        child::prepare(init, request, self.isolation, mask, expected)
     }
 }
 
@@ -195,7 +199,8 @@ impl Prepared {
         // Without it every late time of change is a conflict, as the strict rule says.
         let clock = ClockWatch::begin().ok();
         let since = since(&transaction, &planned.layout, not_before)?;
-        let isolation = Isolation::probe(settings.reach);
+        let mut isolation = Isolation::probe(settings.reach);
+        isolation.watches &= settings.watches;
         Ok(Self {
             pad: Pad {
                 root: None,
@@ -206,11 +211,9 @@ impl Prepared {
                 uncovered: planned.uncovered,
                 since,
                 clock,
-                isolation: Isolation {
-                    watches: settings.watches && isolation.watches,
-                    ..isolation
-                },
+                isolation,
                 phases: Phases::default(),
+                expected: Expected::default(),
                 signals,
             },
             steps: planned.steps,
@@ -283,6 +286,12 @@ impl Prepared {
             return false;
         };
         let place = RelPath::from_absolute(place).unwrap_or_default();
+        let sockets = &mut self.inventory.sockets;
+        if sockets.contains(&place) {
+            // Gone since it was looked for.
+            sockets.retain(|socket| *socket != place);
+            return self.plan_anew();
+        }
         let failed = match self.steps.get(*step) {
             Some(Step::Overlay { .. }) => &mut self.plan_settings.unusable,
             Some(Step::Bind { .. }) => &mut self.plan_settings.unshowable,
@@ -294,14 +303,17 @@ impl Prepared {
             return false;
         }
         failed.push(place);
+        self.plan_anew()
+    }
+
+    fn plan_anew(&mut self) -> bool {
         let transaction = &mut self.pad.transaction;
         let cleared = transaction.clear().is_ok();
         let planned = lay_out(&self.inventory, &mut self.plan_settings, transaction);
         match planned {
             Ok(planned) if cleared => {
                 self.steps = planned.steps;
-                self.pad.layout = planned.layout;
-                self.pad.uncovered = planned.uncovered;
+                (self.pad.layout, self.pad.uncovered) = (planned.layout, planned.uncovered);
                 true
             }
             Ok(_) | Err(_) => false,

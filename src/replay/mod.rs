@@ -49,6 +49,7 @@ pub use contents::Contents;
 pub use inspect::{Answer, InspectError, Question, inspect};
 pub use payload::{InvalidPayload, Payload};
 pub use pending::PendingError;
+pub(crate) use pending::rewritten_pending;
 pub use preview_network::Outside;
 pub use record::{
     Intention, Manner, Permit, Recorded, RecordingError, check_lock, exec, reboot, snap,

@@ -116,6 +116,12 @@ impl PendingActions {
     }
 }
 
+/// Reads the file's bytes; those that it would be written with, when it is one.
+pub(crate) fn rewritten_pending(bytes: &[u8]) -> Option<Vec<u8>> {
+    let row: Row = serde_json::from_slice(bytes).ok()?;
+    row.into_pending().map(|pending| pending.to_bytes())
+}
+
 /// The file as JSON; also a part of an intent's payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

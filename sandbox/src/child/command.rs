@@ -27,7 +27,7 @@ use super::start_error::StartError;
 use super::streams::set_streams;
 use super::watcher::{Tally, Watcher};
 use crate::reach::Reach;
-use crate::services::Desk;
+use crate::services::{Desk, Expected};
 use crate::sys::channel;
 use crate::sys::clone::{Cloned, clone_process, descriptor_of, send_signal};
 use crate::sys::descriptor::leave_network;
@@ -135,14 +135,17 @@ pub(crate) struct Waiting {
     process: Option<Cloned>,
     channel: OwnedFd,
     reach: Reach,
+    expected: Expected,
 }
 
-/// Makes the command's process. `signals` is the mask it starts with.
+/// Makes the command's process. `signals` is the mask it starts with, `expected` what service managers
+/// were asked before it.
 pub(crate) fn prepare(
     init: &Init,
     request: &Request,
     isolation: Isolation,
     signals: SigSet,
+    expected: Expected,
 ) -> Result<Waiting, StartError> {
     let (ours, theirs) = channel::pair().map_err(failed("make a socket pair"))?;
     let rules = isolation
@@ -184,6 +187,7 @@ pub(crate) fn prepare(
         process: Some(process),
         channel: ours,
         reach: isolation.reach,
+        expected,
     })
 }
 
@@ -266,7 +270,7 @@ impl Waiting {
     ) -> Result<Watcher, Errno> {
         let copy = || root.try_clone_to_owned().map_err(|_| Errno::EMFILE);
         let desk = match self.reach {
-            Reach::Contained => Desk::deferring(copy()?),
+            Reach::Contained => Desk::deferring(copy()?, self.expected.clone()),
             Reach::Live => Desk::at_once(copy()?),
         };
         Ok(Watcher::new(listener, live, copy()?, desk, self.reach))

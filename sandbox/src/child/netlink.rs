@@ -65,7 +65,7 @@ const FIREWALL: [(u8, &str); 21] = [
 ];
 
 /// What the first message that changes something asks for; `None` when all of them only read.
-pub(super) fn change(protocol: i32, datagram: &[u8]) -> Option<String> {
+pub(crate) fn change(protocol: i32, datagram: &[u8]) -> Option<String> {
     let mut rest = datagram;
     for _ in 0..MAX_MESSAGES {
         let length = u32::from_ne_bytes(*rest.first_chunk()?) as usize;

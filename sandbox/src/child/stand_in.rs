@@ -17,7 +17,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::ptrace;
 use nix::sys::stat::Mode;
 use nix::sys::uio::{RemoteIoVec, process_vm_writev};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, write};
 
 use crate::services::Answer;
@@ -107,9 +107,12 @@ fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Waits until it is stopped. Its end is left for who waits for it: it may be the command itself.
 fn wait_for_stop(pid: Pid) -> Result<(), Errno> {
+    let flags =
+        WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
     loop {
-        match waitpid(pid, Some(WaitPidFlag::__WALL)) {
+        match waitid(Id::Pid(pid), flags) {
             Ok(WaitStatus::PtraceEvent(..) | WaitStatus::Stopped(..)) => return Ok(()),
             Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return Err(Errno::ESRCH),
             Ok(_) | Err(Errno::EINTR) => {}

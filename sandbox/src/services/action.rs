@@ -66,6 +66,9 @@ impl Manager {
     }
 }
 
+/// The longest environment that is written down with a request, in bytes.
+const MAX_ENVIRONMENT: usize = 8 << 10;
+
 impl Action {
     /// The call that does this to one of its services; `None` where the manager has no word for it,
     /// or another call would need more than is known.
@@ -143,6 +146,26 @@ impl Action {
         words.extend(rest.map(|word| word.to_string_lossy().into_owned()));
         words.join(" ")
     }
+}
+
+/// The environment that a request is made with later: the caller's, or, of one that is too large to be
+/// written down with every request, what programs need in any case.
+pub(super) fn recorded_environment(env: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
+    let length: usize = env
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    let is_needed = |name: &OsString| {
+        let name = name.to_string_lossy();
+        ["PATH", "HOME", "LANG", "TZ", "TERM"].contains(&name.as_ref()) || name.starts_with("LC_")
+    };
+    let pairs = env.iter();
+    pairs
+        .filter(|(name, value)| {
+            length <= MAX_ENVIRONMENT || (is_needed(name) && value.len() <= MAX_ENVIRONMENT / 16)
+        })
+        .cloned()
+        .collect()
 }
 
 /// Calls that take an action back.

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::action::{Action, Manager};
+use super::action::{Action, Manager, recorded_environment};
 use super::adjust::{adjust, values_only};
 use super::answer::Answer;
 use super::expected::Expected;
@@ -80,29 +80,30 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// Everything waits for the commit. `root` is the scratchpad's root directory.
-    pub(crate) fn deferring(root: OwnedFd) -> Self {
-        Self::new(root, When::Later)
+    /// Everything waits for the commit. `root` is the scratchpad's root directory; `expected` is what
+    /// waits already of entries before this one in the same scratchpad.
+    pub(crate) fn deferring(root: OwnedFd, expected: Expected) -> Self {
+        Self::new(root, When::Later, expected)
     }
 
     /// Everything is done at once.
     pub(crate) fn at_once(root: OwnedFd) -> Self {
-        Self::new(root, When::Now)
+        Self::new(root, When::Now, Expected::default())
     }
 
-    fn new(root: OwnedFd, when: When) -> Self {
+    fn new(root: OwnedFd, when: When, expected: Expected) -> Self {
         Self {
             root,
             when,
-            expected: Expected::default(),
+            expected,
             actions: Vec::new(),
             effects: Vec::new(),
         }
     }
 
-    /// What waits, in the order in which it was asked.
-    pub(crate) fn into_actions(self) -> Vec<Action> {
-        self.actions
+    /// What waits, in the order in which it was asked, and what is expected of services then.
+    pub(crate) fn into_actions(self) -> (Vec<Action>, Expected) {
+        (self.actions, self.expected)
     }
 
     /// Takes the effects that were found since the last call.
@@ -222,7 +223,7 @@ impl Desk {
         let starts = verb.leaves() == Some(Running::Yes);
         if file == UnitFile::Masked && starts {
             let text = format!("Failed to {verb} {unit}: Unit {unit} is masked.\n");
-            return Some(failing(1, text));
+            return Some(Said::failing(1, text));
         }
         if file == UnitFile::There && *verb != Verb::Reload {
             return None;
@@ -236,7 +237,7 @@ impl Desk {
                 "found"
             };
             let text = format!("Failed to {verb} {unit}: Unit {unit} not {why}.\n");
-            return Some(failing(5, text));
+            return Some(Said::failing(5, text));
         }
         let expectation = self.expected.of(Manager::Systemd, unit);
         let runs = match expectation {
@@ -244,7 +245,7 @@ impl Desk {
             None => state.contains("ActiveState=active"),
         };
         (*verb == Verb::Reload && !runs)
-            .then(|| failing(1, format!("{unit} is not active, cannot reload.\n")))
+            .then(|| Said::failing(1, format!("{unit} is not active, cannot reload.\n")))
     }
 
     fn unit_question(&self, start: &Start, question: &Question) -> Response {
@@ -378,7 +379,7 @@ impl Desk {
             program: start.real.clone(),
             argv: self.later_argv(start, manager, &verb, &services),
             cwd: start.cwd.clone(),
-            env: start.env.clone(),
+            env: recorded_environment(&start.env),
             manager,
             verb,
             services,
@@ -413,7 +414,9 @@ impl Desk {
             cwd: &start.cwd,
             time: REQUEST,
         });
-        asked.unwrap_or_else(|error| failing(126, format!("{}: {error}\n", start.real.display())))
+        asked.unwrap_or_else(|error| {
+            Said::failing(126, format!("{}: {error}\n", start.real.display()))
+        })
     }
 
     fn ask_live(&self, start: &Start, words: &[&str]) -> std::io::Result<Said> {
@@ -472,14 +475,6 @@ fn with_names(word: &OsString) -> OsString {
     }
 }
 
-fn failing(status: u8, err: String) -> Said {
-    Said {
-        status,
-        out: String::new(),
-        err,
-    }
-}
-
 fn says(status: u8, out: &str) -> Response {
     Response::Instead(Answer::saying(&Said {
         status,
@@ -489,5 +484,8 @@ fn says(status: u8, out: &str) -> Response {
 }
 
 fn refused(why: &str) -> Response {
-    Response::Instead(Answer::saying(&failing(1, format!("isconf: {why}.\n"))))
+    Response::Instead(Answer::saying(&Said::failing(
+        1,
+        format!("isconf: {why}.\n"),
+    )))
 }

@@ -6,8 +6,8 @@ use super::action::Manager;
 use super::verb::{Running, Verb};
 
 /// The state that services will have when everything that waits was done.
-#[derive(Debug, Default)]
-pub(super) struct Expected {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Expected {
     services: HashMap<(Manager, String), Expectation>,
 }
 

@@ -35,6 +35,17 @@ pub struct Said {
     pub err: String,
 }
 
+impl Said {
+    /// A failure with nothing but this on standard error.
+    pub(super) fn failing(status: u8, err: String) -> Self {
+        Self {
+            status,
+            out: String::new(),
+            err,
+        }
+    }
+}
+
 /// A program and how it is run.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {

@@ -31,4 +31,18 @@ pub use verb::{Running, Verb};
 
 pub(crate) use answer::Answer;
 pub(crate) use desk::{Desk, Response, Start};
+pub(crate) use expected::Expected;
 pub(crate) use tool::is_candidate;
+
+/// Understands the words of a call as each of the programs would; for the fuzz targets.
+pub(crate) fn read_words(words: &[String]) {
+    systemctl::asked(words);
+    scripts::init_script("x", words);
+    scripts::rc_service(words);
+    scripts::initctl(None, words);
+    scripts::telinit(words);
+    start_stop_daemon::asked(words);
+    start_stop_daemon::selected(words);
+    let argv: Vec<std::ffi::OsString> = words.iter().map(Into::into).collect();
+    start_stop_daemon::stop(&argv);
+}

@@ -173,6 +173,17 @@ const OTHER_RUNTIME: [&str; 24] = [
     "switch-root",
 ];
 
+/// Verbs that only ask, besides those whose answers are adjusted.
+const OTHER_QUESTIONS: [&str; 7] = [
+    "is-system-running",
+    "list-jobs",
+    "list-dependencies",
+    "list-machines",
+    "show-environment",
+    "help",
+    "list-boots",
+];
+
 /// Verbs that end the machine's run, or its wakefulness.
 const POWER: [&str; 11] = [
     "halt",
@@ -312,8 +323,9 @@ pub(super) fn asked(arguments: &[String]) -> Asked {
                 verb: Verb::Other(verb.to_owned()),
                 units: units(&words),
             },
-            // Of what is left, as far as is known, all only ask.
-            None => question(QuestionKind::Other, &words),
+            None if OTHER_QUESTIONS.contains(&verb) => question(QuestionKind::Other, &words),
+            // It finds no manager inside, and says so.
+            None => Asked::Itself,
         },
     }
 }
@@ -455,8 +467,7 @@ mod tests {
         assert!(edit.is_full && edit.from_stdin);
     }
 
-    /// What a newer systemctl can be asked that is not known here must not be lost silently: it is put
-    /// to the live manager only if it is none of these.
+    /// What a newer systemctl can be asked that is not known here is never put to the live manager.
     #[test]
     fn every_verb_that_does_something_is_known() {
         for verb in OTHER_RUNTIME {
@@ -465,5 +476,6 @@ mod tests {
         for verb in POWER {
             assert!(matches!(of(verb), Asked::Power(_)), "{verb}");
         }
+        assert_eq!(of("renice x"), Asked::Itself);
     }
 }

@@ -7,8 +7,8 @@ use crate::journal::drafts_of_others;
 use crate::lock::{BranchLock, LockError};
 use crate::model::report::{Conflict, Description, Fate, Place, Report, Verdict};
 use crate::replay::{self, LastChange, TakeBackError, ThisHost, blank, discard as discard_drafts};
-use crate::ui::counted;
 use crate::ui::exit::ExitCode;
+use crate::ui::{counted, escaped};
 
 /// Takes back the last change that is in effect on this host.
 pub fn undo(session: &mut Session, run: RunMode, show: Presentation) -> Result<ExitCode, Failure> {
@@ -18,6 +18,7 @@ pub fn undo(session: &mut Session, run: RunMode, show: Presentation) -> Result<E
     if run == RunMode::Commit && last.draft().is_some() {
         refuse_lock_of_another(&host)?;
     }
+    let asked = asked_of_services(&host, &last)?;
     let begun = std::time::Instant::now();
     let done = match run {
         RunMode::Preview => replay::check_take_back(&host, &last),
@@ -44,7 +45,33 @@ pub fn undo(session: &mut Session, run: RunMode, show: Presentation) -> Result<E
             .out
             .hint("the entry is pending again; `isconf up` would apply it.");
     }
+    if run == RunMode::Commit && !asked.is_empty() {
+        session.out.hint(&format!(
+            "services are as they were ({}): those that read what was taken back want a restart.",
+            asked.join("; ")
+        ));
+    }
     Ok(ExitCode::Ok)
+}
+
+/// What it asked of service managers, which is not taken back.
+fn asked_of_services(host: &ThisHost, last: &LastChange) -> Result<Vec<String>, Failure> {
+    let outcome = match last.entry {
+        Some(at) => Some(host.journal()?.entry(at.seq)?.draft.outcome),
+        None => {
+            let drafts = host.wip_drafts()?.into_iter();
+            let mut drafts = drafts.map(|wip| wip.draft);
+            drafts
+                .find(|draft| Some(draft.id) == last.draft())
+                .map(|draft| draft.outcome)
+        }
+    };
+    let effects = outcome.into_iter().flat_map(|outcome| outcome.effects);
+    let waited = effects.filter(|effect| effect.outcome == "deferred");
+    Ok(waited
+        .map(|effect| format!("{} {}", effect.operation, effect.target))
+        .map(|words| escaped(words.trim_end().as_bytes()))
+        .collect())
 }
 
 /// Shows what is there and what the entry had left.

@@ -55,6 +55,23 @@ fn targets_do_what_the_origin_did() {
 }
 
 #[test]
+fn entries_previewed_one_on_another_know_what_waits() {
+    let Some(origin) = with_app("onone") else {
+        return;
+    };
+    origin.ok("isconf exec systemctl start two");
+    let line = "systemctl is-active two && systemctl restart two && touch /srv/behind";
+    origin.ok(&format!("isconf exec sh -c '{line}' && isconf ci"));
+    origin.ok("isconf bundle export /root/bundle");
+    let target = with_app("another").expect("hosts can be made");
+    target.ok("isconf unlock");
+    target.write("/root/bundle", origin.read("/root/bundle"));
+    target.ok("isconf bundle import /root/bundle && isconf up --noop");
+    assert_eq!(states(&target, "two"), ["inactive"]);
+    target.ok("isconf up && ls /srv/behind");
+}
+
+#[test]
 fn files_of_units_are_changed_in_the_scratchpad() {
     let Some(host) = with_app("unitfiles") else {
         return;
@@ -192,6 +209,8 @@ fn a_service_that_does_not_follow_takes_the_entry_back() {
     assert_eq!(host.ok("cat /etc/app/conf"), "broken\n");
     let log = host.ok("isconf status");
     assert!(log.contains("2 entries"), "{log}");
+    let undone = host.ok("isconf undo");
+    assert!(undone.contains("start two"), "{undone}");
 }
 
 #[test]

@@ -73,3 +73,10 @@ fn has(record: &[u8], body: &str) -> bool {
     let body = body.as_bytes();
     record.windows(body.len()).any(|window| window == body)
 }
+
+/// `conf/actions`: what is accepted is written in one form.
+pub fn pending(input: &[u8]) {
+    if let Some(written) = fuzzing::pending(input) {
+        assert_eq!(fuzzing::pending(&written).as_ref(), Some(&written));
+    }
+}

@@ -31,8 +31,20 @@ pub const TARGETS: &[Target] = &[
         run: chains::bundle,
     },
     Target {
+        name: "pending",
+        run: chains::pending,
+    },
+    Target {
         name: "intent",
         run: sandbox::intent,
+    },
+    Target {
+        name: "netlink",
+        run: sandbox::netlink,
+    },
+    Target {
+        name: "requests",
+        run: text::requests,
     },
     Target {
         name: "upper",

@@ -80,3 +80,12 @@ pub fn kept(input: &[u8]) {
         assert!(volumes.len() <= input.len());
     }
 }
+
+/// What a command sends to the kernel's settings: named in bounded words, whatever it is.
+pub fn netlink(input: &[u8]) {
+    // NETLINK_ROUTE, NETLINK_NETFILTER and others of linux/netlink.h.
+    for protocol in [0, 6, 12, 15, 16] {
+        let words = fuzzing::netlink(protocol, input).unwrap_or_default();
+        assert!(words.len() < 200, "{words}");
+    }
+}

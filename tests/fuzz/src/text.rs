@@ -29,3 +29,12 @@ pub fn cli(input: &[u8]) {
         assert!(failure.text.ends_with('\n'));
     }
 }
+
+/// The words of a call of a service manager's program, divided by NUL.
+pub fn requests(input: &[u8]) {
+    let words = input.split(|byte| *byte == 0);
+    let words: Vec<String> = words
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    isconf_sandbox::fuzzing::requests(&words);
+}
