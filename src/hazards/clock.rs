@@ -189,11 +189,10 @@ fn day_of_month(text: &str, date: Date, window: &Window) -> Option<String> {
         return None;
     }
     let line = text.lines().find(tells)?;
-    Some(line.trim().chars().take(MAX_QUOTED).collect())
+    // Nothing else of the line, which may hold a secret: what is found is recorded for all hosts.
+    let has = |form: &&String| super::text::words_at(line, form).next().is_some();
+    forms.iter().find(has).cloned()
 }
-
-/// How much of a line is quoted, in characters.
-const MAX_QUOTED: usize = 60;
 
 /// `20:00` or `20:00:32` of the run.
 fn time_of_day<'a>(text: &'a str, window: &Window) -> Option<&'a str> {

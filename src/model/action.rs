@@ -38,6 +38,8 @@ pub enum ActionFate {
         /// How often it was done.
         times: Times,
     },
+    /// It was begun twice, and isconf was interrupted each time.
+    NotKnown,
     /// It was done, and taken back.
     TakenBack,
     /// It was done, and could not, or not wholly, be taken back; why.

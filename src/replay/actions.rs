@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use isconf_sandbox::commit::crash_point;
-use isconf_sandbox::services::{Action, Call, Reverse, Running, Said, ask};
+use isconf_sandbox::services::{Action, Call, Reverse, Running, Said, Verb, ask};
 
 use super::commit::chain;
 use super::pending::{PendingActions, PendingError, Stage};
@@ -30,6 +30,9 @@ const REQUEST: Duration = Duration::from_secs(900);
 
 /// How long a question may take.
 const QUESTION: Duration = Duration::from_secs(30);
+
+/// How often one request is made at most: one that ends isconf, or the machine, would do so for ever.
+const MAX_TRIES: u32 = 2;
 
 /// How much of what a failed request said is kept, in bytes.
 const SAID_BYTES: usize = 2000;
@@ -171,24 +174,23 @@ impl<'a> Carrier<'a> {
             .saturating_sub(usize::from(self.turn == Turn::Again));
         for index in first..total {
             let is_again = self.turn == Turn::Again && index < self.pending.begun;
-            let times = if is_again {
-                Times::OnceOrTwice
-            } else {
-                Times::Once
-            };
-            let action = self.pending.actions[index].clone();
-            if !is_again {
-                let ran = services_that_run(&action);
-                self.pending.before.push(ran);
-                self.pending.begun = index + 1;
-                self.pending.store(&self.host.home)?;
+            if is_again && self.pending.tries >= MAX_TRIES {
+                self.fates[index] = ActionFate::NotKnown;
+                continue;
             }
+            let action = self.pending.actions[index].clone();
+            self.begin(index, &action, is_again)?;
             crash_point("actions.begun");
             progress.begin(&action.words(), Unit::Actions, Some(total as u64));
             progress.done(index as u64);
             let said = call(&action, &action.argv, REQUEST);
             progress.end();
             crash_point("actions.done");
+            let times = if is_again {
+                Times::OnceOrTwice
+            } else {
+                Times::Once
+            };
             self.fates[index] = fate(&said, times);
             if said.status != 0 && self.pending.on_failure == OnFailure::TakeBack {
                 return Ok(false);
@@ -197,34 +199,75 @@ impl<'a> Carrier<'a> {
         Ok(true)
     }
 
+    /// Writes down that a request is being made, before it is.
+    fn begin(&mut self, index: usize, action: &Action, is_again: bool) -> Result<(), ActionsError> {
+        if is_again {
+            self.pending.tries += 1;
+        } else {
+            self.pending.before.push(services_that_run(action));
+            self.pending.begun = index + 1;
+            self.pending.tries = 1;
+        }
+        Ok(self.pending.store(&self.host.home)?)
+    }
+
     /// Takes the entry back, and with it what its services did.
     fn take_back(&mut self, history: &mut History) -> Result<EntryFate, ActionsError> {
-        let reverses: Vec<Reverse> = self
-            .pending
-            .actions
-            .iter()
-            .zip(&self.pending.before)
+        let done = self.pending.actions.iter().zip(&self.pending.before);
+        let reverses: Vec<Reverse> = done
             .map(|(action, before)| action.reverse(before))
             .collect();
         let mut trouble = vec![Vec::new(); reverses.len()];
-        if self.pending.stage != Stage::TakenBack {
-            if let Some(why) = self.cannot_be_taken_back(history)? {
-                return Ok(EntryFate::CannotBeTakenBack(why));
-            }
+        if self.pending.stage == Stage::Doing {
+            // From here on the request that failed is not made again.
             self.pending.stage = Stage::TakingBack;
             self.pending.store(&self.host.home)?;
             crash_point("actions.taking_back");
-            let calls = |reverse: &Reverse| reverse.before.clone();
-            self.put_right(&reverses, calls, &mut trouble);
-            self.undo(history)?;
+        }
+        if self.pending.stage == Stage::TakingBack {
+            if let Some(why) = self.cannot_be_taken_back(history)? {
+                return Ok(EntryFate::CannotBeTakenBack(why));
+            }
+            if self.change(history)?.is_some() {
+                self.put_right(&reverses, |reverse| reverse.before.clone(), &mut trouble);
+            }
+            if let Some(why) = self.undo(history)? {
+                self.start_again();
+                return Ok(EntryFate::CannotBeTakenBack(why));
+            }
             self.pending.stage = Stage::TakenBack;
             self.pending.store(&self.host.home)?;
             crash_point("actions.taken_back");
         }
-        self.put_right(&reverses, |reverse| reverse.after.clone(), &mut trouble);
+        // The manager knows the old files before anything is started from them.
+        let is_reload = |action: &Action| action.verb == Verb::ManagerReload;
+        let reload = self.pending.actions[..reverses.len()]
+            .iter()
+            .rposition(is_reload);
+        if let Some(call) = reload.and_then(|index| reverses[index].after.first()) {
+            let index = reload.unwrap_or_default();
+            self.one_right(index, call, &mut trouble);
+        }
+        let others = |reverse: &Reverse| match reverse.is_manager_reload {
+            true => Vec::new(),
+            false => reverse.after.clone(),
+        };
+        self.put_right(&reverses, others, &mut trouble);
+        self.tell_taken_back(&reverses, &trouble);
+        Ok(EntryFate::TakenBack)
+    }
+
+    fn tell_taken_back(&mut self, reverses: &[Reverse], trouble: &[Vec<String>]) {
+        let last = reverses.len().saturating_sub(1);
         for (index, (reverse, trouble)) in reverses.iter().zip(trouble).enumerate() {
             self.fates[index] = match (&self.fates[index], trouble.first()) {
                 (failed @ ActionFate::Failed { .. }, _) => failed.clone(),
+                // It failed before an interruption.
+                _ if index == last && self.turn == Turn::Again => ActionFate::Failed {
+                    status: 1,
+                    said: String::new(),
+                    times: Times::Once,
+                },
                 (_, Some(why)) => ActionFate::NotTakenBack(why.clone()),
                 (_, None) if reverse.is_partial => {
                     ActionFate::NotTakenBack("it has no reverse".to_owned())
@@ -232,7 +275,20 @@ impl<'a> Carrier<'a> {
                 (_, None) => ActionFate::TakenBack,
             };
         }
-        Ok(EntryFate::TakenBack)
+    }
+
+    /// Starts again what was stopped for taking the entry back, which then stays.
+    fn start_again(&self) {
+        for (action, before) in self.pending.actions.iter().zip(&self.pending.before) {
+            for (service, ran) in action.services.iter().zip(before) {
+                let reverse = ran.and_then(|ran| action.verb.reverse(ran));
+                let start = action.call(&Verb::Start, service);
+                if let (Some(Verb::Stop), Some(argv)) = (reverse, start) {
+                    // That the entry stays is told; what its services do is for their manager to tell.
+                    let _said = call(action, &argv, REQUEST);
+                }
+            }
+        }
     }
 
     /// The entry's change, if it is still there: an interrupted isconf may have taken it back.
@@ -257,11 +313,24 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    /// Takes the files back, unless an interrupted isconf did so already.
-    fn undo(&self, history: &mut History) -> Result<(), ActionsError> {
-        match self.change(history)? {
-            Some(last) => Ok(take_back(self.host, history, &last)?),
-            None => Ok(()),
+    /// Takes the files back, unless an interrupted isconf did so already; says why if a service changed
+    /// them when it was stopped.
+    fn undo(&self, history: &mut History) -> Result<Option<String>, ActionsError> {
+        let Some(last) = self.change(history)? else {
+            return Ok(None);
+        };
+        match take_back(self.host, history, &last) {
+            Ok(()) => Ok(None),
+            Err(error @ TakeBackError::Conflicts(_)) => Ok(Some(chain(&error))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn one_right(&self, index: usize, argv: &[OsString], trouble: &mut [Vec<String>]) {
+        let said = call(&self.pending.actions[index], argv, REQUEST);
+        if said.status != 0 {
+            let words = argv.join(" ".as_ref()).to_string_lossy().into_owned();
+            trouble[index].push(format!("{words} ended with status {}", said.status));
         }
     }
 
@@ -279,24 +348,19 @@ impl<'a> Carrier<'a> {
                 if last.as_ref() == Some(&argv) {
                     continue;
                 }
-                let said = call(&self.pending.actions[index], &argv, REQUEST);
-                if said.status != 0 {
-                    let words = argv.join(" ".as_ref()).to_string_lossy().into_owned();
-                    trouble[index].push(format!("{words} ended with status {}", said.status));
-                }
+                self.one_right(index, &argv, trouble);
                 last = Some(argv);
             }
         }
     }
 }
 
-/// Which of its services run; one of which that cannot be told counts as not running, so that it is
-/// not started by taking things back.
-fn services_that_run(action: &Action) -> Vec<Running> {
+/// Which of its services run; `None` for one of which that cannot be told.
+fn services_that_run(action: &Action) -> Vec<Option<Running>> {
     let services = action.services.iter();
-    let ran = services.map(|service| match action.question(service) {
-        Some(argv) if call(action, &argv, QUESTION).status == 0 => Running::Yes,
-        Some(_) | None => Running::No,
+    let ran = services.map(|service| {
+        let argv = action.question(service)?;
+        action.runs(&call(action, &argv, QUESTION))
     });
     ran.collect()
 }

@@ -32,8 +32,10 @@ pub struct PendingActions {
     pub on_failure: OnFailure,
     /// How many were begun; the last one of them may not be done.
     pub begun: usize,
-    /// For each that was begun, which of its services ran before.
-    pub before: Vec<Vec<Running>>,
+    /// How often the last of them was begun.
+    pub tries: u32,
+    /// For each that was begun, which of its services ran before; `None` where that cannot be told.
+    pub before: Vec<Vec<Option<Running>>>,
     /// What is going on.
     pub stage: Stage,
 }
@@ -81,6 +83,7 @@ impl PendingActions {
             actions,
             on_failure,
             begun: 0,
+            tries: 0,
             before: Vec::new(),
             stage: Stage::Doing,
         }
@@ -131,8 +134,9 @@ pub(super) struct Row {
     keep: bool,
     stage: Stage,
     begun: usize,
-    /// Whether each service ran.
-    before: Vec<Vec<bool>>,
+    tries: u32,
+    /// Whether each service ran; null where that cannot be told.
+    before: Vec<Vec<Option<bool>>>,
     actions: Vec<ActionRow>,
 }
 
@@ -151,13 +155,17 @@ struct ActionRow {
 
 impl Row {
     pub(super) fn of(pending: &PendingActions) -> Self {
-        let ran = |before: &Vec<Running>| before.iter().map(|ran| *ran == Running::Yes).collect();
+        let ran = |before: &Vec<Option<Running>>| {
+            let ran = before.iter();
+            ran.map(|ran| ran.map(|ran| ran == Running::Yes)).collect()
+        };
         Self {
             version: VERSION,
             tx: pending.tx.to_string(),
             keep: pending.on_failure == OnFailure::Keep,
             stage: pending.stage,
             begun: pending.begun,
+            tries: pending.tries,
             before: pending.before.iter().map(ran).collect(),
             actions: pending.actions.iter().map(ActionRow::of).collect(),
         }
@@ -167,8 +175,8 @@ impl Row {
     pub(super) fn into_pending(self) -> Option<PendingActions> {
         let running = |ran: bool| if ran { Running::Yes } else { Running::No };
         let before = self.before.into_iter();
-        let before: Vec<Vec<Running>> = before
-            .map(|services| services.into_iter().map(running).collect())
+        let before: Vec<Vec<Option<Running>>> = before
+            .map(|services| services.into_iter().map(|ran| ran.map(running)).collect())
             .collect();
         let actions = self.actions.into_iter().map(ActionRow::into_action);
         let actions: Vec<Action> = actions.collect::<Option<_>>()?;
@@ -181,6 +189,7 @@ impl Row {
                 false => OnFailure::TakeBack,
             },
             begun: self.begun,
+            tries: self.tries,
             before,
             stage: self.stage,
         })
@@ -250,7 +259,8 @@ mod tests {
             OnFailure::Keep,
         );
         pending.begun = 1;
-        pending.before = vec![vec![Running::Yes]];
+        pending.before = vec![vec![Some(Running::Yes), None]];
+        pending.tries = 1;
         pending
     }
 

@@ -25,13 +25,14 @@ use serde::{Deserialize, Serialize};
 
 use super::commit::not_committed;
 use super::contents::Contents;
+use super::judge::{Evidence, judge};
 use super::trial::{Afterwards, Bench, TrialError, attempt, blank, prepare};
 use super::uncounted::Uncounted;
 use super::work::{Streams, Work};
 use crate::config::Settings;
 use crate::durable::{self, FileError};
 use crate::model::report::{Conflict, Description, Ending, Fate, Place, Report, Verdict};
-use crate::model::{Bytes, Exec, Home, ScratchName};
+use crate::model::{Bytes, Exec, Handling, Home, ScratchName};
 use crate::store::Store;
 
 /// The longest description of a kept scratchpad, in bytes: a command line.
@@ -225,10 +226,20 @@ pub fn open_kept(home: &Home, name: &ScratchName) -> Result<KeptScratchpad, Scra
     report.findings = capture.findings.clone();
     report.conflicts = Conflict::of_capture(&capture);
     report.ending = row.ending();
-    report.verdict = match report.ending {
-        Ending::Exited(exit) if !exit.is_success() => Verdict::CommandFailed,
-        _ if !capture.conflicts.is_empty() => Verdict::Conflict,
-        Ending::Exited(_) | Ending::NoCommand | Ending::CouldNotStart(_) => Verdict::Approved,
+    report.verdict = match row.beyond_limit {
+        // It was ended, whatever its status says.
+        true => Verdict::CommandFailed,
+        false => judge(Evidence {
+            ending: report.ending,
+            interrupted_by: None,
+            exceeded: None,
+            changes: &capture.set,
+            findings: &capture.findings,
+            conflicts: capture.conflicts.len(),
+            // They were for who kept it to see.
+            effects: &[],
+            handling: Handling::Contain,
+        }),
     };
     report.fate = Fate::Kept;
     Ok(KeptScratchpad {
@@ -254,6 +265,9 @@ impl KeptScratchpad {
     /// Makes it real. `None` when the report says why it was not: it stays kept then.
     pub fn commit(&mut self, payload: &[u8]) -> Result<Option<Landed>, ScratchpadError> {
         let _hold = hold_kept(&self.layout.directory)?;
+        if matches!(self.report.verdict, Verdict::Refused(_)) {
+            return Ok(None);
+        }
         if !self.capture.conflicts.is_empty() {
             self.report.verdict = Verdict::Conflict;
             return Ok(None);
@@ -299,6 +313,9 @@ struct Row {
     cwd: Bytes,
     status: Option<u8>,
     signal: Option<i32>,
+    /// Whether it went beyond a limit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    beyond_limit: bool,
     /// What was asked of service managers, for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     services: Vec<String>,
@@ -322,6 +339,7 @@ impl Row {
             cwd: exec.cwd.clone(),
             status,
             signal,
+            beyond_limit: matches!(report.verdict, Verdict::LimitExceeded(_)),
             services: report.actions.iter().map(|a| a.action.words()).collect(),
         }
     }

@@ -39,6 +39,10 @@ fn fate(fate: &ActionFate) -> (Role, String) {
             Role::Failure,
             format!("failed with status {status}{}", times(n)),
         ),
+        ActionFate::NotKnown => (
+            Role::Doubt,
+            "begun twice and interrupted each time; not tried again".to_owned(),
+        ),
         ActionFate::TakenBack => (Role::Noted, "done, and taken back".to_owned()),
         ActionFate::NotTakenBack(why) => (
             Role::Failure,
@@ -88,6 +92,7 @@ impl<'a> ActionJson<'a> {
                 said,
                 times,
             } => ("failed", Some(*status), Some(said), Some(times)),
+            ActionFate::NotKnown => ("not_known", None, None, Some(&Times::OnceOrTwice)),
             ActionFate::TakenBack => ("taken_back", None, None, None),
             ActionFate::NotTakenBack(why) => ("not_taken_back", None, Some(why), None),
         };

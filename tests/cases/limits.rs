@@ -246,6 +246,12 @@ fn an_entry_that_deletes_the_root_is_refused() {
         .fails()
         .says("/etc would be removed, and no host can be without it")
         .says("remove what is in it");
+    // Neither when it was kept to be made real later.
+    let keeps = "isconf try --keep root sh -c 'mv /etc /old'";
+    host.sh(keeps).fails();
+    host.isconf(["try", "--commit", "root", "--unjournaled"])
+        .fails()
+        .says("/etc would be removed");
     // Other things at the top may go.
     host.sh("mkdir /own").code(0);
     host.isconf(["exec", "rmdir", "/own"]).code(0);

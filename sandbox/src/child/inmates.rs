@@ -20,6 +20,8 @@ type Namespace = (u64, u64);
 pub(super) struct Inmates {
     keeper: Pid,
     namespace: Namespace,
+    /// The device of the scratchpad's root directory, which no other process has: an overlay of its own.
+    root: u64,
 }
 
 impl Inmates {
@@ -31,7 +33,16 @@ impl Inmates {
         if namespace == own {
             return Err(Errno::EXDEV);
         }
-        Ok(Self { keeper, namespace })
+        let root = root_device(keeper.as_raw()).ok_or(Errno::ESRCH)?;
+        let live = root_device(std::process::id() as i32).ok_or(Errno::ESRCH)?;
+        if root == live {
+            return Err(Errno::EXDEV);
+        }
+        Ok(Self {
+            keeper,
+            namespace,
+            root,
+        })
     }
 
     /// Their numbers.
@@ -39,8 +50,13 @@ impl Inmates {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         numbers
-            .filter(|pid| *pid != self.keeper.as_raw() && namespace(*pid) == Some(self.namespace))
+            .filter(|pid| *pid != self.keeper.as_raw() && self.has(*pid))
             .collect()
+    }
+
+    /// In the namespace, or in one that was made from it, with the scratchpad's files.
+    fn has(&self, pid: i32) -> bool {
+        namespace(pid) == Some(self.namespace) || root_device(pid) == Some(self.root)
     }
 
     /// Whether there are any.
@@ -63,7 +79,7 @@ impl Inmates {
         for pid in self.all() {
             // Gone meanwhile; that its number is still its own is looked at once it cannot pass on.
             if let Ok(opened) = open_process(Pid::from_raw(pid))
-                && namespace(pid) == Some(self.namespace)
+                && self.has(pid)
             {
                 let _ = send_signal(opened.as_fd(), signal);
             }
@@ -77,6 +93,11 @@ impl Inmates {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     }
+}
+
+fn root_device(pid: i32) -> Option<u64> {
+    // With the slash the link is followed to the root directory itself.
+    Some(fs::metadata(format!("/proc/{pid}/root/")).ok()?.dev())
 }
 
 fn namespace(pid: i32) -> Option<Namespace> {

@@ -16,9 +16,10 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::ptrace;
 use nix::sys::stat::Mode;
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::sys::uio::{RemoteIoVec, process_vm_writev};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{Pid, write};
+use nix::unistd::{Pid, UnlinkatFlags, unlinkat, write};
 
 use crate::services::Answer;
 use crate::sys::registers;
@@ -37,12 +38,38 @@ const BELOW_STACK: u64 = 128 + 64;
 pub(super) struct StandIns {
     root: OwnedFd,
     count: u64,
+    made: Vec<String>,
+}
+
+/// With the running system in reach the place is everybody's.
+impl Drop for StandIns {
+    fn drop(&mut self) {
+        for path in &self.made {
+            // Gone with its scratchpad, or removed by the command.
+            let _ = unlinkat(&self.root, path.as_str(), UnlinkatFlags::NoRemoveDir);
+        }
+    }
 }
 
 impl StandIns {
     /// For the scratchpad with this root directory.
     pub(super) fn new(root: OwnedFd) -> Self {
-        Self { root, count: 0 }
+        Self {
+            root,
+            count: 0,
+            made: Vec::new(),
+        }
+    }
+
+    /// Whether programs run from the place; with the running system in reach it is the host's.
+    pub(super) fn can_run(&self) -> bool {
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT);
+        let place = openat2(&self.root, "dev/shm", how);
+        place.is_ok_and(|place| {
+            fstatvfs(&place).is_ok_and(|status| !status.flags().contains(FsFlags::ST_NOEXEC))
+        })
     }
 
     /// The scratchpad's root directory.
@@ -80,13 +107,14 @@ impl StandIns {
             let path = format!("{PLACE}{}", self.count);
             let how = OpenHow::new()
                 .flags(OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC)
-                .mode(Mode::from_bits_truncate(0o755))
+                .mode(Mode::from_bits_truncate(0o700))
                 .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
             match openat2(&self.root, path.as_str(), how) {
                 Ok(file) => {
                     write_all(&file, answer.as_bytes())?;
-                    // The umask of this process may be narrower.
-                    nix::sys::stat::fchmod(&file, Mode::from_bits_truncate(0o755))?;
+                    // The umask of this process may be narrower. Only root's programs are answered.
+                    nix::sys::stat::fchmod(&file, Mode::from_bits_truncate(0o700))?;
+                    self.made.push(path.clone());
                     return Ok(format!("/{path}\0").into_bytes());
                 }
                 Err(Errno::EEXIST) => self.count += 1,

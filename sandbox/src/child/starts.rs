@@ -63,6 +63,7 @@ impl Starts {
             true => None,
             false => self.decided.remove(&call.pid).filter(|d| d.path == path()),
         };
+        let waiting = self.desk.count();
         let answer = match known {
             Some(Decided { answer: None, .. }) => return Some(Reply::Fail(libc::EACCES)),
             Some(Decided {
@@ -74,6 +75,10 @@ impl Starts {
                 let Some(start) = program_start(call, directory, argument, root) else {
                     return Some(Reply::Continue);
                 };
+                // Then the program runs, and finds whom it finds.
+                if !self.stand_ins.can_run() {
+                    return Some(Reply::Continue);
+                }
                 match self.desk.respond(&start) {
                     Response::Itself => return Some(Reply::Continue),
                     Response::Instead(answer) => answer,
@@ -82,8 +87,10 @@ impl Starts {
         };
         match self.stand_ins.put(call, argument, &answer) {
             Ok(()) => None,
-            Err(errno) => {
-                Some(self.not_told(call.pid, path(), (errno == Errno::EAGAIN).then_some(answer)))
+            Err(Errno::EAGAIN) => Some(self.not_told(call.pid, path(), Some(answer))),
+            Err(_) => {
+                self.desk.drop_beyond(waiting);
+                Some(self.not_told(call.pid, path(), None))
             }
         }
     }

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::live::Said;
 use super::verb::{Running, Verb};
 
 /// A request to a service manager that waits for the commit: what was called, and what it means.
@@ -94,7 +95,28 @@ impl Action {
         }
     }
 
-    /// The call whose exit status 0 says that the service runs.
+    /// What the answer to [`Self::question`] says; `None` when it does not tell.
+    pub fn runs(&self, said: &Said) -> Option<Running> {
+        match self.manager {
+            Manager::Systemd => match said.out.trim() {
+                "active" | "reloading" | "activating" | "refreshing" => Some(Running::Yes),
+                "inactive" | "failed" | "deactivating" => Some(Running::No),
+                _ => None,
+            },
+            Manager::InitScript | Manager::OpenRc | Manager::StartStopDaemon => {
+                let is_usage = |text: &str| text.to_lowercase().contains("usage");
+                match said.status {
+                    0 => Some(Running::Yes),
+                    // A script that does not know the question says how it is used.
+                    1..=3 if !is_usage(&said.out) && !is_usage(&said.err) => Some(Running::No),
+                    _ => None,
+                }
+            }
+            Manager::Upstart | Manager::Init => None,
+        }
+    }
+
+    /// The call that asks whether the service runs.
     pub fn question(&self, service: &str) -> Option<Vec<OsString>> {
         let first = self.program.clone().into_os_string();
         let with = |words: &[&str]| {
@@ -102,7 +124,7 @@ impl Action {
             Some(std::iter::once(first.clone()).chain(rest).collect())
         };
         match self.manager {
-            Manager::Systemd => with(&["is-active", "--quiet", "--", service]),
+            Manager::Systemd => with(&["show", "-p", "ActiveState", "--value", "--", service]),
             Manager::InitScript => with(&["status"]),
             Manager::OpenRc => with(&[service, "status"]),
             Manager::StartStopDaemon => super::start_stop_daemon::status(&self.argv),
@@ -113,13 +135,19 @@ impl Action {
 
     /// What takes it back, given which of its services ran before: the calls to be made before its
     /// files are as they were, and those to be made after.
-    pub fn reverse(&self, before: &[Running]) -> Reverse {
+    pub fn reverse(&self, before: &[Option<Running>]) -> Reverse {
         let mut reverse = Reverse::default();
         if self.verb == Verb::ManagerReload {
+            reverse.is_manager_reload = true;
             reverse.after.extend(self.call(&Verb::ManagerReload, ""));
             return reverse;
         }
         for (service, before) in self.services.iter().zip(before) {
+            let Some(before) = before else {
+                // What ran is not stopped, and what did not is not started, on a guess.
+                reverse.is_partial = true;
+                continue;
+            };
             let Some(verb) = self.verb.reverse(*before) else {
                 continue;
             };
@@ -177,6 +205,8 @@ pub struct Reverse {
     pub after: Vec<Vec<OsString>>,
     /// Whether something of it cannot be taken back.
     pub is_partial: bool,
+    /// Whether it has the manager read its files again, which comes before all that is started.
+    pub is_manager_reload: bool,
 }
 
 /// The word that init scripts have for it (Debian policy, 9.3.2; Linux Standard Base, "Init Script
@@ -220,7 +250,7 @@ mod tests {
     fn what_was_started_is_stopped_before_its_files_go() {
         let words = ["start", "a", "b"];
         let start = action("/bin/systemctl", &words, Manager::Systemd, Verb::Start);
-        let reverse = start.reverse(&[Running::Yes, Running::No]);
+        let reverse = start.reverse(&[Some(Running::Yes), Some(Running::No)]);
         assert_eq!(lines(&reverse.before), ["/bin/systemctl stop -- b.service"]);
         assert_eq!(lines(&reverse.after), [""; 0]);
         assert!(!reverse.is_partial);
@@ -236,7 +266,7 @@ mod tests {
             Verb::Restart,
         );
         restart.services.truncate(1);
-        let reverse = restart.reverse(&[Running::Yes]);
+        let reverse = restart.reverse(&[Some(Running::Yes)]);
         assert_eq!(lines(&reverse.after), ["/etc/init.d/a restart"]);
         assert_eq!(
             restart.question("a"),
@@ -246,10 +276,34 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_stopped_on_a_guess() {
+        let words = ["restart", "a", "b"];
+        let restart = action("/bin/systemctl", &words, Manager::Systemd, Verb::Restart);
+        let reverse = restart.reverse(&[None, Some(Running::No)]);
+        assert_eq!(lines(&reverse.before), ["/bin/systemctl stop -- b.service"]);
+        assert!(reverse.is_partial);
+        let said = |status, out: &str| Said {
+            status,
+            out: out.to_owned(),
+            err: String::new(),
+        };
+        assert_eq!(restart.runs(&said(3, "activating\n")), Some(Running::Yes));
+        assert_eq!(restart.runs(&said(1, "")), None);
+        let script = action(
+            "/etc/init.d/a",
+            &["start"],
+            Manager::InitScript,
+            Verb::Start,
+        );
+        assert_eq!(script.runs(&said(3, "")), Some(Running::No));
+        assert_eq!(script.runs(&said(1, "Usage: a start|stop")), None);
+    }
+
+    #[test]
     fn what_has_no_reverse_is_said_to_have_none() {
         let kill = Verb::Other("kill".to_owned());
         let kill = action("/bin/systemctl", &["kill", "a"], Manager::Systemd, kill);
-        let reverse = kill.reverse(&[Running::Yes, Running::Yes]);
+        let reverse = kill.reverse(&[Some(Running::Yes), Some(Running::Yes)]);
         assert!(reverse.is_partial && reverse.before.is_empty() && reverse.after.is_empty());
     }
 }

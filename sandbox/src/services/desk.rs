@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::action::{Action, Manager, recorded_environment};
@@ -12,6 +12,7 @@ use super::adjust::{adjust, values_only};
 use super::answer::Answer;
 use super::expected::Expected;
 use super::live::{Call, Said, ask};
+use super::start::{Response, Start, names, with_names};
 use super::systemctl::{self, Question, QuestionKind};
 use super::tool::{Tool, tool};
 use super::units::{UnitFile, unit_file};
@@ -31,34 +32,6 @@ const OFFLINE: &str = "SYSTEMD_OFFLINE=1";
 
 /// Actions beyond this number are refused: an entry is not meant to ask for so many.
 const MAX_ACTIONS: usize = 1000;
-
-/// A program that starts inside.
-#[derive(Debug, Clone)]
-pub(crate) struct Start {
-    /// The path by which it was called.
-    pub called: PathBuf,
-    /// The same without links, as seen inside.
-    pub real: PathBuf,
-    /// Its arguments.
-    pub argv: Vec<OsString>,
-    /// Its environment.
-    pub env: Vec<(OsString, OsString)>,
-    /// Its working directory, as seen inside.
-    pub cwd: PathBuf,
-    /// Whether it is root's.
-    pub is_root: bool,
-    /// Its command line, for the report.
-    pub process: String,
-}
-
-/// What becomes of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Response {
-    /// It runs.
-    Itself,
-    /// This runs in its place.
-    Instead(Answer),
-}
 
 /// When what concerns running services is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +79,19 @@ impl Desk {
         (self.actions, self.expected)
     }
 
+    /// How many requests wait.
+    pub(crate) fn count(&self) -> usize {
+        self.actions.len()
+    }
+
+    /// Drops the requests beyond that many: their caller could not be answered, and is refused.
+    pub(crate) fn drop_beyond(&mut self, count: usize) {
+        self.actions.truncate(count);
+        for effect in &mut self.effects {
+            effect.outcome = EffectOutcome::Refused(libc::EACCES);
+        }
+    }
+
     /// Takes the effects that were found since the last call.
     pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
@@ -125,6 +111,15 @@ impl Desk {
             rest.map(|word| word.to_string_lossy().into_owned())
                 .collect::<Vec<_>>()
         };
+        // What runs live goes by the name by which it was told, whatever its caller calls it.
+        let mut named = start.clone();
+        if let (Some(first), Some(name)) = (named.argv.first_mut(), start.called.file_name()) {
+            *first = match tool {
+                Tool::InitScript(_) => start.called.clone().into_os_string(),
+                _ => name.to_owned(),
+            };
+        }
+        let start = &named;
         match tool {
             Tool::Systemctl => self.systemctl(start, &words()),
             Tool::InitScript(name) => {
@@ -191,7 +186,7 @@ impl Desk {
             systemctl::Asked::Elsewhere(manager) => {
                 let outcome = EffectOutcome::Refused(libc::EPERM);
                 self.note(EffectKind::Service, "ask", manager, start, outcome);
-                refused(&format!("an entry cannot speak with {manager}"))
+                Response::refusing(&format!("an entry cannot speak with {manager}"))
             }
         }
     }
@@ -285,8 +280,12 @@ impl Desk {
                     Some((name, running))
                 });
                 match expectation {
-                    Some((name, Running::Yes)) => says(0, &format!("{name} is running.\n")),
-                    Some((name, Running::No)) => says(3, &format!("{name} is not running.\n")),
+                    Some((name, Running::Yes)) => {
+                        Response::saying(0, &format!("{name} is running.\n"))
+                    }
+                    Some((name, Running::No)) => {
+                        Response::saying(3, &format!("{name} is not running.\n"))
+                    }
                     None => self.question(start),
                 }
             }
@@ -298,7 +297,7 @@ impl Desk {
                     return Response::Instead(Answer::saying(&said));
                 }
                 self.defer(start, manager, verb, services);
-                says(0, "")
+                Response::saying(0, "")
             }
         }
     }
@@ -310,8 +309,8 @@ impl Desk {
         let running = expectation.map(|expectation| expectation.running);
         match (start_stop_daemon::asked(words), running) {
             (start_stop_daemon::Asked::Itself, _) => Response::Itself,
-            (start_stop_daemon::Asked::Question, Some(Running::Yes)) => says(0, ""),
-            (start_stop_daemon::Asked::Question, Some(Running::No)) => says(3, ""),
+            (start_stop_daemon::Asked::Question, Some(Running::Yes)) => Response::saying(0, ""),
+            (start_stop_daemon::Asked::Question, Some(Running::No)) => Response::saying(3, ""),
             (start_stop_daemon::Asked::Question | start_stop_daemon::Asked::Test, _) => {
                 self.question(start)
             }
@@ -324,10 +323,10 @@ impl Desk {
                 if runs.is_some() && runs == verb.leaves() && !start_stop_daemon::is_content(words)
                 {
                     // "If nothing was done, exit status 1" (start-stop-daemon(8), --oknodo).
-                    return says(1, "");
+                    return Response::saying(1, "");
                 }
                 self.defer(start, manager, verb, vec![service]);
-                says(0, "")
+                Response::saying(0, "")
             }
         }
     }
@@ -353,7 +352,9 @@ impl Desk {
     fn power(&mut self, start: &Start, what: &str) -> Response {
         let outcome = EffectOutcome::Refused(libc::EPERM);
         self.note(EffectKind::Reboot, what, "", start, outcome);
-        refused("an entry cannot do this; `isconf reboot` makes an entry of its own for it")
+        Response::refusing(
+            "an entry cannot do this; `isconf reboot` makes an entry of its own for it",
+        )
     }
 
     /// Lets it wait for the commit. A manager that is to read its files twice, with nothing between,
@@ -361,7 +362,9 @@ impl Desk {
     fn defer(&mut self, start: &Start, manager: Manager, verb: Verb, services: Vec<String>) {
         let target = services.join(" ");
         if self.actions.len() == MAX_ACTIONS {
-            return;
+            // An effect that is lost: the entry will not go through.
+            let outcome = EffectOutcome::Refused(libc::E2BIG);
+            return self.note(EffectKind::Service, verb.name(), &target, start, outcome);
         }
         self.note(
             EffectKind::Service,
@@ -453,39 +456,4 @@ impl Desk {
             count: 1,
         });
     }
-}
-
-/// Whether the caller's own words name the verb.
-fn names(start: &Start, verb: &Verb) -> bool {
-    let is_verb = |word: &OsString| Verb::named(&word.to_string_lossy()).as_ref() == Some(verb);
-    let is_other = |word: &OsString| matches!(verb, Verb::Other(name) if word == name.as_str());
-    start
-        .argv
-        .iter()
-        .skip(1)
-        .any(|word| is_verb(word) || is_other(word))
-}
-
-/// `-P NAME` asks for values only; `-p NAME` has the names too.
-fn with_names(word: &OsString) -> OsString {
-    let bytes = word.as_encoded_bytes();
-    match bytes.strip_prefix(b"-P") {
-        Some(rest) => OsString::from(format!("-p{}", String::from_utf8_lossy(rest))),
-        None => word.clone(),
-    }
-}
-
-fn says(status: u8, out: &str) -> Response {
-    Response::Instead(Answer::saying(&Said {
-        status,
-        out: out.to_owned(),
-        err: String::new(),
-    }))
-}
-
-fn refused(why: &str) -> Response {
-    Response::Instead(Answer::saying(&Said::failing(
-        1,
-        format!("isconf: {why}.\n"),
-    )))
 }

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -17,9 +17,10 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::unistd::{Pid, ftruncate};
+use nix::unistd::Pid;
 
 use crate::sys::clone::open_process;
+use crate::sys::process::start_with_signals;
 
 /// The most that is taken of each output.
 const MAX_BYTES: usize = 1 << 20;
@@ -73,6 +74,8 @@ pub fn ask(call: Call<'_>) -> io::Result<Said> {
     if let Some((name, rest)) = call.argv.split_first() {
         command.arg0(name).args(rest);
     }
+    // We hold signals back; what it starts would do so for good.
+    start_with_signals(&mut command);
     let child = command
         .env_clear()
         .envs(call.env.iter().map(|(name, value)| (name, value)))
@@ -124,18 +127,14 @@ fn has_ended(process: &OwnedFd, deadline: Instant) -> io::Result<bool> {
     }
 }
 
-/// Where a program writes to: memory that does not grow beyond its bound. A pipe would have to be read
-/// until the last daemon closes it, and would kill one that writes later.
+/// Where a program writes to: memory, which does not grow any more when the program has ended. A pipe
+/// would have to be read until the last daemon closes it, and would kill one that writes later.
 struct Output(File);
 
 impl Output {
     fn new() -> io::Result<Self> {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let memory = memfd_create(c"output", flags)?;
-        ftruncate(&memory, MAX_BYTES as i64)?;
-        let seals = SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK;
-        fcntl(&memory, FcntlArg::F_ADD_SEALS(seals))?;
-        Ok(Self(memory.into()))
+        Ok(Self(memfd_create(c"output", flags)?.into()))
     }
 
     /// The place, with a position in common with this one.
@@ -144,8 +143,11 @@ impl Output {
     }
 
     /// What was written.
-    fn text(mut self) -> io::Result<String> {
-        let length = self.0.stream_position()?.min(MAX_BYTES as u64);
+    fn text(self) -> io::Result<String> {
+        let length = self.0.metadata()?.len().min(MAX_BYTES as u64);
+        // A daemon that still has it open fills no memory. It is no error if somebody has it mapped.
+        let seals = SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_WRITE;
+        let _ = fcntl(&self.0, FcntlArg::F_ADD_SEALS(seals));
         let mut bytes = vec![0; length as usize];
         self.0.read_exact_at(&mut bytes, 0)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -183,6 +185,18 @@ mod tests {
         let pid = said.out.trim().parse().unwrap();
         // It is still there: ended only here.
         nix::sys::signal::kill(Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn it_may_open_its_output_again_and_has_its_signals() {
+        let line = "echo a >/dev/stderr; grep SigBlk /proc/self/status";
+        let mut held = nix::sys::signal::SigSet::empty();
+        held.add(nix::sys::signal::SIGTERM);
+        held.thread_block().unwrap();
+        let said = sh(line, Duration::from_secs(60));
+        held.thread_unblock().unwrap();
+        assert_eq!((said.status, said.err.as_str()), (0, "a\n"));
+        assert_eq!(said.out.trim(), "SigBlk:\t0000000000000000");
     }
 
     #[test]

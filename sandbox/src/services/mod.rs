@@ -14,6 +14,7 @@
 mod verb;
 mod action;
 mod tool;
+mod vocabulary;
 mod systemctl;
 mod scripts;
 mod start_stop_daemon;
@@ -23,6 +24,7 @@ mod units;
 mod live;
 mod answer;
 mod unit_files;
+mod start;
 mod desk;
 
 pub use action::{Action, Manager, Reverse};
@@ -30,8 +32,9 @@ pub use live::{Call, Said, ask};
 pub use verb::{Running, Verb};
 
 pub(crate) use answer::Answer;
-pub(crate) use desk::{Desk, Response, Start};
+pub(crate) use desk::Desk;
 pub(crate) use expected::Expected;
+pub(crate) use start::{Response, Start};
 pub(crate) use tool::is_candidate;
 
 /// Understands the words of a call as each of the programs would; for the fuzz targets.

@@ -36,8 +36,14 @@ const SCRIPT_ACTIONS: [&str; 8] = [
     "refresh",
 ];
 
+/// Scripts that are the end of the machine's run.
+const ENDING: [&str; 5] = ["reboot", "halt", "poweroff", "killprocs", "sendsigs"];
+
 /// `/etc/init.d/NAME WORD ...`.
 pub(super) fn init_script(name: &str, words: &[String]) -> Asked {
+    if ENDING.contains(&name) {
+        return Asked::Power(name.to_owned());
+    }
     let service = Some(name.to_owned());
     match words.first().map(String::as_str) {
         Some("status") => Asked::Question { service },

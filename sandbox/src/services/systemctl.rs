@@ -1,7 +1,11 @@
 //! Reads a call of systemctl(1): does it concern files, running services, or is it a question? Pure.
 //! Not for answering it. Upholds: a call that is not understood is never taken for a harmless one.
 
-use super::verb::Verb;
+use super::verb::{Running, Verb};
+use super::vocabulary::{
+    ENDING_TARGETS, FILE_VERBS, FLAGS, LONG_WITH_VALUE, OTHER_QUESTIONS, OTHER_RUNTIME, POWER,
+    RELOADING, SHORT_FLAGS, SHORT_WITH_VALUE, SUFFIXES,
+};
 
 /// A call of systemctl(1), understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,141 +83,6 @@ pub(super) struct Edit {
     pub is_runtime: bool,
 }
 
-/// Short options that take a value.
-const SHORT_WITH_VALUE: &str = "tpPsnoHMC";
-
-/// Long options that take a value.
-const LONG_WITH_VALUE: [&str; 24] = [
-    "type",
-    "property",
-    "signal",
-    "kill-whom",
-    "kill-who",
-    "kill-value",
-    "lines",
-    "output",
-    "state",
-    "job-mode",
-    "root",
-    "image",
-    "image-policy",
-    "preset-mode",
-    "host",
-    "machine",
-    "what",
-    "check-inhibitors",
-    "message",
-    "timestamp",
-    "drop-in",
-    "capsule",
-    "reboot-argument",
-    "when",
-];
-
-/// Verbs that change or read unit files only (systemctl(1), "Unit File Commands").
-const FILE_VERBS: [&str; 15] = [
-    "enable",
-    "disable",
-    "reenable",
-    "preset",
-    "preset-all",
-    "mask",
-    "unmask",
-    "link",
-    "revert",
-    "add-wants",
-    "add-requires",
-    "set-default",
-    "get-default",
-    "is-enabled",
-    "list-unit-files",
-];
-
-/// Those of them after which systemctl(1) makes the manager read its files again.
-const RELOADING: [&str; 12] = [
-    "enable",
-    "disable",
-    "reenable",
-    "preset",
-    "preset-all",
-    "mask",
-    "unmask",
-    "link",
-    "revert",
-    "add-wants",
-    "add-requires",
-    "set-default",
-];
-
-/// Verbs that do something to running units, besides those of [`Verb`].
-const OTHER_RUNTIME: [&str; 24] = [
-    "isolate",
-    "kill",
-    "clean",
-    "freeze",
-    "thaw",
-    "set-property",
-    "bind",
-    "mount-image",
-    "service-log-level",
-    "service-log-target",
-    "reset-failed",
-    "cancel",
-    "set-environment",
-    "unset-environment",
-    "import-environment",
-    "log-level",
-    "log-target",
-    "service-watchdogs",
-    "default",
-    "rescue",
-    "emergency",
-    "whoami",
-    "queue-signal",
-    "switch-root",
-];
-
-/// Verbs that only ask, besides those whose answers are adjusted.
-const OTHER_QUESTIONS: [&str; 7] = [
-    "is-system-running",
-    "list-jobs",
-    "list-dependencies",
-    "list-machines",
-    "show-environment",
-    "help",
-    "list-boots",
-];
-
-/// Verbs that end the machine's run, or its wakefulness.
-const POWER: [&str; 11] = [
-    "halt",
-    "poweroff",
-    "reboot",
-    "kexec",
-    "soft-reboot",
-    "exit",
-    "sleep",
-    "suspend",
-    "hibernate",
-    "hybrid-sleep",
-    "suspend-then-hibernate",
-];
-
-/// The suffixes of units (systemd.unit(5)).
-const SUFFIXES: [&str; 11] = [
-    ".service",
-    ".socket",
-    ".device",
-    ".mount",
-    ".automount",
-    ".swap",
-    ".target",
-    ".path",
-    ".timer",
-    ".slice",
-    ".scope",
-];
-
 /// The words of a call, sorted.
 #[derive(Debug, Default)]
 struct Words {
@@ -265,6 +134,14 @@ impl Words {
         }
     }
 
+    /// Whether every option is known.
+    fn are_known(&self) -> bool {
+        self.options.iter().all(|(name, _)| match name.len() {
+            1 => SHORT_FLAGS.contains(name.as_str()) || SHORT_WITH_VALUE.contains(name.as_str()),
+            _ => FLAGS.contains(&name.as_str()) || LONG_WITH_VALUE.contains(&name.as_str()),
+        })
+    }
+
     fn has(&self, names: &[&str]) -> bool {
         let mut options = self.options.iter();
         options.any(|(name, _)| names.contains(&name.as_str()))
@@ -280,7 +157,7 @@ impl Words {
 /// Understands the arguments of a call, without the program's own name.
 pub(super) fn asked(arguments: &[String]) -> Asked {
     let words = Words::of(arguments);
-    if words.has(&["help", "h", "version", "root", "image"]) {
+    if !words.are_known() || words.has(&["help", "h", "version", "root", "image"]) {
         return Asked::Itself;
     }
     if words.has(&["user"]) {
@@ -310,6 +187,7 @@ pub(super) fn asked(arguments: &[String]) -> Asked {
             question(QuestionKind::List, &words)
         }
         _ if POWER.contains(&verb) => Asked::Power(verb.to_owned()),
+        _ if ends_the_run(&words) => Asked::Power(units(&words).join(" ")),
         _ => match Verb::named(verb) {
             Some(verb) => Asked::Runtime {
                 units: if verb.needs_service() {
@@ -328,6 +206,17 @@ pub(super) fn asked(arguments: &[String]) -> Asked {
             None => Asked::Itself,
         },
     }
+}
+
+/// Whether a unit is to run that ends everything.
+fn ends_the_run(words: &Words) -> bool {
+    let verb = words.operands.first().map_or("", String::as_str);
+    let starts =
+        verb == "isolate" || Verb::named(verb).is_some_and(|v| v.leaves() == Some(Running::Yes));
+    starts
+        && units(words)
+            .iter()
+            .any(|unit| ENDING_TARGETS.contains(&unit.as_str()))
 }
 
 fn units(words: &Words) -> Vec<String> {
@@ -476,6 +365,21 @@ mod tests {
         for verb in POWER {
             assert!(matches!(of(verb), Asked::Power(_)), "{verb}");
         }
-        assert_eq!(of("renice x"), Asked::Itself);
+        for line in [
+            "renice x",
+            "--sig 9 kill x",
+            "--new-option no restart x",
+            "-X restart x",
+        ] {
+            assert_eq!(of(line), Asked::Itself, "{line}");
+        }
+        for line in [
+            "--boot-loader-menu 5 reboot",
+            "start reboot.target",
+            "isolate runlevel6.target",
+        ] {
+            assert!(matches!(of(line), Asked::Power(_)), "{line}");
+        }
+        assert!(matches!(of("--legend no restart x"), Asked::Runtime { .. }));
     }
 }

@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::sys::signal::SigSet;
 
 use super::checked;
 
@@ -254,4 +255,18 @@ pub fn ignores(signal: libc::c_int) -> bool {
     // SAFETY: reads the action into a live sigaction.
     let known = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut current) } == 0;
     known && current.sa_sigaction == libc::SIG_IGN
+}
+
+/// Has the command start with no signal blocked, whatever this thread holds back. A mask is passed on
+/// by fork(2) and execve(2) (signal(7)).
+pub fn start_with_signals(command: &mut std::process::Command) {
+    let unblock = || {
+        SigSet::empty()
+            .thread_set_mask()
+            .map_err(std::io::Error::from)
+    };
+    // SAFETY: between fork and exec only sigprocmask(2) is called, which is safe there.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(command, unblock);
+    }
 }

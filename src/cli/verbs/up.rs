@@ -10,6 +10,7 @@ use crate::model::{connection_count, outward};
 use crate::replay::{Input, ThisHost, UpdateRequest, keep_undo, update};
 use crate::ui::escaped;
 use crate::ui::exit::ExitCode;
+use crate::ui::limit_text::{limit_hint, limit_text};
 use crate::ui::run_json::run_json;
 use crate::ui::summary_text::run_closing_text;
 
@@ -130,9 +131,17 @@ fn stopped(run: &Run) -> Failure {
         Verdict::Refused(refusals) => refusals,
         _ => &[],
     };
+    let limit = match &last.verdict {
+        Verdict::LimitExceeded(exceeded) => Some(limit_hint(exceeded)),
+        _ => None,
+    };
     let failure = Failure::new(ExitCode::Failure, message)
         .remedies(refusals)
         .hint("the machine is as before that entry; mend what it needs and run `isconf up` again: it goes on there.");
+    let failure = match limit {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    };
     match network_hint(run.mode, last) {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -157,6 +166,7 @@ fn reason(report: &Report) -> String {
             let reasons: Vec<_> = refusals.iter().map(|r| r.reason.as_str()).collect();
             format!(": {}", reasons.join("; "))
         }
+        Verdict::LimitExceeded(exceeded) => format!(": {}", limit_text(exceeded)),
         _ => String::new(),
     }
 }

@@ -94,13 +94,15 @@ fn with_room(disk: &Disk, (unit, free): (&str, u64), row: &Row, (old, new): (&st
     } else {
         assert_eq!((live, state), ("live as before", old), "{what}");
         // The command itself may have failed, which is said with its own status.
-        assert!([1, 2, 5].contains(&status), "{what}");
+        // Or it was ended, to leave some room to others.
+        assert!([1, 2, 5, 137].contains(&status), "{what}");
         let said = done.err();
         // Without room for a directory the kernel mounts an overlay read-only.
         let reasons = [
             "No space left on device",
             "inodes left",
             "Read-only file system",
+            "too little room",
         ];
         assert!(reasons.iter().any(|reason| said.contains(reason)), "{what}");
     }

@@ -95,3 +95,20 @@ fn a_power_cut_loses_no_request() {
     assert_eq!(states(&host, "one two"), ["inactive", "active"]);
     assert_eq!(host.ok("cat /etc/app/conf"), "second\n");
 }
+
+#[test]
+fn a_request_that_ends_isconf_is_not_made_for_ever() {
+    let Some(host) = with_app("forever") else {
+        return;
+    };
+    let script = "#!/bin/sh\n[ \"$1\" = status ] && exit 3\necho >>/srv/tries\nkill -KILL $PPID\n";
+    host.write("/etc/init.d/killer", script);
+    host.ok("chmod 755 /etc/init.d/killer");
+    let line = "touch /srv/new; /etc/init.d/killer start; systemctl start two";
+    let done = host.run(&format!("isconf exec sh -c '{line}'"));
+    assert_eq!(done.code(), 128 + 9, "{done}");
+    assert_eq!(host.run("isconf status").code(), 128 + 9);
+    host.ok("isconf status");
+    assert_eq!(host.ok("wc -l </srv/tries; ls /srv/new"), "2\n/srv/new\n");
+    assert_eq!(states(&host, "two"), ["active"]);
+}

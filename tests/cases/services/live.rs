@@ -102,6 +102,11 @@ fn what_a_live_command_leaves_running_is_ended_and_nothing_else_is() {
     let done = host.ok("isconf exec --live sh -c 'sleep 98765 & touch /srv/new'");
     assert!(done.contains("left running sleep 98765"), "{done}");
     host.ok("! grep -qaz 9876[5] /proc/[0-9]*/cmdline");
+    // Neither is one that made mounts of its own.
+    let line = "unshare -m sh -c \"sleep 98764\" & sleep 0.3; systemctl is-active one";
+    host.ok(&format!("isconf exec --live sh -c '{line}'"));
+    host.ok("! grep -qaz 9876[4] /proc/[0-9]*/cmdline");
+    host.ok("! ls /dev/shm/.isconf* 2>/dev/null");
     assert_eq!(states(&host, "one"), ["active"]);
     assert_eq!(host.ok("systemctl is-system-running"), "running\n");
 }

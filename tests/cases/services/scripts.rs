@@ -158,3 +158,13 @@ fn other_managers_are_answered_and_wait() {
         "rc-service sshd restart\nrc-service cron stop\ninitctl start app\ninitctl other\n"
     );
 }
+
+#[test]
+fn a_daemon_that_is_started_after_the_commit_has_its_signals() {
+    let Some(host) = with_apache("signals") else {
+        return;
+    };
+    host.ok("isconf exec /etc/init.d/apache restart");
+    let blocked = host.ok("grep SigBlk /proc/$(cat /run/apache.pid)/status");
+    assert_eq!(blocked.trim(), "SigBlk:\t0000000000000000");
+}

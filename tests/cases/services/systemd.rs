@@ -214,6 +214,41 @@ fn a_service_that_does_not_follow_takes_the_entry_back() {
 }
 
 #[test]
+fn a_broken_unit_file_is_taken_back_and_its_service_runs_again() {
+    let Some(host) = with_app("brokenunit") else {
+        return;
+    };
+    let line = "sed -i s,/usr/local/bin/app,/usr/local/bin/nosuch, /etc/systemd/system/one.service; \
+        systemctl daemon-reload; systemctl restart one";
+    let done = host.run(&format!("isconf exec sh -c '{line}'"));
+    assert_eq!(done.code(), 1, "{done}");
+    assert_eq!(states(&host, "one"), ["active"], "{done}");
+    let started = host.ok("systemctl show -p ExecStart --value one");
+    assert!(started.contains("/usr/local/bin/app"), "{started}");
+}
+
+#[test]
+fn what_goes_by_another_name_does_nothing_live() {
+    let Some(host) = with_app("othername") else {
+        return;
+    };
+    for line in [
+        "bash -c \"exec -a reboot systemctl\"",
+        "systemctl --sig TERM kill one",
+        "systemctl clear-jobs",
+        "systemctl condstop one",
+        "systemctl --boot-loader-menu 5 reboot",
+        "systemctl start reboot.target",
+        "systemctl isolate poweroff.target",
+        "/etc/init.d/reboot stop",
+    ] {
+        host.run(&format!("isconf try sh -c '{line}'"));
+        assert_eq!(states(&host, "one"), ["active"], "{line}");
+    }
+    assert_eq!(host.ok("systemctl is-system-running"), "running\n");
+}
+
+#[test]
 fn a_target_whose_service_does_not_follow_stops_before_the_entry() {
     let Some(origin) = with_app("goodhost") else {
         return;
