@@ -20,6 +20,16 @@ fn author() -> Author {
     Author::new("root@h1").unwrap()
 }
 
+fn check_in_at(host: &Host) -> Result<CheckedIn, CheckInError> {
+    check_in(
+        site(host),
+        &author(),
+        &key(),
+        Moment::EPOCH,
+        Strictness::Tell,
+    )
+}
+
 fn lock(host: &Host, message: &str) -> Held {
     let claim = Claim {
         author: author(),
@@ -63,13 +73,7 @@ fn an_entry_that_was_not_applied_here_is_not_skipped() {
     lock(&host, "why");
     make(&host, Deed::Applied(host.journal().at(1).unwrap()));
     make_drafts(&host);
-    let refused = check_in(
-        site(&host),
-        &author(),
-        &key(),
-        Moment::EPOCH,
-        Strictness::Tell,
-    );
+    let refused = check_in_at(&host);
     assert!(matches!(
         refused,
         Err(CheckInError::NotApplied { position: 1, .. })
@@ -83,13 +87,7 @@ fn a_draft_that_the_history_does_not_know_is_not_checked_in() {
     lock(&host, "why");
     make_drafts(&host);
     std::fs::remove_file(host.home.history()).unwrap();
-    let refused = check_in(
-        site(&host),
-        &author(),
-        &key(),
-        Moment::EPOCH,
-        Strictness::Tell,
-    );
+    let refused = check_in_at(&host);
     assert!(matches!(
         refused,
         Err(CheckInError::Drafts(DraftsError::Fault(
@@ -162,14 +160,7 @@ fn drafts_become_entries_with_the_locks_message() {
     let host = Host::new();
     let held = lock(&host, "why");
     make_drafts(&host);
-    let done = check_in(
-        site(&host),
-        &author(),
-        &key(),
-        Moment::EPOCH,
-        Strictness::Tell,
-    )
-    .unwrap();
+    let done = check_in_at(&host).unwrap();
     assert_eq!((done.entries, done.released), (2, Some(held)));
     assert_eq!(done.last, host.journal().last());
     assert_done(&host);
@@ -179,26 +170,13 @@ fn drafts_become_entries_with_the_locks_message() {
 #[test]
 fn without_drafts_the_lock_is_released() {
     let host = Host::new();
-    let refused = check_in(
-        site(&host),
-        &author(),
-        &key(),
-        Moment::EPOCH,
-        Strictness::Tell,
-    );
+    let refused = check_in_at(&host);
     assert!(matches!(
         refused,
         Err(CheckInError::Lock(LockError::NotLocked))
     ));
     lock(&host, "why");
-    let done = check_in(
-        site(&host),
-        &author(),
-        &key(),
-        Moment::EPOCH,
-        Strictness::Tell,
-    )
-    .unwrap();
+    let done = check_in_at(&host).unwrap();
     assert_eq!(done.entries, 0);
     assert!(!is_locked(&host));
 }
@@ -209,13 +187,7 @@ fn a_changed_journal_keeps_the_drafts() {
     lock(&host, "why");
     make_drafts(&host);
     host.journal_of(1);
-    let refused = check_in(
-        site(&host),
-        &author(),
-        &key(),
-        Moment::EPOCH,
-        Strictness::Tell,
-    );
+    let refused = check_in_at(&host);
     assert!(matches!(refused, Err(CheckInError::JournalChanged { .. })));
     assert!(is_locked(&host) && has_wip(&host));
     assert_eq!(recover(site(&host), Moment::EPOCH).unwrap(), None);
@@ -226,14 +198,7 @@ fn a_lock_taken_since_is_not_released_by_recovery() {
     let host = Host::new();
     lock(&host, "why");
     make_drafts(&host);
-    let done = check_in(
-        site(&host),
-        &author(),
-        &key(),
-        Moment::EPOCH,
-        Strictness::Tell,
-    )
-    .unwrap();
+    let done = check_in_at(&host).unwrap();
     lock(&host, "next");
     assert_eq!(
         release(site(&host), host.journal().at(0).unwrap()).unwrap(),
@@ -286,14 +251,7 @@ fn after_a_crash_at_any_point_it_has_happened_or_not() {
         );
         if !has_happened {
             assert!(recovered.is_none() && is_locked(&host), "{point}");
-            check_in(
-                site(&host),
-                &author(),
-                &key(),
-                Moment::EPOCH,
-                Strictness::Tell,
-            )
-            .unwrap();
+            check_in_at(&host).unwrap();
         }
         assert_done(&host);
         assert_eq!(recover(site(&host), Moment::EPOCH).unwrap(), None);
@@ -307,12 +265,5 @@ fn crashing_process() {
         return;
     };
     let host = Host::at(home.as_ref());
-    check_in(
-        site(&host),
-        &author(),
-        &key(),
-        Moment::EPOCH,
-        Strictness::Tell,
-    )
-    .unwrap();
+    check_in_at(&host).unwrap();
 }

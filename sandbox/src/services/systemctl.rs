@@ -3,7 +3,7 @@
 
 use super::verb::{Running, Verb};
 use super::vocabulary::{
-    ENDING_TARGETS, FILE_VERBS, FLAGS, LONG_WITH_VALUE, OTHER_QUESTIONS, OTHER_RUNTIME, POWER,
+    ENDING_TARGETS, FLAGS, LONG_WITH_VALUE, OTHER_QUESTIONS, OTHER_RUNTIME, POWER, READING_FILES,
     RELOADING, SHORT_FLAGS, SHORT_WITH_VALUE, SUFFIXES,
 };
 
@@ -176,7 +176,7 @@ pub(super) fn asked(arguments: &[String]) -> Asked {
         return question(QuestionKind::List, &words);
     };
     match verb {
-        _ if FILE_VERBS.contains(&verb) => files(arguments, &words),
+        _ if RELOADING.contains(&verb) || READING_FILES.contains(&verb) => files(arguments, &words),
         "edit" => edit(&words),
         "cat" => Asked::Print(units(&words)),
         "is-active" => question(QuestionKind::IsActive, &words),

@@ -37,7 +37,7 @@ pub(super) const LONG_WITH_VALUE: [&str; 27] = [
 
 /// Options without a value. A call with any other, an abbreviated one among them, is left alone: it
 /// runs inside, and finds no manager.
-pub(super) const FLAGS: [&str; 37] = [
+pub(super) const FLAGS: [&str; 36] = [
     "all",
     "reverse",
     "after",
@@ -74,32 +74,13 @@ pub(super) const FLAGS: [&str; 37] = [
     "help",
     "version",
     "firmware-setup",
-    "legend",
 ];
 
 /// Short options without a value.
 pub(super) const SHORT_FLAGS: &str = "alqrifhT";
 
-/// Verbs that change or read unit files only (systemctl(1), "Unit File Commands").
-pub(super) const FILE_VERBS: [&str; 15] = [
-    "enable",
-    "disable",
-    "reenable",
-    "preset",
-    "preset-all",
-    "mask",
-    "unmask",
-    "link",
-    "revert",
-    "add-wants",
-    "add-requires",
-    "set-default",
-    "get-default",
-    "is-enabled",
-    "list-unit-files",
-];
-
-/// Those of them after which systemctl(1) makes the manager read its files again.
+/// Verbs that change unit files, after which systemctl(1) makes the manager read them again
+/// (systemctl(1), "Unit File Commands").
 pub(super) const RELOADING: [&str; 12] = [
     "enable",
     "disable",
@@ -114,6 +95,9 @@ pub(super) const RELOADING: [&str; 12] = [
     "add-requires",
     "set-default",
 ];
+
+/// Verbs that only read unit files.
+pub(super) const READING_FILES: [&str; 3] = ["get-default", "is-enabled", "list-unit-files"];
 
 /// Verbs that do something to running units, besides those of [`Verb`].
 pub(super) const OTHER_RUNTIME: [&str; 26] = [
