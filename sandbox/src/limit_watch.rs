@@ -42,6 +42,8 @@ pub(crate) struct LimitWatch {
     next: Instant,
     next_walk: Instant,
     rooms: Vec<Room>,
+    /// How much less room there was at the last look than at the beginning.
+    used: u64,
     uppers: Vec<PathBuf>,
 }
 
@@ -75,6 +77,7 @@ impl LimitWatch {
             next_walk: begun,
             uppers: layout.volumes.iter().map(|volume| volume.upper()).collect(),
             rooms,
+            used: 0,
         };
         let left = watch.rooms.iter().map(|room| room.free - room.least).min();
         watch.plan(begun, left.unwrap_or(u64::MAX));
@@ -100,6 +103,7 @@ impl LimitWatch {
             Ok(found) => found,
             Err(exceeded) => return Some(exceeded),
         };
+        self.used = used;
         self.plan(now, left);
         let time = self.limits.time;
         if let Some(limit) = time.filter(|limit| now.duration_since(self.begun) >= *limit) {
@@ -111,7 +115,12 @@ impl LimitWatch {
         {
             return Some(Exceeded::Processes(limit));
         }
-        self.disk_taken(now, used)
+        None
+    }
+
+    /// Looks into what was written, if as much room is gone as may be taken. May take a while.
+    pub(crate) fn look_at_disk(&mut self, now: Instant) -> Option<Exceeded> {
+        self.disk_taken(now, self.used)
     }
 
     /// Looks at what is left when the command has ended by itself.
@@ -158,8 +167,9 @@ impl LimitWatch {
         if used <= limit || now < self.next_walk {
             return None;
         }
-        self.next_walk = now + WALK_PAUSE;
         let taken: u64 = self.uppers.iter().map(|upper| bytes_below(upper)).sum();
+        // From its end: a walk that takes long leaves time for all else.
+        self.next_walk = Instant::now() + WALK_PAUSE;
         (taken > limit).then_some(Exceeded::Disk(limit))
     }
 }

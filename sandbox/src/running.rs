@@ -246,11 +246,15 @@ impl Running {
         }
         // Where the processes are many and all want to run, these few milliseconds would take their
         // turn among them, while they become more. Without the right to it it takes longer.
-        let _urgent = Urgent::now();
+        let urgent = Urgent::now();
         let inside = self.pad.init.as_ref().zip(self.pad.root.as_ref());
         self.exceeded = limits.look(Instant::now(), |limit| {
             inside.is_some_and(|(init, root)| init.has_more_tasks(root.as_fd(), limit))
         });
+        if self.exceeded.is_none() {
+            drop(urgent);
+            self.exceeded = limits.look_at_disk(Instant::now());
+        }
         if self.exceeded.is_none() {
             return Ok(());
         }
