@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::ptrace;
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::sys::uio::{RemoteIoVec, process_vm_writev};
@@ -44,9 +45,8 @@ pub(super) struct StandIns {
 /// With the running system in reach the place is everybody's.
 impl Drop for StandIns {
     fn drop(&mut self) {
-        for path in &self.made {
-            // Gone with its scratchpad, or removed by the command.
-            let _ = unlinkat(&self.root, path.as_str(), UnlinkatFlags::NoRemoveDir);
+        while !self.made.is_empty() {
+            self.unmake();
         }
     }
 }
@@ -87,15 +87,18 @@ impl StandIns {
         answer: &Answer,
     ) -> Result<(), Errno> {
         let path = self.make(answer)?;
-        let pid = Pid::from_raw(call.pid);
-        ptrace::seize(pid, ptrace::Options::empty())?;
-        let changed = ptrace::interrupt(pid)
-            .and_then(|()| wait_for_stop(pid))
-            .and_then(|()| change_path(pid, call.number, argument, &path));
-        // ESRCH: it was killed meanwhile, and nobody has to be let go.
-        match ptrace::detach(pid, None) {
-            Ok(()) | Err(Errno::ESRCH) => changed,
-            Err(errno) => Err(errno),
+        let told = tell(call, argument, &path);
+        if told.is_err() {
+            self.unmake();
+        }
+        told
+    }
+
+    /// Removes the last one.
+    fn unmake(&mut self) {
+        if let Some(path) = self.made.pop() {
+            // It may be gone with its scratchpad, or removed by the command.
+            let _ = unlinkat(&self.root, path.as_str(), UnlinkatFlags::NoRemoveDir);
         }
     }
 
@@ -124,6 +127,25 @@ impl StandIns {
     }
 }
 
+/// Stops the caller, changes the path that it calls with, and lets it go.
+fn tell(call: &Notification, argument: usize, path: &[u8]) -> Result<(), Errno> {
+    let pid = Pid::from_raw(call.pid);
+    ptrace::seize(pid, ptrace::Options::empty())?;
+    let stopped = ptrace::interrupt(pid).and_then(|()| wait_for_stop(pid));
+    // A signal that came first is delivered, and the call begins anew behind it.
+    let signal = stopped.as_ref().ok().copied().flatten();
+    let changed = match stopped {
+        Ok(None) => change_path(pid, call.number, argument, path),
+        Ok(Some(_)) => Err(Errno::EAGAIN),
+        Err(errno) => Err(errno),
+    };
+    // ESRCH: it was killed meanwhile, and nobody has to be let go.
+    match ptrace::detach(pid, signal) {
+        Ok(()) | Err(Errno::ESRCH) => changed,
+        Err(errno) => Err(errno),
+    }
+}
+
 fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match write(file, bytes) {
@@ -135,13 +157,19 @@ fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Waits until it is stopped. Its end is left for who waits for it: it may be the command itself.
-fn wait_for_stop(pid: Pid) -> Result<(), Errno> {
+/// Waits until it is stopped: as it was asked to, or for a signal, which is given. Its end is left for
+/// who waits for it: it may be the command itself.
+fn wait_for_stop(pid: Pid) -> Result<Option<Signal>, Errno> {
     let flags =
         WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
     loop {
         match waitid(Id::Pid(pid), flags) {
-            Ok(WaitStatus::PtraceEvent(..) | WaitStatus::Stopped(..)) => return Ok(()),
+            // The stop that was asked for is an event, one for a signal is none (ptrace(2),
+            // "PTRACE_EVENT stops").
+            Ok(WaitStatus::PtraceEvent(_, signal, 0) | WaitStatus::Stopped(_, signal)) => {
+                return Ok(Some(signal));
+            }
+            Ok(WaitStatus::PtraceEvent(..)) => return Ok(None),
             Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return Err(Errno::ESRCH),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),

@@ -25,6 +25,8 @@ pub(super) struct Starts {
 /// A decision that did not reach its caller.
 #[derive(Debug)]
 struct Decided {
+    /// The arguments of the call, which are those of the same call begun anew.
+    arguments: [u64; 6],
     /// The path that it called with.
     path: Vec<u8>,
     /// What it is to start; `None`: it may not start that.
@@ -61,7 +63,10 @@ impl Starts {
         let path = || read_string(call.pid, call.arguments[argument]);
         let known = match self.decided.is_empty() {
             true => None,
-            false => self.decided.remove(&call.pid).filter(|d| d.path == path()),
+            false => self
+                .decided
+                .remove(&call.pid)
+                .filter(|decided| decided.arguments == call.arguments && decided.path == path()),
         };
         let waiting = self.desk.count();
         let answer = match known {
@@ -87,17 +92,22 @@ impl Starts {
         };
         match self.stand_ins.put(call, argument, &answer) {
             Ok(()) => None,
-            Err(Errno::EAGAIN) => Some(self.not_told(call.pid, path(), Some(answer))),
+            Err(Errno::EAGAIN) => Some(self.not_told(call, path(), Some(answer))),
             Err(_) => {
                 self.desk.drop_beyond(waiting);
-                Some(self.not_told(call.pid, path(), None))
+                Some(self.not_told(call, path(), None))
             }
         }
     }
 
     /// The caller could not be told: it calls again, or is refused.
-    fn not_told(&mut self, caller: i32, path: Vec<u8>, answer: Option<Answer>) -> Reply {
-        self.decided.insert(caller, Decided { path, answer });
+    fn not_told(&mut self, call: &Notification, path: Vec<u8>, answer: Option<Answer>) -> Reply {
+        let decided = Decided {
+            arguments: call.arguments,
+            path,
+            answer,
+        };
+        self.decided.insert(call.pid, decided);
         // Where the call was interrupted there is nothing to answer any more, which is no error.
         Reply::Fail(libc::EACCES)
     }

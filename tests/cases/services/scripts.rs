@@ -97,6 +97,32 @@ fn scripts_are_answered_and_wait_however_they_are_called() {
     assert!(runs(&host));
 }
 
+/// A signal with a handler begins the caller's system call anew.
+#[test]
+fn signals_do_not_disturb_the_answer() {
+    let Some(host) = with_apache("disturbed") else {
+        return;
+    };
+    host.write(
+        "/root/disturbed.pl",
+        "use POSIX;
+        for (1..20) {
+            my $child = fork;
+            if (!$child) {
+                sigaction(SIGCHLD, POSIX::SigAction->new(sub {}, POSIX::SigSet->new, SA_RESTART));
+                exec qw(/etc/init.d/apache restart);
+            }
+            while (waitpid($child, WNOHANG) == 0) { kill CHLD => $child; }
+            $? == 0 or die;
+        }",
+    );
+    let preview = host.ok("isconf exec --noop perl /root/disturbed.pl");
+    let waiting = preview
+        .matches("apache restart: waits for the commit")
+        .count();
+    assert_eq!(waiting, 20, "{preview}");
+}
+
 #[test]
 fn a_script_that_fails_takes_the_entry_back() {
     let Some(host) = with_apache("scriptfails") else {
