@@ -24,6 +24,9 @@ use std::path::Path;
 /// What to do when recovery stops.
 const LOOK_AT_RECOVERY: &str = "a path of the interrupted commit was changed by somebody else since. Nothing more is done before it is as it was before or after the commit; docs/commit-protocol.md explains.";
 
+/// What to do when what an entry asked of services cannot be seen to its end.
+const LOOK_AT_ACTIONS: &str = "conf/actions in IS_HOME says what was to be done; when the services are as they should be, remove it and go on.";
+
 /// What to do when no scratchpad can be made.
 const PROBE: &str = "`isconf probe` shows what this machine can do, and what is missing.";
 
@@ -178,10 +181,10 @@ impl From<RecoveryError> for Failure {
             RecoveryError::CheckIn(CheckInError::History(error)) => error.into(),
             RecoveryError::Commit(_) => Self::of(ExitCode::Recovery, &error).hint(LOOK_AT_RECOVERY),
             RecoveryError::Store(error) => error.into(),
-            RecoveryError::Sweep(_)
-            | RecoveryError::Settle(_)
-            | RecoveryError::Actions(_)
-            | RecoveryError::CheckIn(_) => Self::of(ExitCode::Recovery, &error),
+            RecoveryError::Actions(_) => Self::of(ExitCode::Recovery, &error).hint(LOOK_AT_ACTIONS),
+            RecoveryError::Sweep(_) | RecoveryError::Settle(_) | RecoveryError::CheckIn(_) => {
+                Self::of(ExitCode::Recovery, &error)
+            }
         }
     }
 }

@@ -120,6 +120,11 @@ pub fn resume(
         return Ok(None);
     };
     let carrier = Carrier::new(host, pending, Turn::Again);
+    if carrier.pending.stage == Stage::Doing && carrier.change(history)?.is_none() {
+        // Of an entry that is gone, as when an older history was put in place: nobody wants it done.
+        PendingActions::remove(&host.home)?;
+        return Ok(None);
+    }
     carrier.all(history, progress).map(Some)
 }
 
