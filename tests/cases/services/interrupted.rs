@@ -47,6 +47,40 @@ fn requests_go_on_where_they_were() {
 }
 
 #[test]
+fn requests_of_an_entry_without_files_go_on() {
+    let Some(host) = with_app("nofiles") else {
+        return;
+    };
+    for point in POINTS {
+        host.ok("systemctl start one; systemctl stop two");
+        let line = "systemctl stop one; systemctl start two";
+        let done = host.command(["isconf", "exec", "sh", "-c", line]);
+        let done = done.env("ISCONF_CRASH_AT", point).run().unwrap();
+        assert_eq!(done.code(), 128 + 9, "{point}: {done}");
+        let said = host.ok("isconf status");
+        let now = states(&host, "one two");
+        assert_eq!(now, ["inactive", "active"], "{point}: {said}");
+    }
+}
+
+#[test]
+fn requests_of_an_entry_that_is_gone_are_dropped() {
+    let Some(host) = with_app("gone") else {
+        return;
+    };
+    host.ok("isconf exec touch /srv/before; cp -a /var/is /root/is");
+    let line = "touch /srv/new; systemctl stop one";
+    let done = host.command(["isconf", "exec", "sh", "-c", line]);
+    let done = done.env("ISCONF_CRASH_AT", "actions.begun").run().unwrap();
+    assert_eq!(done.code(), 128 + 9, "{done}");
+    // Put back from a backup, but for the file that says what waits.
+    host.ok("mv /var/is/conf/actions /root; rm -rf /var/is; mv /root/is /var/is; mv /root/actions /var/is/conf/");
+    host.ok("systemctl start one; isconf status");
+    assert_eq!(states(&host, "one"), ["active"]);
+    host.ok("! ls /var/is/conf/actions 2>/dev/null");
+}
+
+#[test]
 fn taking_back_goes_on_where_it_was() {
     let Some(host) = with_app("backagain") else {
         return;
