@@ -72,6 +72,10 @@ pub enum InitError {
 /// All that init needs once the root is built.
 const INIT_CAPABILITY: Capability = Capability::CAP_KILL;
 
+/// With the running system in reach it has to tell whose processes see its files, also of those that
+/// changed their user: that is read with the rights of a tracer (proc(5), `/proc/pid/ns/`).
+const LIVE_INIT_CAPABILITY: Capability = Capability::CAP_SYS_PTRACE;
+
 /// The first process, as the supervisor sees it. Dropping it ends the scratchpad's processes and
 /// with them its mounts.
 #[derive(Debug)]
@@ -191,7 +195,7 @@ impl Init {
     /// Whether there are more processes and threads in the scratchpad with this root directory.
     pub(crate) fn has_more_tasks(&self, root: BorrowedFd<'_>, limit: u32) -> bool {
         match self.inmates() {
-            Ok(Some(inmates)) => inmates.are_more_than(limit),
+            Ok(Some(inmates)) => inmates.have_more_tasks(limit),
             Ok(None) => has_more_tasks(root, limit),
             // Who cannot be counted is looked for again at the end, where that is an error.
             Err(_) => false,
@@ -261,13 +265,13 @@ impl Drop for Init {
 
 /// The life of the first process. Runs in the clone: no allocation, no lock (`clone_process`).
 fn run(steps: &[Step], channel: BorrowedFd<'_>, reach: Reach) -> i32 {
-    match build(steps, channel) {
+    match build(steps, channel, reach) {
         Ok(()) => {
             if channel::send(channel, &Report::Ready.to_bytes()).is_ok() {
                 match reach {
                     Reach::Contained => serve(channel),
                     // Its "all other processes" would be those of the machine.
-                    Reach::Live => wait_for_the_end(channel),
+                    Reach::Live => end_with_the_supervisor(channel),
                 }
             }
             0
@@ -284,7 +288,7 @@ fn run(steps: &[Step], channel: BorrowedFd<'_>, reach: Reach) -> i32 {
     }
 }
 
-fn build(steps: &[Step], channel: BorrowedFd<'_>) -> Result<(), (u32, Errno)> {
+fn build(steps: &[Step], channel: BorrowedFd<'_>, reach: Reach) -> Result<(), (u32, Errno)> {
     let failed = |errno| (0, errno);
     // The caller's handlers must not run here, and its terminal's signals must not come here.
     SigSet::all().thread_block().map_err(failed)?;
@@ -295,7 +299,11 @@ fn build(steps: &[Step], channel: BorrowedFd<'_>) -> Result<(), (u32, Errno)> {
     setsid().map_err(failed)?;
     umask(Mode::empty());
     mounts::apply(steps).map_err(|failure| (failure.step as u32, failure.errno))?;
-    process::keep_capabilities(INIT_CAPABILITY.bitmask()).map_err(failed)
+    let more = match reach {
+        Reach::Contained => 0,
+        Reach::Live => LIVE_INIT_CAPABILITY.bitmask(),
+    };
+    process::keep_capabilities(INIT_CAPABILITY.bitmask() | more).map_err(failed)
 }
 
 /// The namespaces of the first process, which the command joins.
@@ -311,9 +319,14 @@ pub(super) fn namespaces(reach: Reach) -> CloneFlags {
     }
 }
 
-/// Obeys nobody, and ends when the supervisor closes its end.
-fn wait_for_the_end(channel: BorrowedFd<'_>) {
+/// Obeys nobody. When the supervisor closes its end, or is killed, it ends whom that left behind, as
+/// the kernel does with a pid namespace.
+fn end_with_the_supervisor(channel: BorrowedFd<'_>) {
     while let Err(Errno::EINTR) = channel::receive(channel) {}
+    // Without it nobody can be told from anybody; then the mounts at least are gone from the live tree.
+    if let Ok(inmates) = Inmates::of_first_process() {
+        inmates.kill();
+    }
 }
 
 /// Obeys until the supervisor closes its end.

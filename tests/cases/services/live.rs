@@ -110,3 +110,26 @@ fn what_a_live_command_leaves_running_is_ended_and_nothing_else_is() {
     assert_eq!(states(&host, "one"), ["active"]);
     assert_eq!(host.ok("systemctl is-system-running"), "running\n");
 }
+
+#[test]
+fn a_live_command_ends_with_isconf_when_that_is_killed() {
+    let Some(host) = with_app("livekilled") else {
+        return;
+    };
+    // The rehearsal ends at the host name. Processes of another user, and with mounts of their own, too.
+    let line = "hostname other || exit 1; touch /srv/new; unshare -m sleep 98763 & \
+        setpriv --reuid 65534 --clear-groups sleep 98763 & sleep 98763";
+    host.write("/root/line", line);
+    host.ok("isconf exec --live sh /root/line >/root/said 2>&1 & echo $! >/root/isconf");
+    let count = "grep -laz '^9876[3]' /proc/[0-9]*/cmdline 2>/dev/null | wc -l";
+    host.ok(&format!(
+        "timeout 60 sh -c 'until [ $({count}) = 3 ]; do sleep 0.05; done'"
+    ));
+    host.ok("kill -KILL $(cat /root/isconf)");
+    host.ok(&format!(
+        "timeout 60 sh -c 'until [ $({count}) = 0 ]; do sleep 0.05; done'"
+    ));
+    host.ok("hostname livekilled; isconf status");
+    host.ok("! ls /srv/new 2>/dev/null");
+    assert_eq!(states(&host, "one"), ["active"]);
+}
