@@ -176,6 +176,9 @@ impl Action {
     }
 }
 
+/// What an answer sets for requests that wait for the commit in any case.
+pub(super) const LATER: (&str, &str) = ("ISCONF_LATER", "1");
+
 /// The environment that a request is made with later: the caller's, or, of one that is too large to be
 /// written down with every request, what programs need in any case.
 pub(super) fn recorded_environment(env: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
@@ -189,6 +192,7 @@ pub(super) fn recorded_environment(env: &[(OsString, OsString)]) -> Vec<(OsStrin
     };
     let pairs = env.iter();
     pairs
+        .filter(|(name, _)| name != LATER.0)
         .filter(|(name, value)| {
             length <= MAX_ENVIRONMENT || (is_needed(name) && value.len() <= MAX_ENVIRONMENT / 16)
         })

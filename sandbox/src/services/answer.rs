@@ -28,14 +28,28 @@ impl Answer {
         Self(script)
     }
 
-    /// One that runs a program with a further variable.
-    pub(super) fn running(variable: &str, program: &OsStr, words: &[OsString]) -> Self {
-        let mut script = format!("#!/bin/sh\nexport {variable}\nexec").into_bytes();
-        for word in std::iter::once(program).chain(words.iter().map(OsString::as_os_str)) {
-            script.push(b' ');
-            push_quoted(&mut script, word.as_bytes());
+    /// One that runs a program with a further variable, and, if that went well, with one more and
+    /// without the first one, each of the calls that follow.
+    pub(super) fn running(
+        program: &OsStr,
+        ((name, value), words): ((&str, &str), &[OsString]),
+        ((later_name, later_value), calls): ((&str, &str), &[Vec<OsString>]),
+    ) -> Self {
+        let mut script = format!("#!/bin/sh\n(export {name}={value}; exec").into_bytes();
+        let line = |script: &mut Vec<u8>, words: &[OsString]| {
+            for word in std::iter::once(program).chain(words.iter().map(OsString::as_os_str)) {
+                script.push(b' ');
+                push_quoted(script, word.as_bytes());
+            }
+        };
+        line(&mut script, words);
+        script.extend_from_slice(
+            format!(") || exit\nexport {later_name}={later_value}\n").as_bytes(),
+        );
+        for call in calls {
+            line(&mut script, call);
+            script.extend_from_slice(b" || exit\n");
         }
-        script.push(b'\n');
         Self(script)
     }
 
@@ -74,6 +88,34 @@ pub(super) fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
 
+    fn run(answer: &Answer) -> std::process::Output {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("answer");
+        std::fs::write(&path, answer.as_bytes()).unwrap();
+        let mut sh = std::process::Command::new("sh");
+        sh.arg(&path).output().unwrap()
+    }
+
+    #[test]
+    fn what_follows_is_done_only_when_the_first_went_well() {
+        let running = |status: &str| {
+            let line = format!("echo $A $B; exit {status}");
+            let first = ["-c", &line].map(OsString::from);
+            let then = [vec!["-c".into(), "echo \"it's\" $A $B; exit 4".into()]];
+            run(&Answer::running(
+                "/bin/sh".as_ref(),
+                (("A", "a"), &first),
+                (("B", "b"), &then),
+            ))
+        };
+        let done = running("0");
+        assert_eq!(done.stdout, b"a\nit's b\n");
+        assert_eq!(done.status.code(), Some(4));
+        let done = running("3");
+        assert_eq!(done.stdout, b"a\n");
+        assert_eq!(done.status.code(), Some(3));
+    }
+
     #[test]
     fn an_answer_says_it_to_the_byte() {
         let said = Said {
@@ -81,13 +123,7 @@ mod tests {
             out: "it's\n-n \\ 100% %s".to_owned(),
             err: "$HOME `x`\n".to_owned(),
         };
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("answer");
-        std::fs::write(&path, Answer::saying(&said).as_bytes()).unwrap();
-        let done = std::process::Command::new("sh")
-            .arg(&path)
-            .output()
-            .unwrap();
+        let done = run(&Answer::saying(&said));
         assert_eq!(done.status.code(), Some(3));
         assert_eq!(done.stdout, said.out.as_bytes());
         assert_eq!(done.stderr, said.err.as_bytes());

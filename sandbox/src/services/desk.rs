@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use super::action::{Action, Manager, recorded_environment};
+use super::action::{Action, LATER, Manager, recorded_environment};
 use super::adjust::{adjust, values_only};
 use super::answer::Answer;
 use super::expected::Expected;
@@ -28,7 +28,7 @@ const QUESTION: Duration = Duration::from_secs(30);
 const REQUEST: Duration = Duration::from_secs(600);
 
 /// By this systemctl(1) works on files without a manager (systemd's ENVIRONMENT.md).
-const OFFLINE: &str = "SYSTEMD_OFFLINE=1";
+const OFFLINE: (&str, &str) = ("SYSTEMD_OFFLINE", "1");
 
 /// Actions beyond this number are refused: an entry is not meant to ask for so many.
 const MAX_ACTIONS: usize = 1000;
@@ -145,25 +145,27 @@ impl Desk {
     }
 
     fn systemctl(&mut self, start: &Start, words: &[String]) -> Response {
-        let is_offline = |(name, value): &(OsString, OsString)| {
-            name == "SYSTEMD_OFFLINE" && value.as_encoded_bytes() == b"1"
-        };
         // Without systemd it says so itself.
-        if start.env.iter().any(is_offline) || !Path::new("/run/systemd/system").is_dir() {
+        if start.sets(OFFLINE) || !Path::new("/run/systemd/system").is_dir() {
             return Response::Itself;
         }
         match systemctl::asked(words) {
             systemctl::Asked::Itself => Response::Itself,
             systemctl::Asked::Files { words, then } => {
-                // Also with the running system in reach: the files are not there before the commit.
-                for (verb, units) in then {
-                    if let Err(said) = self.defer_for_units(start, verb, units) {
-                        return Response::Instead(Answer::saying(&said));
-                    }
-                }
+                // What follows from the files is asked for only when they are changed. It comes here
+                // as any other request, and waits, also with the running system in reach: the files
+                // are not there before the commit.
                 let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-                let program = start.real.as_os_str();
-                Response::Instead(Answer::running(OFFLINE, program, &words))
+                let calls = then.into_iter().map(|(verb, units)| {
+                    let units = units.into_iter().map(OsString::from);
+                    std::iter::once(verb.name().into()).chain(units).collect()
+                });
+                let calls: Vec<Vec<OsString>> = calls.collect();
+                Response::Instead(Answer::running(
+                    start.real.as_os_str(),
+                    (OFFLINE, &words),
+                    (LATER, &calls),
+                ))
             }
             systemctl::Asked::Edit(edit) => {
                 self.defer(start, Manager::Systemd, Verb::ManagerReload, Vec::new());
@@ -171,7 +173,7 @@ impl Desk {
             }
             systemctl::Asked::Print(units) => Response::Instead(unit_files::print(&units)),
             systemctl::Asked::Runtime { verb, units } => {
-                let said = match self.when {
+                let said = match self.when(start) {
                     When::Now => {
                         self.now(start, EffectKind::Service, verb.name(), &units.join(" "))
                     }
@@ -188,6 +190,13 @@ impl Desk {
                 self.note(EffectKind::Service, "ask", manager, start, outcome);
                 Response::refusing(&format!("an entry cannot speak with {manager}"))
             }
+        }
+    }
+
+    fn when(&self, start: &Start) -> When {
+        match start.sets(LATER) {
+            true => When::Later,
+            false => self.when,
         }
     }
 

@@ -26,6 +26,13 @@ pub(crate) struct Start {
     pub process: String,
 }
 
+impl Start {
+    /// Whether its environment has this variable with this value.
+    pub(super) fn sets(&self, (name, value): (&str, &str)) -> bool {
+        self.env.iter().any(|(n, v)| n == name && v == value)
+    }
+}
+
 /// What becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Response {

@@ -57,6 +57,27 @@ fn a_live_command_reaches_processes_sockets_and_kernel_and_its_files_are_one_com
 }
 
 #[test]
+fn what_follows_from_unit_files_waits_for_them() {
+    let Some(host) = with_app("livefiles") else {
+        return;
+    };
+    let unit = "/etc/systemd/system/three.service";
+    let line = format!(
+        "hostname other || exit 1; echo \"[Service]\" >{unit}; echo ExecStart=sleep 100000 >>{unit}; \
+         echo \"[Install]\" >>{unit}; echo WantedBy=multi-user.target >>{unit}; \
+         systemctl enable --now three"
+    );
+    host.ok(&format!(
+        "isconf exec --live sh -c '{line}'; hostname livefiles"
+    ));
+    assert_eq!(states(&host, "three"), ["active"]);
+    assert_eq!(host.ok("systemctl is-enabled three"), "enabled\n");
+    // What was not done is not followed by anything.
+    let preview = host.ok("isconf exec --noop sh -c 'systemctl enable --now nosuch || true'");
+    assert!(!preview.contains("waits for the commit"), "{preview}");
+}
+
+#[test]
 fn a_live_command_that_fails_in_its_rehearsal_or_after_it_changes_no_file() {
     let Some(host) = with_app("livefails") else {
         return;
@@ -99,7 +120,8 @@ fn what_a_live_command_leaves_running_is_ended_and_nothing_else_is() {
     let Some(host) = with_app("liveleft") else {
         return;
     };
-    let done = host.ok("isconf exec --live sh -c 'sleep 98765 & touch /srv/new'");
+    let line = "sleep 98765 & until grep -q sleep /proc/$!/comm; do :; done; touch /srv/new";
+    let done = host.ok(&format!("isconf exec --live sh -c '{line}'"));
     assert!(done.contains("left running sleep 98765"), "{done}");
     host.ok("! grep -qaz 9876[5] /proc/[0-9]*/cmdline");
     // Neither is one that made mounts of its own.
