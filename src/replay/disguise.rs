@@ -63,8 +63,9 @@ pub(super) fn other_host() -> (Disguise, HostFacts) {
             files.push((path, format!("{OTHER_MACHINE_ID}\n").into_bytes()));
         }
     }
-    for (number, path) in (1_u8..).zip(address_files()) {
-        let address = format!("02:15:c0:f0:7e:{number:02x}");
+    for (number, path) in (1_u64..).zip(address_files()) {
+        let [.., high, low] = number.to_be_bytes();
+        let address = format!("02:15:c0:f0:{high:02x}:{low:02x}");
         if let Ok(path) = RelPath::from_absolute(&path) {
             files.push((path, format!("{address}\n").into_bytes()));
             facts = facts.with_address(&address);

@@ -3,7 +3,7 @@
 //! after success, and only of what the scratchpad really had below it.
 
 use isconf_sandbox::capture::{Finding, FindingReason};
-use isconf_sandbox::change::{Change, ChangeSet};
+use isconf_sandbox::change::{Change, ChangeSet, Kind, Node};
 use isconf_sandbox::child::{Effect, Exceeded, Weight, weight};
 
 use crate::model::Handling;
@@ -68,15 +68,23 @@ const ESSENTIAL: [&str; 15] = [
     "tmp", "usr", "var",
 ];
 
-/// Why a change cannot become real, if it takes away a part of the root that every host needs.
+/// Why a change cannot become real, if it takes away a part of the root that every host needs. A
+/// directory may become a link to one, as when `/bin` moves to `/usr`.
 fn removed(change: &Change) -> Option<Refusal> {
     let is_essential = ESSENTIAL
         .iter()
         .any(|name| change.path.as_bytes() == name.as_bytes());
-    (is_essential && change.before.is_some() && change.after.is_none()).then(|| Refusal {
+    let is_kept = |node: &Node| matches!(node.kind, Kind::Directory | Kind::Symlink { .. });
+    let is_lost =
+        change.before.as_ref().is_some_and(is_kept) && !change.after.as_ref().is_some_and(is_kept);
+    let how = match change.after {
+        None => "removed",
+        Some(_) => "no directory any more",
+    };
+    (is_essential && is_lost).then(|| Refusal {
         path: Some(change.path.clone()),
         reason: format!(
-            "{} would be removed, and no host can be without it",
+            "{} would be {how}, and no host can be without it",
             change.path
         ),
         remedy: Some("remove what is in it that has to go, not the directory itself."),

@@ -246,6 +246,9 @@ fn an_entry_that_deletes_the_root_is_refused() {
         .fails()
         .says("/etc would be removed, and no host can be without it")
         .says("remove what is in it");
+    entry(&host, "", "mv /etc /old && touch /etc")
+        .fails()
+        .says("/etc would be no directory any more");
     // Neither when it was kept to be made real later.
     let keeps = "isconf try --keep root sh -c 'mv /etc /old'";
     host.sh(keeps).fails();

@@ -45,24 +45,30 @@ pub(super) fn init_script(name: &str, words: &[String]) -> Asked {
         return Asked::Power(name.to_owned());
     }
     let service = Some(name.to_owned());
-    match words.first().map(String::as_str) {
-        Some("status") => Asked::Question { service },
-        Some(word) => match script_verb(word) {
-            Some(verb) => Asked::Runtime { verb, service },
-            None => Asked::Itself,
-        },
-        None => Asked::Itself,
+    // With OpenRC options come first, and several words are done in turn (openrc-run(8)); elsewhere
+    // what follows the word are its own arguments.
+    let operands = || words.iter().filter(|word| !word.starts_with('-'));
+    let mut verbs = operands().filter_map(|word| script_verb(word));
+    match (verbs.next(), verbs.next()) {
+        (Some(verb), None) => Asked::Runtime { verb, service },
+        (Some(_), Some(_)) => {
+            let all: Vec<&str> = operands().map(String::as_str).collect();
+            let verb = Verb::Other(all.join(" "));
+            Asked::Runtime { verb, service }
+        }
+        (None, _) if operands().next().is_some_and(|word| word == "status") => {
+            Asked::Question { service }
+        }
+        (None, _) => Asked::Itself,
     }
 }
 
-/// `rc-service NAME WORD`.
+/// `rc-service NAME WORD ...`.
 pub(super) fn rc_service(words: &[String]) -> Asked {
-    let mut operands = words.iter().filter(|word| !word.starts_with('-'));
-    let service = operands.next().cloned();
-    match (service, operands.next()) {
-        (Some(service), Some(word)) => init_script(&service, std::slice::from_ref(word)),
-        (_, _) => Asked::Itself,
-    }
+    let at = words.iter().position(|word| !word.starts_with('-'));
+    at.map_or(Asked::Itself, |at| {
+        init_script(&words[at], &words[at + 1..])
+    })
 }
 
 /// `initctl WORD [NAME]`; `by_name` is the verb that the program's own name stands for.
@@ -154,6 +160,10 @@ mod tests {
             service: Some("apache".to_owned()),
         };
         assert_eq!(script("status"), question);
+        assert_eq!(script("--nodeps restart"), runtime(Verb::Restart, "apache"));
+        assert_eq!(script("stop eth0"), runtime(Verb::Stop, "apache"));
+        let both = Verb::Other("zap start".to_owned());
+        assert_eq!(script("zap start"), runtime(both, "apache"));
         for line in ["", "configtest", "--help", "daemon-reload"] {
             assert_eq!(script(line), Asked::Itself, "{line}");
         }
