@@ -141,6 +141,14 @@ impl<'a> Carrier<'a> {
         let done = pending.begun.saturating_sub(1);
         let mut fates = vec![ActionFate::Done(Times::Once); done];
         fates.resize(pending.actions.len(), ActionFate::Waits);
+        for (index, status) in &pending.failed {
+            // What it said is not written down.
+            fates[*index] = ActionFate::Failed {
+                status: *status,
+                said: String::new(),
+                times: Times::Once,
+            };
+        }
         Self {
             host,
             pending,
@@ -197,6 +205,9 @@ impl<'a> Carrier<'a> {
                 Times::Once
             };
             self.fates[index] = fate(&said, times);
+            if said.status != 0 {
+                self.pending.failed.insert(index, said.status);
+            }
             if said.status != 0 && self.pending.on_failure == OnFailure::TakeBack {
                 return Ok(false);
             }
@@ -245,34 +256,17 @@ impl<'a> Carrier<'a> {
             crash_point("actions.taken_back");
         }
         // The manager knows the old files before anything is started from them.
-        let is_reload = |action: &Action| action.verb == Verb::ManagerReload;
-        let reload = self.pending.actions[..reverses.len()]
-            .iter()
-            .rposition(is_reload);
-        if let Some(call) = reload.and_then(|index| reverses[index].after.first()) {
-            let index = reload.unwrap_or_default();
-            self.one_right(index, call, &mut trouble);
-        }
-        let others = |reverse: &Reverse| match reverse.is_manager_reload {
-            true => Vec::new(),
-            false => reverse.after.clone(),
-        };
+        let (reloads, others) = (after_undo(true), after_undo(false));
+        self.put_right(&reverses, reloads, &mut trouble);
         self.put_right(&reverses, others, &mut trouble);
         self.tell_taken_back(&reverses, &trouble);
         Ok(EntryFate::TakenBack)
     }
 
     fn tell_taken_back(&mut self, reverses: &[Reverse], trouble: &[Vec<String>]) {
-        let last = reverses.len().saturating_sub(1);
         for (index, (reverse, trouble)) in reverses.iter().zip(trouble).enumerate() {
             self.fates[index] = match (&self.fates[index], trouble.first()) {
                 (failed @ ActionFate::Failed { .. }, _) => failed.clone(),
-                // It failed before an interruption.
-                _ if index == last && self.turn == Turn::Again => ActionFate::Failed {
-                    status: 1,
-                    said: String::new(),
-                    times: Times::Once,
-                },
                 (_, Some(why)) => ActionFate::NotTakenBack(why.clone()),
                 (_, None) if reverse.is_partial => {
                     ActionFate::NotTakenBack("it has no reverse".to_owned())
@@ -331,14 +325,6 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    fn one_right(&self, index: usize, argv: &[OsString], trouble: &mut [Vec<String>]) {
-        let said = call(&self.pending.actions[index], argv, REQUEST);
-        if said.status != 0 {
-            let words = argv.join(" ".as_ref()).to_string_lossy().into_owned();
-            trouble[index].push(format!("{words} ended with status {}", said.status));
-        }
-    }
-
     /// Makes the calls that take requests back, the last request's first; the same call twice in a row
     /// is made once.
     fn put_right(
@@ -353,10 +339,22 @@ impl<'a> Carrier<'a> {
                 if last.as_ref() == Some(&argv) {
                     continue;
                 }
-                self.one_right(index, &argv, trouble);
+                let said = call(&self.pending.actions[index], &argv, REQUEST);
+                if said.status != 0 {
+                    let words = argv.join(" ".as_ref()).to_string_lossy().into_owned();
+                    trouble[index].push(format!("{words} ended with status {}", said.status));
+                }
                 last = Some(argv);
             }
         }
+    }
+}
+
+/// The calls for when the files are as they were, of reloads of a manager or of all others.
+fn after_undo(reload: bool) -> impl Fn(&Reverse) -> Vec<Vec<OsString>> {
+    move |reverse| match reverse.is_manager_reload == reload {
+        true => reverse.after.clone(),
+        false => Vec::new(),
     }
 }
 

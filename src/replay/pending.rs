@@ -6,6 +6,7 @@
 //! conf/actions    made durable before the receipt; replaced before each request; removed at the end
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use isconf_sandbox::layout::TxId;
@@ -34,6 +35,8 @@ pub struct PendingActions {
     pub begun: usize,
     /// How often the last of them was begun.
     pub tries: u32,
+    /// Those that failed, by their index, with the exit status.
+    pub failed: BTreeMap<usize, u8>,
     /// For each that was begun, which of its services ran before; `None` where that cannot be told.
     pub before: Vec<Vec<Option<Running>>>,
     /// What is going on.
@@ -84,6 +87,7 @@ impl PendingActions {
             on_failure,
             begun: 0,
             tries: 0,
+            failed: BTreeMap::new(),
             before: Vec::new(),
             stage: Stage::Doing,
         }
@@ -135,6 +139,9 @@ pub(super) struct Row {
     stage: Stage,
     begun: usize,
     tries: u32,
+    /// Index and exit status.
+    #[serde(default)]
+    failed: BTreeMap<usize, u8>,
     /// Whether each service ran; null where that cannot be told.
     before: Vec<Vec<Option<bool>>>,
     actions: Vec<ActionRow>,
@@ -166,6 +173,7 @@ impl Row {
             stage: pending.stage,
             begun: pending.begun,
             tries: pending.tries,
+            failed: pending.failed.clone(),
             before: pending.before.iter().map(ran).collect(),
             actions: pending.actions.iter().map(ActionRow::of).collect(),
         }
@@ -180,7 +188,9 @@ impl Row {
             .collect();
         let actions = self.actions.into_iter().map(ActionRow::into_action);
         let actions: Vec<Action> = actions.collect::<Option<_>>()?;
-        let fits = self.begun <= actions.len() && before.len() == self.begun;
+        let fits = self.begun <= actions.len()
+            && before.len() == self.begun
+            && self.failed.keys().all(|index| *index < self.begun);
         (self.version == VERSION && fits).then_some(PendingActions {
             tx: self.tx.parse().ok()?,
             actions,
@@ -190,6 +200,7 @@ impl Row {
             },
             begun: self.begun,
             tries: self.tries,
+            failed: self.failed,
             before,
             stage: self.stage,
         })
@@ -261,6 +272,7 @@ mod tests {
         pending.begun = 1;
         pending.before = vec![vec![Some(Running::Yes), None]];
         pending.tries = 1;
+        pending.failed.insert(0, 5);
         pending
     }
 
@@ -287,6 +299,7 @@ mod tests {
         assert!(refused(|row| row.version = 2));
         assert!(refused(|row| row.begun = 3));
         assert!(refused(|row| row.before.clear()));
+        assert!(refused(|row| row.failed = [(1, 1)].into()));
         assert!(refused(|row| row.tx = "../x".to_owned()));
         assert!(refused(|row| row.actions[0].program = "systemctl".into()));
         assert!(refused(|row| row.actions[0].manager = "x".to_owned()));

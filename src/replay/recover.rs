@@ -170,24 +170,41 @@ fn followed(carried: &Carried) -> String {
         let actions = carried.actions.iter();
         let found = actions.filter(|action| wanted(&action.fate));
         let words: Vec<_> = found.map(|action| action.action.words()).collect();
-        words.join(", ")
+        (!words.is_empty()).then(|| words.join(", "))
     };
-    let twice = words(|fate| *fate == ActionFate::Done(Times::OnceOrTwice));
-    let twice = match twice.as_str() {
-        "" => String::new(),
-        twice => format!(" (`{twice}` may have been done twice)"),
+    let note = |wanted, what: &str| words(wanted).map(|words| format!("`{words}` {what}"));
+    let failed = |fate: &ActionFate| matches!(fate, ActionFate::Failed { .. });
+    let notes: Vec<String> = [
+        note(
+            |fate| *fate == ActionFate::Done(Times::OnceOrTwice),
+            "may have been done twice",
+        ),
+        note(
+            |fate| *fate == ActionFate::NotKnown,
+            "was interrupted twice and not tried again",
+        ),
+        match carried.entry {
+            EntryFate::Stays => note(failed, "failed"),
+            EntryFate::TakenBack | EntryFate::CannotBeTakenBack(_) => None,
+        },
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let notes = match notes.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", notes.join("; ")),
     };
+    let failed = words(failed).unwrap_or_default();
     match &carried.entry {
         EntryFate::Stays => {
-            format!("did what an interrupted entry asks of service managers{twice}.")
+            format!("did what an interrupted entry asks of service managers{notes}.")
         }
-        EntryFate::TakenBack => format!(
-            "took back an interrupted entry, as `{}` failed{twice}.",
-            words(|fate| matches!(fate, ActionFate::Failed { .. }))
-        ),
+        EntryFate::TakenBack => {
+            format!("took back an interrupted entry, as `{failed}` failed{notes}.")
+        }
         EntryFate::CannotBeTakenBack(why) => format!(
-            "`{}` of an interrupted entry failed, and the entry cannot be taken back: {why}{twice}.",
-            words(|fate| matches!(fate, ActionFate::Failed { .. }))
+            "`{failed}` of an interrupted entry failed, and the entry cannot be taken back: {why}{notes}."
         ),
     }
 }

@@ -81,6 +81,24 @@ fn requests_of_an_entry_that_is_gone_are_dropped() {
 }
 
 #[test]
+fn what_failed_before_an_interruption_is_told_after_it() {
+    let Some(host) = with_app("failedbefore") else {
+        return;
+    };
+    let line = "echo broken >/etc/app/conf; systemctl restart two; systemctl stop one";
+    let done = host.command(["isconf", "exec", "--keep", "sh", "-c", line]);
+    let done = done
+        .env("ISCONF_CRASH_AT", "actions.begun:2")
+        .run()
+        .unwrap();
+    assert_eq!(done.code(), 128 + 9, "{done}");
+    let said = host.run("isconf status").err();
+    let twice = "(`systemctl stop one` may have been done twice; `systemctl restart two` failed)";
+    assert!(said.contains(twice), "{said}");
+    assert_eq!(states(&host, "one"), ["inactive"]);
+}
+
+#[test]
 fn taking_back_goes_on_where_it_was() {
     let Some(host) = with_app("backagain") else {
         return;
@@ -142,7 +160,8 @@ fn a_request_that_ends_isconf_is_not_made_for_ever() {
     let done = host.run(&format!("isconf exec sh -c '{line}'"));
     assert_eq!(done.code(), 128 + 9, "{done}");
     assert_eq!(host.run("isconf status").code(), 128 + 9);
-    host.ok("isconf status");
+    let said = host.run("isconf status").err();
+    assert!(said.contains("interrupted twice"), "{said}");
     assert_eq!(host.ok("wc -l </srv/tries; ls /srv/new"), "2\n/srv/new\n");
     assert_eq!(states(&host, "two"), ["active"]);
 }
