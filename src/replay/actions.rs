@@ -375,6 +375,8 @@ fn call(action: &Action, argv: &[OsString], time: Duration) -> Said {
         env: &action.env,
         cwd: &action.cwd,
         time,
+        // What was begun is seen to its end.
+        heeds_signals: false,
     });
     said.unwrap_or_else(|error| Said {
         // What a shell answers for what cannot be run.

@@ -51,6 +51,6 @@ pub use weight::{Weight, weight};
 pub(crate) use command::{Isolation, Started, Waiting, kill, prepare};
 pub(crate) use init::Init;
 pub(crate) use netlink::change as netlink_change;
-pub(crate) use signals::{Arrived, HeldSignals};
+pub(crate) use signals::{Arrived, HeldSignals, end_is_asked};
 pub(crate) use terminal::Foreground;
 pub(crate) use watcher::{Tally, Watcher};

@@ -19,6 +19,13 @@ const ENDING: [Signal; 4] = [
     Signal::SIGQUIT,
 ];
 
+/// What is readable while a signal that asks to end is held back. Nothing is to be read from it, and
+/// then nobody misses that signal.
+pub(crate) fn end_is_asked() -> Result<SignalFd, Errno> {
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    SignalFd::with_flags(&SigSet::from_iter(ENDING), flags)
+}
+
 /// Signals held back in this thread. When it is dropped, those that came and were not read take
 /// their effect.
 ///

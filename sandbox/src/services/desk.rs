@@ -425,6 +425,7 @@ impl Desk {
             env: &start.env,
             cwd: &start.cwd,
             time: REQUEST,
+            heeds_signals: true,
         });
         asked.unwrap_or_else(|error| {
             Said::failing(126, format!("{}: {error}\n", start.real.display()))
@@ -445,6 +446,7 @@ impl Desk {
             env: &start.env,
             cwd: &start.cwd,
             time: QUESTION,
+            heeds_signals: true,
         })
     }
 

@@ -17,8 +17,10 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
+use crate::child::end_is_asked;
 use crate::sys::clone::open_process;
 use crate::sys::process::start_with_signals;
 
@@ -60,6 +62,8 @@ pub struct Call<'a> {
     pub cwd: &'a Path,
     /// How long it may take.
     pub time: Duration,
+    /// Whether a signal that is held back and asks isconf to end ends it as well.
+    pub heeds_signals: bool,
 }
 
 /// Runs the program to its end, and no longer: what it leaves running goes on. One that takes too long
@@ -84,44 +88,59 @@ pub fn ask(call: Call<'_>) -> io::Result<Said> {
         .stdout(out.writer()?)
         .stderr(err.writer()?)
         .spawn()?;
-    let (status, is_late) = wait(child, Instant::now() + call.time)?;
+    let asked = call.heeds_signals.then(end_is_asked).transpose()?;
+    let (status, ended) = wait(child, Instant::now() + call.time, asked.as_ref())?;
     let mut said = Said {
         status,
         out: out.text()?,
         err: err.text()?,
     };
-    if is_late {
-        let seconds = call.time.as_secs_f32();
-        said.err
-            .push_str(&format!("isconf: no answer after {seconds} s\n"));
+    match ended {
+        Ended::ByItself => {}
+        Ended::Late => {
+            let seconds = call.time.as_secs_f32();
+            said.err
+                .push_str(&format!("isconf: no answer after {seconds} s\n"));
+        }
+        Ended::AskedTo => said.err.push_str("isconf: interrupted\n"),
     }
     Ok(said)
 }
 
-/// Waits for the end; says whether it had to be made.
-fn wait(mut child: Child, deadline: Instant) -> io::Result<(u8, bool)> {
+/// Why a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    ByItself,
+    /// It was ended, as its time was over.
+    Late,
+    /// It was ended, as isconf is to end.
+    AskedTo,
+}
+
+/// Waits for the end, and makes it where it has to be.
+fn wait(mut child: Child, deadline: Instant, asked: Option<&SignalFd>) -> io::Result<(u8, Ended)> {
     let process = open_process(Pid::from_raw(child.id() as i32))?;
-    let is_late = !has_ended(&process, deadline)?;
-    if is_late {
+    let ended = ending(&process, deadline, asked)?;
+    if ended != Ended::ByItself {
         // It cannot be gone: it is not reaped yet.
         child.kill()?;
     }
     let status = child.wait()?;
     let by_signal = || status.signal().map_or(1, |signal| 128 + signal);
-    Ok((status.code().unwrap_or_else(by_signal) as u8, is_late))
+    Ok((status.code().unwrap_or_else(by_signal) as u8, ended))
 }
 
-fn has_ended(process: &OwnedFd, deadline: Instant) -> io::Result<bool> {
+fn ending(process: &OwnedFd, deadline: Instant, asked: Option<&SignalFd>) -> io::Result<Ended> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(
-            &mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)],
-            timeout,
-        ) {
-            Ok(0) if left.is_zero() => return Ok(false),
+        let mut fds = vec![PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+        fds.extend(asked.map(|asked| PollFd::new(asked.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut fds, timeout) {
+            Ok(0) if left.is_zero() => return Ok(Ended::Late),
             Ok(0) | Err(Errno::EINTR) => {}
-            Ok(_) => return Ok(true),
+            Ok(_) if fds[0].any() == Some(true) => return Ok(Ended::ByItself),
+            Ok(_) => return Ok(Ended::AskedTo),
             Err(errno) => return Err(errno.into()),
         }
     }
@@ -156,6 +175,8 @@ impl Output {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::signal::{SigSet, Signal};
+
     use super::*;
 
     fn sh(line: &str, time: Duration) -> Said {
@@ -166,6 +187,7 @@ mod tests {
             env: &[("A".into(), "b".into())],
             cwd: Path::new("/no/such/directory"),
             time,
+            heeds_signals: true,
         })
         .unwrap()
     }
@@ -184,19 +206,33 @@ mod tests {
         let said = sh("sleep 100 & echo $!", Duration::from_secs(60));
         let pid = said.out.trim().parse().unwrap();
         // It is still there: ended only here.
-        nix::sys::signal::kill(Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
+        nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     }
 
     #[test]
     fn it_may_open_its_output_again_and_has_its_signals() {
         let line = "echo a >/dev/stderr; grep SigBlk /proc/self/status";
-        let mut held = nix::sys::signal::SigSet::empty();
-        held.add(nix::sys::signal::SIGTERM);
+        let mut held = SigSet::empty();
+        held.add(Signal::SIGTERM);
         held.thread_block().unwrap();
         let said = sh(line, Duration::from_secs(60));
         held.thread_unblock().unwrap();
         assert_eq!((said.status, said.err.as_str()), (0, "a\n"));
         assert_eq!(said.out.trim(), "SigBlk:\t0000000000000000");
+    }
+
+    #[test]
+    fn one_that_is_waited_for_ends_with_us() {
+        let mut held = SigSet::empty();
+        held.add(Signal::SIGHUP);
+        held.thread_block().unwrap();
+        nix::sys::pthread::pthread_kill(nix::sys::pthread::pthread_self(), Signal::SIGHUP).unwrap();
+        let said = sh("exec sleep 1000", Duration::from_secs(500));
+        assert_eq!(said.status, 128 + 9);
+        assert!(said.err.contains("interrupted"));
+        // It is still there for whom it concerns.
+        assert_eq!(held.wait(), Ok(Signal::SIGHUP));
+        held.thread_unblock().unwrap();
     }
 
     #[test]
