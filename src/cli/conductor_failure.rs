@@ -196,7 +196,9 @@ impl From<UpdateError> for Failure {
             UpdateError::Drafts(error) => error.into(),
             UpdateError::Journal(error) => error.into(),
             UpdateError::History(error) => error.into(),
-            UpdateError::Trial { .. } => Self::of(ExitCode::Failure, &error),
+            UpdateError::Trial { .. } | UpdateError::Acting { .. } => {
+                Self::of(ExitCode::Failure, &error)
+            }
             UpdateError::MakeReal { .. } => Self::of(ExitCode::Recovery, &error),
         }
     }

@@ -94,6 +94,11 @@ impl Home {
         self.conf().join("actions")
     }
 
+    /// For which entry a command acts on the running system.
+    pub fn acting(&self) -> PathBuf {
+        self.conf().join("acting")
+    }
+
     /// The scratch directories of the volume that holds this directory.
     pub fn scratch(&self) -> PathBuf {
         self.0.join(HOME_SCRATCH_DIR)

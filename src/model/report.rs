@@ -17,6 +17,8 @@ pub struct Rehearsal {
     pub ending: Ending,
     /// What it did or tried outside of the filesystem.
     pub effects: Vec<Effect>,
+    /// Whether the entry has been let at the running system before, when isconf was interrupted.
+    pub acted_before: bool,
 }
 
 /// What one entry did in its scratchpad, what was judged, and what became of it.

@@ -24,6 +24,7 @@ mod pending;
 mod payload;
 mod room;
 mod settle;
+mod acting;
 mod actions;
 mod written;
 mod lint;

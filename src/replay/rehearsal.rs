@@ -64,6 +64,7 @@ pub fn take_as_rehearsal(report: &mut Report) {
     report.rehearsal = Some(Rehearsal {
         ending: report.ending,
         effects: report.effects.clone(),
+        acted_before: false,
     });
     let lacked = report.out_of_reach().next().is_some();
     if report.verdict == Verdict::CommandFailed && lacked {

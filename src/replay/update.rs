@@ -15,6 +15,7 @@ use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::reach::Reach;
 use isconf_sandbox::session::{Exited, Hold, Mounted};
 
+use super::acting;
 use super::aside::{Aside, Unsettled};
 use super::commit::{Candidate, MakeRealError, chain, discard, follow_up, make_real};
 use super::congruence::congruence;
@@ -29,10 +30,13 @@ use super::uncounted::Uncounted;
 use super::upkeep::keep_undo;
 use super::work::{Input, Output, Scratchpad, Streams, Work, WorkError, reach};
 use crate::check_in::DraftsError;
+use crate::durable::FileError;
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
 use crate::model::progress::Progress;
-use crate::model::report::{Congruence, Description, Fate, Place, Refusal, Report, Verdict};
+use crate::model::report::{
+    Congruence, Description, Fate, Place, Refusal, Rehearsal, Report, Verdict,
+};
 use crate::model::run::{Run, RunMode, RunOutcome};
 use crate::model::{Deed, Entry, EntryKind, Handling, Moment, OnFailure, ReceiptBody};
 
@@ -66,6 +70,15 @@ pub enum UpdateError {
         /// Why.
         #[source]
         source: TrialError,
+    },
+    /// That an entry's command acts on the running system could not be written down.
+    #[error("entry {seq}")]
+    Acting {
+        /// Which.
+        seq: u64,
+        /// Why.
+        #[source]
+        source: FileError,
     },
     /// An entry could not be made real or recorded.
     #[error("entry {seq}")]
@@ -295,13 +308,17 @@ impl Replay<'_> {
     }
 
     fn commit(&mut self, entry: &Entry, work: &Work) -> Result<Report, UpdateError> {
+        let is_live = work.handling() == Handling::Live;
+        // What acted on the running system is not to act twice.
+        let most = if is_live { 0 } else { MAX_RETRIES };
         let mut retries = 0;
         loop {
             let mut report = self.commit_once(entry, work)?;
             report.retries = retries;
-            // What acted on the running system is not to act twice.
-            let may_retry = work.handling() != Handling::Live && retries < MAX_RETRIES;
-            if report.verdict != Verdict::Conflict || !may_retry {
+            if report.verdict != Verdict::Conflict || retries == most {
+                if is_live {
+                    acting::end(&self.host.home).map_err(unnoted(entry))?;
+                }
                 return Ok(report);
             }
             retries += 1;
@@ -328,7 +345,13 @@ impl Replay<'_> {
                 if !rehearsed.report.is_approved() {
                     return Ok(self.named(entry, rehearsed.report));
                 }
-                rehearsed.report.rehearsal
+                let begun = acting::begin(&self.host.home, entry.at.id);
+                let acted_before = begun.map_err(unnoted(entry))?;
+                let rehearsal = rehearsed.report.rehearsal;
+                rehearsal.map(|rehearsal| Rehearsal {
+                    acted_before,
+                    ..rehearsal
+                })
             }
             Handling::Refuse | Handling::Contain => None,
         };
@@ -462,6 +485,11 @@ fn unrehearsed(entry: &Entry, error: RehearsalError) -> UpdateError {
         RehearsalError::Trial(source) => UpdateError::Trial { seq, source },
         RehearsalError::Discard(source) => UpdateError::MakeReal { seq, source },
     }
+}
+
+fn unnoted(entry: &Entry) -> impl Fn(FileError) -> UpdateError {
+    let seq = entry.at.seq;
+    move |source| UpdateError::Acting { seq, source }
 }
 
 fn unsettled(unsettled: Unsettled) -> UpdateError {

@@ -67,4 +67,9 @@ pub(super) fn rehearsal_into(page: &mut Page, rehearsal: Option<&Rehearsal>) {
     let ending = super::verdict_text::ending_sentence(rehearsal.ending).unwrap_or_default();
     page.line(2, &format!("rehearsal: {}", ending.trim_end_matches('.')));
     lines_into(page, effects.iter());
+    if rehearsal.acted_before {
+        let words =
+            "acted on the running system before, when isconf was interrupted; this is once more";
+        page.line(2, &page.paint(Role::Doubt, words));
+    }
 }

@@ -167,6 +167,7 @@ struct EffectJson<'a> {
 struct RehearsalJson<'a> {
     ending: EndingJson,
     effects: Vec<EffectJson<'a>>,
+    acted_before: bool,
 }
 
 #[derive(Serialize)]
@@ -443,6 +444,7 @@ impl<'a> RehearsalJson<'a> {
         Self {
             ending: EndingJson::of(rehearsal.ending),
             effects: rehearsal.effects.iter().map(EffectJson::of).collect(),
+            acted_before: rehearsal.acted_before,
         }
     }
 }

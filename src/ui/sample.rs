@@ -266,6 +266,7 @@ pub(super) fn committed() -> Report {
         rehearsal: Some(Rehearsal {
             ending: Ending::Exited(Exit::Status(1)),
             effects: effects(),
+            acted_before: true,
         }),
         actions: actions(),
         hazards: sample_hazards(),

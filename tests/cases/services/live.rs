@@ -111,7 +111,14 @@ fn targets_rehearse_and_then_do_it() {
     let preview = target.ok("isconf up --noop");
     assert!(preview.contains("rehearsal"), "{preview}");
     assert_eq!(states(&target, "one"), ["active"]);
-    target.ok("isconf up && cat /srv/new");
+    // Interrupted after it has acted: the next one does it once more, and says so.
+    let up = target.command(["isconf", "up"]);
+    let up = up.env("ISCONF_CRASH_AT", "commit.prepare.begun").run();
+    assert_eq!(up.unwrap().code(), 128 + 9);
+    target.ok("! ls /srv/new 2>/dev/null; systemctl start one");
+    let up = target.ok("isconf up && cat /srv/new");
+    assert!(up.contains("this is once more"), "{up}");
+    target.ok("! ls /var/is/conf/acting 2>/dev/null");
     assert_eq!(states(&target, "one"), ["inactive"]);
 }
 
