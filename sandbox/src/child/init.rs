@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::stat::{FileStat, Mode, stat, umask};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, setsid};
 
@@ -265,13 +265,14 @@ impl Drop for Init {
 
 /// The life of the first process. Runs in the clone: no allocation, no lock (`clone_process`).
 fn run(steps: &[Step], channel: BorrowedFd<'_>, reach: Reach) -> i32 {
+    let live_root = stat(c"/");
     match build(steps, channel, reach) {
         Ok(()) => {
             if channel::send(channel, &Report::Ready.to_bytes()).is_ok() {
                 match reach {
                     Reach::Contained => serve(channel),
                     // Its "all other processes" would be those of the machine.
-                    Reach::Live => end_with_the_supervisor(channel),
+                    Reach::Live => end_with_the_supervisor(channel, live_root),
                 }
             }
             0
@@ -321,10 +322,10 @@ pub(super) fn namespaces(reach: Reach) -> CloneFlags {
 
 /// Obeys nobody. When the supervisor closes its end, or is killed, it ends whom that left behind, as
 /// the kernel does with a pid namespace.
-fn end_with_the_supervisor(channel: BorrowedFd<'_>) {
+fn end_with_the_supervisor(channel: BorrowedFd<'_>, live_root: Result<FileStat, Errno>) {
     while let Err(Errno::EINTR) = channel::receive(channel) {}
-    // Without it nobody can be told from anybody; then the mounts at least are gone from the live tree.
-    if let Ok(inmates) = Inmates::of_first_process() {
+    // Where they cannot be told from others for certain, nobody is ended.
+    if let Ok(inmates) = live_root.and_then(|root| Inmates::of_first_process(&root)) {
         inmates.kill();
     }
 }

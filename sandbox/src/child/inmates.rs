@@ -52,8 +52,13 @@ impl Inmates {
     }
 
     /// Those that share the namespace of the calling process, who has to be a scratchpad's first.
-    pub(super) fn of_first_process() -> Result<Self, Errno> {
-        Self::around(getpid())
+    /// `before` is its root directory before it built the scratchpad's; an error when that is the same.
+    pub(super) fn of_first_process(before: &FileStat) -> Result<Self, Errno> {
+        let inmates = Self::around(getpid())?;
+        match inmates.root == before.st_dev {
+            true => Err(Errno::EXDEV),
+            false => Ok(inmates),
+        }
     }
 
     fn around(keeper: Pid) -> Result<Self, Errno> {
@@ -180,5 +185,8 @@ mod tests {
             Inmates::of(Pid::from_raw(i32::MAX)),
             Err(Errno::ESRCH)
         ));
+        let root = nix::sys::stat::stat("/").unwrap();
+        let inmates = Inmates::of_first_process(&root);
+        assert!(matches!(inmates, Err(Errno::EXDEV)));
     }
 }
