@@ -45,7 +45,8 @@ pub fn escaped(bytes: &[u8]) -> String {
     text
 }
 
-/// A command line for people: words with blanks or quotes are quoted, the rest as [`escaped`].
+/// A command line for people, and for a shell: words are quoted where they have to be, and as
+/// `$'...'` (POSIX.1-2024, XCU 2.2.4) where a character would not print, or deceive.
 pub fn command_line(argv: &[Bytes]) -> String {
     let words: Vec<String> = argv.iter().map(|word| quoted(word.as_slice())).collect();
     words.join(" ")
@@ -53,12 +54,45 @@ pub fn command_line(argv: &[Bytes]) -> String {
 
 fn quoted(word: &[u8]) -> String {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-+=./,:@%^~".contains(b) || *b >= 0x80;
-    let text = escaped(word);
-    if !word.is_empty() && word.iter().all(plain) && text.as_bytes() == word {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
+    match std::str::from_utf8(word) {
+        Ok(text) if text.chars().all(prints) => {
+            if !word.is_empty() && word.iter().all(plain) {
+                text.to_owned()
+            } else {
+                format!("'{}'", text.replace('\'', "'\\''"))
+            }
+        }
+        Ok(_) | Err(_) => dollar_quoted(word),
     }
+}
+
+fn prints(c: char) -> bool {
+    let mut bytes = [0; 4];
+    let text = c.encode_utf8(&mut bytes);
+    c == '\\' || escaped(text.as_bytes()) == *text
+}
+
+fn dollar_quoted(word: &[u8]) -> String {
+    let mut text = "$'".to_owned();
+    // Three octal digits are a whole number, whatever follows; hexadecimal ones are not.
+    let push_numbers = |text: &mut String, bytes: &[u8]| {
+        for byte in bytes {
+            text.push_str(&format!("\\{byte:03o}"));
+        }
+    };
+    for chunk in word.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' => text.push_str("\\n"),
+                '\t' => text.push_str("\\t"),
+                '\'' | '\\' => text.extend(['\\', c]),
+                c if prints(c) => text.push(c),
+                c => push_numbers(&mut text, c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        push_numbers(&mut text, chunk.invalid());
+    }
+    text + "'"
 }
 
 /// "1 path", "2 paths".
@@ -74,6 +108,10 @@ pub fn counted(number: u64, one: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -85,6 +123,28 @@ mod tests {
     fn command_words_are_quoted_where_needed() {
         let argv: Vec<Bytes> = ["sh", "-c", "echo 'x'", ""].map(Bytes::from).into();
         assert_eq!(command_line(&argv), "sh -c 'echo '\\''x'\\''' ''");
+    }
+
+    #[test]
+    fn command_words_that_do_not_print_are_for_a_shell_to_read() {
+        let words: [&[u8]; 5] = [
+            b"it's\n\\\t",
+            b"\x1b[2J",
+            b"a\xff7",
+            "x\u{202e}y".as_bytes(),
+            br"s/\./x/",
+        ];
+        let argv = words.map(|word| Bytes::from(OsStr::from_bytes(word)));
+        let line = command_line(&argv);
+        let expected = r"$'it\'s\n\\\t' $'\033[2J' $'a\3777' $'x\342\200\256y' 's/\./x/'";
+        assert_eq!(line, expected);
+        let print = format!("printf '%s|' {line}");
+        let said = Command::new("bash").args(["-c", &print]).output();
+        let read: Vec<u8> = words
+            .iter()
+            .flat_map(|word| [word, &b"|"[..]].concat())
+            .collect();
+        assert_eq!(said.expect("bash can be run").stdout, read);
     }
 
     #[test]

@@ -88,13 +88,13 @@ fn entries_are_shown_in_three_details() {
     };
     assert_eq!(
         log_text(&log, Detail::Summary, Style::Plain),
-        "entry 12 923fe53966c6  2026-11-20 17:44:31 UTC  pending  exec echo '\\xff'\n"
+        "entry 12 923fe53966c6  2026-11-20 17:44:31 UTC  pending  exec echo $'\\377'\n"
     );
     assert_eq!(
         log_text(&log, Detail::Normal, Style::Plain),
         "entry 12 923fe53966c6  2026-11-20 17:44:31 UTC  pending\n\
         \x20 by root@alpha: install it\n\
-        \x20 exec echo '\\xff'\n"
+        \x20 exec echo $'\\377'\n"
     );
     let full = log_text(&log, Detail::Full, Style::Plain);
     assert!(full == include_str!("full.txt"), "{full}");
@@ -224,7 +224,7 @@ fn receipts_say_what_was_made_by_whom_and_why() {
             "receipt 7  2026-11-20 17:44:32 UTC  made wip on generic{words}, 1.50 s, \
              same changes as on the origin\n\
              \x20 by root@alpha: install it\n\
-             \x20 exec echo '\\xff'\n"
+             \x20 exec echo $'\\377'\n"
         )
     };
     assert_eq!(show(Behind::Wip(&draft)), text(""));
