@@ -60,7 +60,10 @@ pub fn failed_action(actions: &[ActionReport]) -> Option<String> {
     let (action, status, said) = found?;
     let words = escaped(action.action.words().as_bytes());
     let said = match said.lines().find(|line| !line.trim().is_empty()) {
-        Some(line) => format!(": {}", escaped(line.trim().as_bytes())),
+        Some(line) => {
+            let line = line.trim().trim_end_matches('.');
+            format!(": {}", escaped(line.as_bytes()))
+        }
         None => String::new(),
     };
     Some(format!("`{words}` failed with status {status}{said}"))

@@ -9,7 +9,7 @@ use super::quantity::{human_bytes, human_duration};
 pub fn limit_text(exceeded: &Exceeded) -> String {
     match exceeded {
         Exceeded::Time(limit) => format!("it ran for longer than {}", human_duration(*limit)),
-        Exceeded::Processes(limit) => format!("it was more than {limit} processes"),
+        Exceeded::Processes(limit) => format!("it had more than {limit} processes"),
         Exceeded::Disk(limit) => format!("it wrote more than {}", human_bytes(*limit)),
         Exceeded::Room(place) => format!("it left too little room on {place}"),
     }

@@ -36,15 +36,15 @@ fn an_entry_that_forks_for_ever_is_ended() {
                 except OSError: pass'";
     entry(&host, "IS_LIMIT_PROCESSES=100", bomb)
         .code(KILLED)
-        .says("nothing was changed: it was more than 100 processes")
+        .says("nothing was changed: it had more than 100 processes")
         .says("IS_LIMIT_PROCESSES")
-        .prints("Ended: it was more than 100 processes.");
+        .prints("Ended: it had more than 100 processes.");
     // Threads are counted as well.
     let threads = "exec python3 -c 'import threading, time\nfor i in range(300):\n    \
                    threading.Thread(target=time.sleep, args=(1000,)).start()'";
     entry(&host, "IS_LIMIT_PROCESSES=100", threads)
         .code(KILLED)
-        .says("it was more than 100 processes");
+        .says("it had more than 100 processes");
 }
 
 #[test]
