@@ -15,11 +15,10 @@ use crate::child::{
 };
 use crate::exited::{Exited, Ran};
 use crate::limit_watch::LimitWatch;
-use crate::reach::Reach;
 use crate::services::{Action, Desk};
 use crate::session::Pad;
 use crate::sys::clone::send_signal;
-use crate::sys::urgent::{Favoured, Urgent};
+use crate::sys::scheduling::Scheduling;
 
 /// How long the command's processes have to end by themselves after we asked them to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -110,11 +109,10 @@ impl Running {
         let mut desk = None;
         let mut all_are_gone = false;
         let mut limits = self.limit_watch();
-        // Else a command that forks for ever would keep us from seeing that. Without the right to it
-        // that takes longer. With the running system in reach, what we start for the command lives on
-        // and would be favoured as well.
-        let is_contained = self.pad.isolation.reach == Reach::Contained;
-        let favoured = is_contained.then(Favoured::now);
+        // Each start of a program waits for us; who is woken at once costs it a few microseconds, who
+        // takes turns with the command's processes ten times that. And one that forks for ever would
+        // keep us from seeing it. Without the right to it all that takes longer.
+        let urgent = Scheduling::urgent();
         self.pass_on_early_signals(&mut interruption)?;
         while self.command.exit.is_none() {
             let ready = self.poll(watcher.as_ref(), interruption.kill_at, limits.next())?;
@@ -135,11 +133,11 @@ impl Running {
                 self.command.reap().map_err(WaitError::Wait)?;
             }
         }
-        self.exceeded = self.exceeded.take().or_else(|| limits.look_at_the_end());
         if !all_are_gone {
             self.end_leftovers(&mut tally)?;
         }
-        drop(favoured);
+        drop(urgent);
+        self.exceeded = self.exceeded.take().or_else(|| limits.look_at_the_end());
         let desk = desk.or(watcher.map(Watcher::into_desk));
         let waits = desk.map(Desk::into_actions);
         let actions = waits.map_or_else(Vec::new, |(actions, expected)| {
@@ -244,15 +242,13 @@ impl Running {
         if limits.next() > Instant::now() {
             return Ok(());
         }
-        // Where the processes are many and all want to run, these few milliseconds would take their
-        // turn among them, while they become more. Without the right to it it takes longer.
-        let urgent = Urgent::now();
         let inside = self.pad.init.as_ref().zip(self.pad.root.as_ref());
         self.exceeded = limits.look(Instant::now(), |limit| {
             inside.is_some_and(|(init, root)| init.has_more_tasks(root.as_fd(), limit))
         });
         if self.exceeded.is_none() {
-            drop(urgent);
+            // This may take a while, in which others want to run.
+            let _usual = Scheduling::usual();
             self.exceeded = limits.look_at_disk(Instant::now());
         }
         if self.exceeded.is_none() {

@@ -26,7 +26,7 @@ use crate::reach::Reach;
 use crate::sys::channel;
 use crate::sys::clone::{Cloned, clone_process};
 use crate::sys::process;
-use crate::sys::urgent;
+use crate::sys::scheduling;
 
 /// Why the scratchpad could not be mounted.
 #[derive(Debug, thiserror::Error)]
@@ -205,7 +205,7 @@ impl Init {
     /// The same as killing, when the others are so many that this process would wait long for its turn.
     pub(crate) fn kill_urgently(&self) -> Result<(), InitError> {
         // Without the right to it it takes longer.
-        let _ = urgent::raise(self.process.pid);
+        let _ = scheduling::raise(self.process.pid);
         self.kill()
     }
 

@@ -10,7 +10,7 @@ pub mod channel;
 pub mod seccomp;
 pub mod registers;
 pub mod descriptor;
-pub mod urgent;
+pub mod scheduling;
 #[cfg(test)]
 pub mod mapped;
 
