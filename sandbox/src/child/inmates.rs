@@ -5,7 +5,7 @@
 //! Telling and ending them allocates nothing and takes no lock: the scratchpad's first process does it
 //! as well, a clone that may not (see `clone_process`), when its supervisor was killed.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,7 +17,7 @@ use nix::sys::stat::{FileStat, Mode, fstatat};
 use nix::unistd::{Pid, Whence, getpid, lseek64};
 use rustix::fs::RawDir;
 
-use super::caller::process;
+use super::leftover::command_line;
 use crate::sys::clone::{open_process, send_signal};
 
 /// Bytes for entries of `/proc` at a time: some 250 of them.
@@ -143,7 +143,8 @@ impl Inmates {
     pub(super) fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         self.each(|pid| {
-            names.push(process(pid));
+            let number = CString::new(pid.to_string()).unwrap_or_default();
+            names.extend(command_line(self.proc.as_fd(), &number));
             true
         });
         names
