@@ -17,7 +17,7 @@ pub struct Rehearsal {
     pub ending: Ending,
     /// What it did or tried outside of the filesystem.
     pub effects: Vec<Effect>,
-    /// Whether the entry has been let at the running system before, when isconf was interrupted.
+    /// Whether the entry has been let at the running system before, on this host.
     pub acted_before: bool,
 }
 

@@ -34,9 +34,7 @@ use crate::durable::FileError;
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
 use crate::model::progress::Progress;
-use crate::model::report::{
-    Congruence, Description, Fate, Place, Refusal, Rehearsal, Report, Verdict,
-};
+use crate::model::report::{Congruence, Description, Fate, Place, Refusal, Report, Verdict};
 use crate::model::run::{Run, RunMode, RunOutcome};
 use crate::model::{Deed, Entry, EntryKind, Handling, Moment, OnFailure, ReceiptBody};
 
@@ -316,8 +314,9 @@ impl Replay<'_> {
             let mut report = self.commit_once(entry, work)?;
             report.retries = retries;
             if report.verdict != Verdict::Conflict || retries == most {
-                if is_live {
-                    acting::end(&self.host.home).map_err(unnoted(entry))?;
+                if is_live && report.fate == Fate::Committed {
+                    // A mark that stays says nothing of other entries.
+                    let _ = acting::end(&self.host.home);
                 }
                 return Ok(report);
             }
@@ -341,21 +340,21 @@ impl Replay<'_> {
         let rehearsal = match work.handling() {
             Handling::Live => {
                 let rehearsed = rehearse(bench, &self.host.home, work);
-                let rehearsed = rehearsed.map_err(|error| unrehearsed(entry, error))?;
-                if !rehearsed.report.is_approved() {
-                    return Ok(self.named(entry, rehearsed.report));
+                let mut report = rehearsed.map_err(|e| unrehearsed(entry, e))?.report;
+                if let Some(rehearsal) = &mut report.rehearsal {
+                    rehearsal.acted_before = acting::has_acted(&self.host.home, entry.at.id);
                 }
-                let begun = acting::begin(&self.host.home, entry.at.id);
-                let acted_before = begun.map_err(unnoted(entry))?;
-                let rehearsal = rehearsed.report.rehearsal;
-                rehearsal.map(|rehearsal| Rehearsal {
-                    acted_before,
-                    ..rehearsal
-                })
+                if !report.is_approved() {
+                    return Ok(self.named(entry, report));
+                }
+                report.rehearsal
             }
             Handling::Refuse | Handling::Contain => None,
         };
         let pad = prepare(&self.host.home, reach(work.handling())).map_err(failed)?;
+        if rehearsal.is_some() {
+            acting::begin(&self.host.home, entry.at.id).map_err(unnoted(entry))?;
+        }
         let Trial {
             exited,
             capture,

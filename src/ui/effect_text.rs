@@ -68,8 +68,7 @@ pub(super) fn rehearsal_into(page: &mut Page, rehearsal: Option<&Rehearsal>) {
     page.line(2, &format!("rehearsal: {}", ending.trim_end_matches('.')));
     lines_into(page, effects.iter());
     if rehearsal.acted_before {
-        let words =
-            "acted on the running system before, when isconf was interrupted; this is once more";
+        let words = "has acted on the running system before; this is once more";
         page.line(2, &page.paint(Role::Doubt, words));
     }
 }

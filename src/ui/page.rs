@@ -53,10 +53,12 @@ pub fn command_line(argv: &[Bytes]) -> String {
 }
 
 fn quoted(word: &[u8]) -> String {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-+=./,:@%^~".contains(b) || *b >= 0x80;
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-+./,:@".contains(b) || *b >= 0x80;
     match std::str::from_utf8(word) {
         Ok(text) if text.chars().all(prints) => {
-            if !word.is_empty() && word.iter().all(plain) {
+            // An option's `=` does no harm; in another word it may begin an assignment.
+            let is_plain = |b: &u8| plain(b) || (*b == b'=' && word.starts_with(b"-"));
+            if !word.is_empty() && word.iter().all(is_plain) {
                 text.to_owned()
             } else {
                 format!("'{}'", text.replace('\'', "'\\''"))
@@ -127,7 +129,10 @@ mod tests {
 
     #[test]
     fn command_words_that_do_not_print_are_for_a_shell_to_read() {
-        let words: [&[u8]; 5] = [
+        let words: [&[u8]; 8] = [
+            b"~root",
+            b"A=~/x",
+            b"--opt=1",
             b"it's\n\\\t",
             b"\x1b[2J",
             b"a\xff7",
@@ -136,7 +141,7 @@ mod tests {
         ];
         let argv = words.map(|word| Bytes::from(OsStr::from_bytes(word)));
         let line = command_line(&argv);
-        let expected = r"$'it\'s\n\\\t' $'\033[2J' $'a\3777' $'x\342\200\256y' 's/\./x/'";
+        let expected = r"'~root' 'A=~/x' --opt=1 $'it\'s\n\\\t' $'\033[2J' $'a\3777' $'x\342\200\256y' 's/\./x/'";
         assert_eq!(line, expected);
         let print = format!("printf '%s|' {line}");
         let said = Command::new("bash").args(["-c", &print]).output();
