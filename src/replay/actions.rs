@@ -71,6 +71,8 @@ pub struct Carried {
 pub enum EntryFate {
     /// It stays: all went well, or it was to be kept.
     Stays,
+    /// It is not the last one of this host's history, and nothing was done.
+    Gone,
     /// A request failed, and it was taken back.
     TakenBack,
     /// A request failed, and it could not be taken back; why.
@@ -82,7 +84,7 @@ impl Carried {
     pub fn tell(self, report: &mut Report) {
         report.actions = self.actions;
         match self.entry {
-            EntryFate::Stays => {}
+            EntryFate::Stays | EntryFate::Gone => {}
             EntryFate::TakenBack => {
                 report.verdict = Verdict::ActionFailed;
                 report.fate = Fate::TakenBack;
@@ -119,11 +121,13 @@ pub fn resume(
     let Some(pending) = PendingActions::load(&host.home)? else {
         return Ok(None);
     };
+    let last = history.effective_backwards().next().transpose();
+    let last = last.map_err(TakeBackError::from)?;
+    let is_last = last.is_some_and(|last| last.receipt.body.tx.as_ref() == Some(&pending.tx));
     let carrier = Carrier::new(host, pending, Turn::Again);
-    if carrier.pending.stage == Stage::Doing && carrier.change(history)?.is_none() {
-        // Of an entry that is gone, as when an older history was put in place: nobody wants it done.
-        PendingActions::remove(&host.home)?;
-        return Ok(None);
+    if carrier.pending.stage == Stage::Doing && !is_last {
+        // As when an older history was put in place: nobody wants it done.
+        return carrier.ended(EntryFate::Gone).map(Some);
     }
     carrier.all(history, progress).map(Some)
 }
@@ -167,6 +171,11 @@ impl<'a> Carrier<'a> {
             true => EntryFate::Stays,
             false => self.take_back(history)?,
         };
+        self.ended(entry)
+    }
+
+    /// Nothing is pending any more.
+    fn ended(self, entry: EntryFate) -> Result<Carried, ActionsError> {
         PendingActions::remove(&self.host.home)?;
         crash_point("actions.forgotten");
         let actions = self.pending.actions.into_iter().zip(self.fates);

@@ -185,7 +185,7 @@ fn followed(carried: &Carried) -> String {
         ),
         match carried.entry {
             EntryFate::Stays => note(failed, "failed"),
-            EntryFate::TakenBack | EntryFate::CannotBeTakenBack(_) => None,
+            EntryFate::Gone | EntryFate::TakenBack | EntryFate::CannotBeTakenBack(_) => None,
         },
     ]
     .into_iter()
@@ -200,6 +200,10 @@ fn followed(carried: &Carried) -> String {
         EntryFate::Stays => {
             format!("did what an interrupted entry asks of service managers{notes}.")
         }
+        EntryFate::Gone => format!(
+            "dropped what an entry asked of service managers that is not this host's last one any more: `{}`.",
+            words(|_| true).unwrap_or_default()
+        ),
         EntryFate::TakenBack => {
             format!("took back an interrupted entry, as `{failed}` failed{notes}.")
         }

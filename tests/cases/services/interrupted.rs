@@ -75,7 +75,10 @@ fn requests_of_an_entry_that_is_gone_are_dropped() {
     assert_eq!(done.code(), 128 + 9, "{done}");
     // Put back from a backup, but for the file that says what waits.
     host.ok("mv /var/is/conf/actions /root; rm -rf /var/is; mv /root/is /var/is; mv /root/actions /var/is/conf/");
-    host.ok("systemctl start one; isconf status");
+    host.ok("systemctl start one");
+    let said = host.run("isconf status").err();
+    assert!(said.contains("dropped what an entry asked"), "{said}");
+    assert!(said.contains("`systemctl stop one`"), "{said}");
     assert_eq!(states(&host, "one"), ["active"]);
     host.ok("! ls /var/is/conf/actions 2>/dev/null");
 }
