@@ -385,7 +385,7 @@ fn call(action: &Action, argv: &[OsString], time: Duration) -> Said {
         cwd: &action.cwd,
         time,
         // What was begun is seen to its end.
-        heeds_signals: false,
+        grace: None,
     });
     said.unwrap_or_else(|error| Said {
         // What a shell answers for what cannot be run.

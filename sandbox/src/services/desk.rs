@@ -27,6 +27,9 @@ const QUESTION: Duration = Duration::from_secs(30);
 /// seconds to start and as long to stop (systemd-system.conf(5), `DefaultTimeoutStartSec=`).
 const REQUEST: Duration = Duration::from_secs(600);
 
+/// How long such a request has to end by itself when isconf is asked to end.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// By this systemctl(1) works on files without a manager (systemd's ENVIRONMENT.md).
 const OFFLINE: (&str, &str) = ("SYSTEMD_OFFLINE", "1");
 
@@ -425,7 +428,7 @@ impl Desk {
             env: &start.env,
             cwd: &start.cwd,
             time: REQUEST,
-            heeds_signals: true,
+            grace: Some(GRACE),
         });
         asked.unwrap_or_else(|error| {
             Said::failing(126, format!("{}: {error}\n", start.real.display()))
@@ -446,7 +449,7 @@ impl Desk {
             env: &start.env,
             cwd: &start.cwd,
             time: QUESTION,
-            heeds_signals: true,
+            grace: Some(Duration::ZERO),
         })
     }
 

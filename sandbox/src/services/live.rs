@@ -21,7 +21,7 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
 use crate::child::end_is_asked;
-use crate::sys::clone::open_process;
+use crate::sys::clone::{open_process, send_signal};
 use crate::sys::process::start_with_signals;
 
 /// The most that is taken of each output.
@@ -62,8 +62,9 @@ pub struct Call<'a> {
     pub cwd: &'a Path,
     /// How long it may take.
     pub time: Duration,
-    /// Whether a signal that is held back and asks isconf to end ends it as well.
-    pub heeds_signals: bool,
+    /// How long it has to end by itself when a signal comes that is held back and asks isconf to end;
+    /// `None`: it is seen to its end.
+    pub grace: Option<Duration>,
 }
 
 /// Runs the program to its end, and no longer: what it leaves running goes on. One that takes too long
@@ -74,6 +75,8 @@ pub fn ask(call: Call<'_>) -> io::Result<Said> {
         false => Path::new("/"),
     };
     let (out, err) = (Output::new()?, Output::new()?);
+    let asked = call.grace.map(|_| end_is_asked()).transpose()?;
+    let heeded = asked.as_ref().zip(call.grace);
     let mut command = Command::new(call.program);
     if let Some((name, rest)) = call.argv.split_first() {
         command.arg0(name).args(rest);
@@ -88,8 +91,7 @@ pub fn ask(call: Call<'_>) -> io::Result<Said> {
         .stdout(out.writer()?)
         .stderr(err.writer()?)
         .spawn()?;
-    let asked = call.heeds_signals.then(end_is_asked).transpose()?;
-    let (status, ended) = wait(child, Instant::now() + call.time, asked.as_ref())?;
+    let (status, ended) = wait(child, Instant::now() + call.time, heeded)?;
     let mut said = Said {
         status,
         out: out.text()?,
@@ -117,11 +119,24 @@ enum Ended {
     AskedTo,
 }
 
-/// Waits for the end, and makes it where it has to be.
-fn wait(mut child: Child, deadline: Instant, asked: Option<&SignalFd>) -> io::Result<(u8, Ended)> {
+/// Waits for the end, and makes it where it has to be. `heeded` is what becomes readable when isconf is
+/// to end, and the time that is left then.
+fn wait(
+    mut child: Child,
+    deadline: Instant,
+    heeded: Option<(&SignalFd, Duration)>,
+) -> io::Result<(u8, Ended)> {
     let process = open_process(Pid::from_raw(child.id() as i32))?;
-    let ended = ending(&process, deadline, asked)?;
-    if ended != Ended::ByItself {
+    let ended = ending(&process, deadline, heeded.map(|(asked, _)| asked))?;
+    let mut runs = ended != Ended::ByItself;
+    if let (Ended::AskedTo, Some((_, grace))) = (ended, heeded)
+        && !grace.is_zero()
+    {
+        // ESRCH: it ended meanwhile, which is what is wanted.
+        let _ = send_signal(process.as_fd(), libc::SIGTERM);
+        runs = ending(&process, Instant::now() + grace, None)? != Ended::ByItself;
+    }
+    if runs {
         // It cannot be gone: it is not reaped yet.
         child.kill()?;
     }
@@ -175,11 +190,16 @@ impl Output {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::pthread::{pthread_kill, pthread_self};
     use nix::sys::signal::{SigSet, Signal};
 
     use super::*;
 
     fn sh(line: &str, time: Duration) -> Said {
+        sh_with(line, time, Duration::ZERO)
+    }
+
+    fn sh_with(line: &str, time: Duration, grace: Duration) -> Said {
         let argv = ["sh", "-c", line].map(OsString::from);
         ask(Call {
             program: Path::new("/bin/sh"),
@@ -187,7 +207,7 @@ mod tests {
             env: &[("A".into(), "b".into())],
             cwd: Path::new("/no/such/directory"),
             time,
-            heeds_signals: true,
+            grace: Some(grace),
         })
         .unwrap()
     }
@@ -226,11 +246,36 @@ mod tests {
         let mut held = SigSet::empty();
         held.add(Signal::SIGHUP);
         held.thread_block().unwrap();
-        nix::sys::pthread::pthread_kill(nix::sys::pthread::pthread_self(), Signal::SIGHUP).unwrap();
+        pthread_kill(pthread_self(), Signal::SIGHUP).unwrap();
         let said = sh("exec sleep 1000", Duration::from_secs(500));
         assert_eq!(said.status, 128 + 9);
         assert!(said.err.contains("interrupted"));
         // It is still there for whom it concerns.
+        assert_eq!(held.wait(), Ok(Signal::SIGHUP));
+        held.thread_unblock().unwrap();
+    }
+
+    #[test]
+    fn one_that_is_given_time_ends_as_it_wants() {
+        let mut held = SigSet::empty();
+        held.add(Signal::SIGHUP);
+        held.thread_block().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let ready = directory.path().join("ready");
+        let line = format!(
+            "trap 'echo ended; exit 3' TERM; >{}; while :; do sleep 0.01; done",
+            ready.display()
+        );
+        let this = pthread_self();
+        let other = std::thread::spawn(move || {
+            while !ready.exists() {
+                std::thread::yield_now();
+            }
+            pthread_kill(this, Signal::SIGHUP).unwrap();
+        });
+        let said = sh_with(&line, Duration::from_secs(500), Duration::from_secs(400));
+        assert_eq!((said.status, said.out.as_str()), (3, "ended\n"));
+        other.join().unwrap();
         assert_eq!(held.wait(), Ok(Signal::SIGHUP));
         held.thread_unblock().unwrap();
     }
