@@ -160,12 +160,14 @@ impl Desk {
                 // are not there before the commit.
                 let words: Vec<OsString> = words.iter().map(OsString::from).collect();
                 let calls = then.into_iter().map(|(verb, units)| {
-                    let units = units.into_iter().map(OsString::from);
+                    let begins_like_an_option = units.iter().any(|unit| unit.starts_with('-'));
+                    let end = begins_like_an_option.then(|| "--".to_owned());
+                    let units = end.into_iter().chain(units).map(OsString::from);
                     std::iter::once(verb.name().into()).chain(units).collect()
                 });
                 let calls: Vec<Vec<OsString>> = calls.collect();
                 Response::Instead(Answer::running(
-                    start.real.as_os_str(),
+                    start.called.as_os_str(),
                     (OFFLINE, &words),
                     (LATER, &calls),
                 ))

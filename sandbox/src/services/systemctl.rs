@@ -244,13 +244,16 @@ fn files(arguments: &[String], words: &Words) -> Asked {
     if RELOADING.contains(&verb) && !words.has(&["no-reload", "global"]) {
         then.push((Verb::ManagerReload, Vec::new()));
     }
-    if words.has(&["now"]) {
+    if words.has(&["now"]) && !words.has(&["global"]) {
         let running = match verb {
             "enable" | "reenable" => Some(Verb::Start),
             "disable" | "mask" => Some(Verb::Stop),
             _ => None,
         };
-        then.extend(running.map(|verb| (verb, units(words))));
+        // A unit file that is linked from elsewhere is known by its own name then.
+        let name = |unit: String| unit.rsplit('/').next().unwrap_or_default().to_owned();
+        let units: Vec<String> = units(words).into_iter().map(name).collect();
+        then.extend(running.map(|verb| (verb, units)));
     }
     let words = arguments.iter().filter(|word| *word != "--now");
     Asked::Files {
@@ -328,6 +331,15 @@ mod tests {
         assert_eq!(words, ["enable", "nginx"]);
         let units = vec!["nginx.service".to_owned()];
         assert_eq!(then, [(Verb::ManagerReload, vec![]), (Verb::Start, units)]);
+        let Asked::Files { then, .. } = of("enable --now /srv/app/app.service") else {
+            panic!("enabling is about files");
+        };
+        let units = vec!["app.service".to_owned()];
+        assert_eq!(then[1], (Verb::Start, units));
+        let Asked::Files { then, .. } = of("--global enable --now nginx") else {
+            panic!("enabling is about files");
+        };
+        assert_eq!(then, []);
         let Asked::Files { then, .. } = of("is-enabled nginx") else {
             panic!("is-enabled concerns files");
         };
