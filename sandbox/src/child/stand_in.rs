@@ -15,16 +15,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::ptrace;
-use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::sys::uio::{RemoteIoVec, process_vm_writev};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, UnlinkatFlags, unlinkat, write};
 
 use crate::services::Answer;
 use crate::sys::registers;
 use crate::sys::seccomp::Notification;
+use crate::sys::tracing::{self, Stop};
 
 /// Where stand-ins are: the scratchpad's own memory, from which programs may run, and which no change
 /// set shows.
@@ -131,16 +130,16 @@ impl StandIns {
 fn tell(call: &Notification, argument: usize, path: &[u8]) -> Result<(), Errno> {
     let pid = Pid::from_raw(call.pid);
     ptrace::seize(pid, ptrace::Options::empty())?;
-    let stopped = ptrace::interrupt(pid).and_then(|()| wait_for_stop(pid));
-    // A signal that came first is delivered, and the call begins anew behind it.
-    let signal = stopped.as_ref().ok().copied().flatten();
-    let changed = match stopped {
-        Ok(None) => change_path(pid, call.number, argument, path),
-        Ok(Some(_)) => Err(Errno::EAGAIN),
-        Err(errno) => Err(errno),
+    let stopped = ptrace::interrupt(pid).and_then(|()| tracing::wait_for_stop(pid));
+    let (changed, signal) = match stopped {
+        Ok(Stop::AsAsked) => (change_path(pid, call.number, argument, path), 0),
+        // One that came first is delivered, and the call begins anew behind it.
+        Ok(Stop::ForSignal(signal)) => (Err(Errno::EAGAIN), signal),
+        Ok(Stop::Gone) => (Err(Errno::ESRCH), 0),
+        Err(errno) => (Err(errno), 0),
     };
     // ESRCH: it was killed meanwhile, and nobody has to be let go.
-    match ptrace::detach(pid, signal) {
+    match tracing::detach(pid, signal) {
         Ok(()) | Err(Errno::ESRCH) => changed,
         Err(errno) => Err(errno),
     }
@@ -155,26 +154,6 @@ fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
         }
     }
     Ok(())
-}
-
-/// Waits until it is stopped: as it was asked to, or for a signal, which is given. Its end is left for
-/// who waits for it: it may be the command itself.
-fn wait_for_stop(pid: Pid) -> Result<Option<Signal>, Errno> {
-    let flags =
-        WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
-    loop {
-        match waitid(Id::Pid(pid), flags) {
-            // The stop that was asked for is an event, one for a signal is none (ptrace(2),
-            // "PTRACE_EVENT stops").
-            Ok(WaitStatus::PtraceEvent(_, signal, 0) | WaitStatus::Stopped(_, signal)) => {
-                return Ok(Some(signal));
-            }
-            Ok(WaitStatus::PtraceEvent(..)) => return Ok(None),
-            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return Err(Errno::ESRCH),
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
 }
 
 fn change_path(pid: Pid, number: i64, argument: usize, path: &[u8]) -> Result<(), Errno> {

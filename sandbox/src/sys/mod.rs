@@ -11,6 +11,7 @@ pub mod seccomp;
 pub mod registers;
 pub mod descriptor;
 pub mod scheduling;
+pub mod tracing;
 #[cfg(test)]
 pub mod mapped;
 
