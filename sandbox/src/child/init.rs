@@ -13,11 +13,11 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::stat::{FileStat, Mode, stat, umask};
+use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::{Pid, setsid};
+use nix::unistd::{Pid, getppid, setsid};
 
-use super::inmates::Inmates;
+use super::inmates::{Inmates, Sight, sight_of};
 use super::leftover::leftover_processes;
 use super::message::{Order, Report};
 use super::tasks::has_more_tasks;
@@ -265,14 +265,17 @@ impl Drop for Init {
 
 /// The life of the first process. Runs in the clone: no allocation, no lock (`clone_process`).
 fn run(steps: &[Step], channel: BorrowedFd<'_>, reach: Reach) -> i32 {
-    let live_root = stat(c"/");
+    let live = match reach {
+        Reach::Contained => Err(Errno::ESRCH),
+        Reach::Live => sight_of(getppid()),
+    };
     match build(steps, channel, reach) {
         Ok(()) => {
             if channel::send(channel, &Report::Ready.to_bytes()).is_ok() {
                 match reach {
                     Reach::Contained => serve(channel),
                     // Its "all other processes" would be those of the machine.
-                    Reach::Live => end_with_the_supervisor(channel, live_root),
+                    Reach::Live => end_with_the_supervisor(channel, live),
                 }
             }
             0
@@ -322,10 +325,10 @@ pub(super) fn namespaces(reach: Reach) -> CloneFlags {
 
 /// Obeys nobody. When the supervisor closes its end, or is killed, it ends whom that left behind, as
 /// the kernel does with a pid namespace.
-fn end_with_the_supervisor(channel: BorrowedFd<'_>, live_root: Result<FileStat, Errno>) {
+fn end_with_the_supervisor(channel: BorrowedFd<'_>, live: Result<Sight, Errno>) {
     while let Err(Errno::EINTR) = channel::receive(channel) {}
     // Where they cannot be told from others for certain, nobody is ended.
-    if let Ok(inmates) = live_root.and_then(|root| Inmates::of_first_process(&root)) {
+    if let Ok(inmates) = live.and_then(Inmates::of_first_process) {
         inmates.kill();
     }
 }

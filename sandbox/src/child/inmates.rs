@@ -24,55 +24,53 @@ use crate::sys::clone::{open_process, send_signal};
 const ENTRIES_BYTES: usize = 8192;
 
 /// How long those that were killed may take to go before they are looked for again, first and at most.
-const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(100)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(10)];
 
 /// A mount namespace, by what stat(2) says of it (namespaces(7), "The /proc/[pid]/ns/ directory").
 type Namespace = (u64, u64);
 
-/// Processes in the mount namespace of a scratchpad's first process.
+/// What a process sees, as far as it tells who is of a scratchpad.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sight {
+    namespace: Namespace,
+    /// The device of its root directory; of a scratchpad's it is one that no other process has: an
+    /// overlay of its own.
+    root: u64,
+}
+
+/// Processes that see what a scratchpad's first process sees.
 #[derive(Debug)]
 pub(super) struct Inmates {
     proc: OwnedFd,
     keeper: Pid,
-    namespace: Namespace,
-    /// The device of the scratchpad's root directory, which no other process has: an overlay of its own.
-    root: u64,
+    inside: Sight,
+    live: Sight,
 }
 
 impl Inmates {
     /// Those that share the namespace of `keeper`, who is none of them. An error when it is not there,
     /// or has no namespace of its own: then nobody could be told from anybody.
     pub(super) fn of(keeper: Pid) -> Result<Self, Errno> {
-        let inmates = Self::around(keeper)?;
-        let own = Self::around(getpid())?;
-        if inmates.namespace == own.namespace || inmates.root == own.root {
+        Self::around(keeper, sight_of(getpid())?)
+    }
+
+    /// Those that share the namespace of the calling process, who has to be a scratchpad's first. `live`
+    /// is what the process sees that made it.
+    pub(super) fn of_first_process(live: Sight) -> Result<Self, Errno> {
+        Self::around(getpid(), live)
+    }
+
+    fn around(keeper: Pid, live: Sight) -> Result<Self, Errno> {
+        let inside = sight_of(keeper)?;
+        if inside.namespace == live.namespace || inside.root == live.root {
             return Err(Errno::EXDEV);
         }
-        Ok(inmates)
-    }
-
-    /// Those that share the namespace of the calling process, who has to be a scratchpad's first.
-    /// `before` is its root directory before it built the scratchpad's; an error when that is the same.
-    pub(super) fn of_first_process(before: &FileStat) -> Result<Self, Errno> {
-        let inmates = Self::around(getpid())?;
-        match inmates.root == before.st_dev {
-            true => Err(Errno::EXDEV),
-            false => Ok(inmates),
-        }
-    }
-
-    fn around(keeper: Pid) -> Result<Self, Errno> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mut inmates = Self {
-            proc: open(c"/proc", flags, Mode::empty())?,
+        Ok(Self {
+            proc: open_proc()?,
             keeper,
-            namespace: (0, 0),
-            root: 0,
-        };
-        let keeper = keeper.as_raw();
-        inmates.namespace = inmates.namespace_of(keeper).ok_or(Errno::ESRCH)?;
-        inmates.root = inmates.root_of(keeper).ok_or(Errno::ESRCH)?;
-        Ok(inmates)
+            inside,
+            live,
+        })
     }
 
     /// Gives their numbers one by one, for as long as they are taken.
@@ -93,28 +91,15 @@ impl Inmates {
         }
     }
 
-    /// In the namespace, or in one that was made from it, with the scratchpad's files.
+    /// In the namespace, or in one that was made from it, with the scratchpad's files. The root directory
+    /// of a live process is not looked at: it may be on a filesystem that does not answer.
     fn has(&self, pid: i32) -> bool {
-        self.namespace_of(pid) == Some(self.namespace) || self.root_of(pid) == Some(self.root)
-    }
-
-    /// `None` for a process that ended and was not waited for: it sees nothing any more.
-    fn namespace_of(&self, pid: i32) -> Option<Namespace> {
-        let status = self.status(pid, "ns/mnt")?;
-        Some((status.st_dev, status.st_ino))
-    }
-
-    fn root_of(&self, pid: i32) -> Option<u64> {
-        // With the slash the link is followed to the root directory itself.
-        Some(self.status(pid, "root/")?.st_dev)
-    }
-
-    /// What stat(2) says of what a process has below its directory.
-    fn status(&self, pid: i32, name: &str) -> Option<FileStat> {
-        let mut path = [0; 32];
-        write!(&mut path[..], "{pid}/{name}\0").ok()?;
-        let path = CStr::from_bytes_until_nul(&path).ok()?;
-        fstatat(&self.proc, path, AtFlags::empty()).ok()
+        match namespace(&self.proc, pid) {
+            None => false,
+            Some(found) if found == self.inside.namespace => true,
+            Some(found) if found == self.live.namespace => false,
+            Some(_) => root(&self.proc, pid) == Some(self.inside.root),
+        }
     }
 
     /// Whether there are any.
@@ -132,7 +117,7 @@ impl Inmates {
         let mut tasks = 0;
         self.each(|pid| {
             // The directory has a link for each task, and the two that every directory has.
-            let links = self.status(pid, "task").map_or(0, |status| status.st_nlink);
+            let links = status(&self.proc, pid, "task").map_or(0, |status| status.st_nlink);
             tasks += usize::try_from(links).map_or(0, |links| links.saturating_sub(2));
             tasks <= limit as usize
         });
@@ -174,6 +159,39 @@ impl Inmates {
     }
 }
 
+/// What a process sees.
+pub(super) fn sight_of(pid: Pid) -> Result<Sight, Errno> {
+    let proc = open_proc()?;
+    Ok(Sight {
+        namespace: namespace(&proc, pid.as_raw()).ok_or(Errno::ESRCH)?,
+        root: root(&proc, pid.as_raw()).ok_or(Errno::ESRCH)?,
+    })
+}
+
+fn open_proc() -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    open(c"/proc", flags, Mode::empty())
+}
+
+/// `None` for a process that ended and was not waited for: it sees nothing any more.
+fn namespace(proc: &OwnedFd, pid: i32) -> Option<Namespace> {
+    let status = status(proc, pid, "ns/mnt")?;
+    Some((status.st_dev, status.st_ino))
+}
+
+fn root(proc: &OwnedFd, pid: i32) -> Option<u64> {
+    // With the slash the link is followed to the root directory itself.
+    Some(status(proc, pid, "root/")?.st_dev)
+}
+
+/// What stat(2) says of what a process has below its directory.
+fn status(proc: &OwnedFd, pid: i32, name: &str) -> Option<FileStat> {
+    let mut path = [0; 32];
+    write!(&mut path[..], "{pid}/{name}\0").ok()?;
+    let path = CStr::from_bytes_until_nul(&path).ok()?;
+    fstatat(proc, path, AtFlags::empty()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,8 +204,7 @@ mod tests {
             Inmates::of(Pid::from_raw(i32::MAX)),
             Err(Errno::ESRCH)
         ));
-        let root = nix::sys::stat::stat("/").unwrap();
-        let inmates = Inmates::of_first_process(&root);
+        let inmates = Inmates::of_first_process(sight_of(own).unwrap());
         assert!(matches!(inmates, Err(Errno::EXDEV)));
     }
 }
