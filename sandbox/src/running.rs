@@ -15,6 +15,7 @@ use crate::child::{
 };
 use crate::exited::{Exited, Ran};
 use crate::limit_watch::LimitWatch;
+use crate::reach::Reach;
 use crate::services::{Action, Desk};
 use crate::session::Pad;
 use crate::sys::clone::send_signal;
@@ -112,7 +113,9 @@ impl Running {
         // Each start of a program waits for us; who is woken at once costs it a few microseconds, who
         // takes turns with the command's processes ten times that. And one that forks for ever would
         // keep us from seeing it. Without the right to it all that takes longer.
-        let urgent = Scheduling::urgent();
+        // With the running system in reach whoever looks for the command's processes looks at all.
+        let is_contained = self.pad.isolation.reach == Reach::Contained;
+        let urgent = is_contained.then(Scheduling::urgent);
         self.pass_on_early_signals(&mut interruption)?;
         while self.command.exit.is_none() {
             let ready = self.poll(watcher.as_ref(), interruption.kill_at, limits.next())?;
@@ -242,6 +245,7 @@ impl Running {
         if limits.next() > Instant::now() {
             return Ok(());
         }
+        let _urgent = Scheduling::urgent();
         let inside = self.pad.init.as_ref().zip(self.pad.root.as_ref());
         self.exceeded = limits.look(Instant::now(), |limit| {
             inside.is_some_and(|(init, root)| init.has_more_tasks(root.as_fd(), limit))

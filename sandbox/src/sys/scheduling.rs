@@ -35,16 +35,27 @@ impl Scheduling {
     fn change(to: Policy) -> Result<Self, Errno> {
         let own = Pid::from_raw(0);
         let before = of(own)?;
-        set(own, to)?;
+        set_or_nearly(to)?;
         Ok(Self { before })
     }
 }
 
 impl Drop for Scheduling {
     fn drop(&mut self) {
-        // It was allowed before, and by the same right it is now.
-        let _ = set(Pid::from_raw(0), self.before);
+        // Less than what was before is always allowed.
+        let _ = set_or_nearly(self.before);
     }
+}
+
+/// Sets the own policy. Who may be urgent by a limit (`RLIMIT_RTPRIO`) and not by right may not take
+/// back that children are not, which does no harm.
+fn set_or_nearly(to: Policy) -> Result<(), Errno> {
+    let own = Pid::from_raw(0);
+    let nearly = Policy {
+        number: to.number | libc::SCHED_RESET_ON_FORK,
+        ..to
+    };
+    set(own, to).or_else(|_| set(own, nearly))
 }
 
 /// Makes another process urgent, for good.
