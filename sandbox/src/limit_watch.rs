@@ -118,17 +118,13 @@ impl LimitWatch {
         None
     }
 
-    /// Looks into what was written, if as much room is gone as may be taken. May take a while.
-    pub(crate) fn look_at_disk(&mut self, now: Instant) -> Option<Exceeded> {
-        self.disk_taken(now, self.used)
-    }
-
     /// Looks at what is left when the command has ended by itself.
     pub(crate) fn look_at_the_end(&mut self) -> Option<Exceeded> {
         match self.room_left() {
             Ok((_, used)) => {
+                self.used = used;
                 self.next_walk = self.begun;
-                self.disk_taken(self.begun, used)
+                self.look_at_disk(self.begun)
             }
             Err(exceeded) => Some(exceeded),
         }
@@ -160,11 +156,11 @@ impl LimitWatch {
         Ok((left, used))
     }
 
-    /// What is missing on the filesystems may be somebody else's; what was written is counted only
-    /// when that is more than the limit.
-    fn disk_taken(&mut self, now: Instant, used: u64) -> Option<Exceeded> {
+    /// Looks into what was written, if as much room is gone as may be taken: what is missing may be
+    /// somebody else's. May take a while.
+    pub(crate) fn look_at_disk(&mut self, now: Instant) -> Option<Exceeded> {
         let limit = self.limits.disk?;
-        if used <= limit || now < self.next_walk {
+        if self.used <= limit || now < self.next_walk {
             return None;
         }
         let taken: u64 = self.uppers.iter().map(|upper| bytes_below(upper)).sum();

@@ -121,11 +121,8 @@ pub fn resume(
     let Some(pending) = PendingActions::load(&host.home)? else {
         return Ok(None);
     };
-    let last = history.effective_backwards().next().transpose();
-    let last = last.map_err(TakeBackError::from)?;
-    let is_last = last.is_some_and(|last| last.receipt.body.tx.as_ref() == Some(&pending.tx));
     let carrier = Carrier::new(host, pending, Turn::Again);
-    if carrier.pending.stage == Stage::Doing && !is_last {
+    if carrier.pending.stage == Stage::Doing && !carrier.is_last(history)? {
         // As when an older history was put in place: nobody wants it done.
         return carrier.ended(EntryFate::Gone).map(Some);
     }
@@ -253,7 +250,7 @@ impl<'a> Carrier<'a> {
             if let Some(why) = self.cannot_be_taken_back(history)? {
                 return Ok(EntryFate::CannotBeTakenBack(why));
             }
-            if self.change(history)?.is_some() {
+            if self.is_last(history)? {
                 self.put_right(&reverses, |reverse| reverse.before.clone(), &mut trouble);
             }
             if let Some(why) = self.undo(history)? {
@@ -299,13 +296,19 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    /// The entry's change, if it is still there: an interrupted isconf may have taken it back.
+    /// Whether the entry is the last one whose files are live here: an interrupted isconf may have taken
+    /// it back.
+    fn is_last(&self, history: &History) -> Result<bool, ActionsError> {
+        let last = history.effective_backwards().next().transpose();
+        let last = last.map_err(TakeBackError::from)?;
+        Ok(last.is_some_and(|last| last.receipt.body.tx.as_ref() == Some(&self.pending.tx)))
+    }
+
+    /// The entry's change, if it is still there.
     fn change(&self, history: &History) -> Result<Option<LastChange>, ActionsError> {
-        match last_change(self.host, history) {
-            Ok(last) => Ok((last.tx() == Some(&self.pending.tx)).then_some(last)),
-            // It is gone, and this is what there is before it.
-            Err(TakeBackError::Nothing | TakeBackError::Reboot) => Ok(None),
-            Err(error) => Err(error.into()),
+        match self.is_last(history)? {
+            true => Ok(Some(last_change(self.host, history)?)),
+            false => Ok(None),
         }
     }
 

@@ -98,11 +98,6 @@ impl LastChange {
         }
     }
 
-    /// The transaction with its undo copies; none when it changed no file.
-    pub fn tx(&self) -> Option<&TxId> {
-        self.tx.as_ref()
-    }
-
     /// What it is, in words.
     pub fn name(&self) -> String {
         match (self.entry, self.draft()) {
