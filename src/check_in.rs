@@ -8,12 +8,13 @@
 //!              └── here it has happened; the wip is removed last because it tells recovery so
 //! ```
 
+use crate::durable::FileError;
 use crate::history::{History, HistoryError};
 use crate::identity::HostKey;
 use crate::journal::{
     Journal, JournalError, OthersDrafts, Wip, WipDraft, WipFault, check_drafts, check_holder,
 };
-use crate::lock::{BranchLock, Held, HostLock, LockError};
+use crate::lock::{AppendLock, BranchLock, Held, HostLock, LockError};
 use crate::model::report::Description;
 use crate::model::{
     Author, BranchName, Deed, DomainName, Draft, EntryRef, Hazard, Home, Moment, ReceiptBody,
@@ -100,6 +101,9 @@ pub enum CheckInError {
     /// The branch lock is not the author's.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The system refused an operation.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The journal or the wip.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -153,7 +157,9 @@ pub fn check_in(
 ) -> Result<CheckedIn, CheckInError> {
     let lock_path = site.home.branch_lock(site.domain, site.branch);
     let held = BranchLock::load(&lock_path)?.check(author)?.clone();
-    let mut journal = Journal::open_or_create(site.host, site.home, site.domain, site.branch)?;
+    // From before the look at the journal's end until it is longer.
+    let right = AppendLock::take(site.home, site.domain, site.branch)?;
+    let mut journal = Journal::open_or_create(&right)?;
     let history = History::open_or_create(site.host, site.home, site.domain)?;
     let wip = Wip::open(site.home, site.domain, site.branch)?;
     let made = own_drafts(site, wip.as_ref(), &history)?;
@@ -188,7 +194,8 @@ pub fn check_in(
         ..wip.draft
     };
     let drafts: Vec<_> = made.into_iter().map(with_message).collect();
-    journal.append(site.host, &drafts, key)?;
+    journal.append(&right, &drafts, key)?;
+    drop(right);
     crash_point("ci-journal");
     Ok(CheckedIn {
         hazardous,

@@ -12,7 +12,7 @@ use super::references::{Needs, ReferenceError};
 use crate::chain::MAX_RECORD_BYTES;
 use crate::identity::{Authentication, HmacKeys};
 use crate::journal::{Import, Journal, JournalError};
-use crate::lock::HostLock;
+use crate::lock::AppendLock;
 use crate::model::progress::{Progress, Unit};
 use crate::model::{DomainName, EntryId, EntryRef, Home};
 use crate::store::{Batch, Store, StoreError};
@@ -20,8 +20,6 @@ use crate::store::{Batch, Store, StoreError};
 /// Where a bundle is taken in, and what it must prove.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
-    /// The right to change things on this host.
-    pub host: &'a HostLock,
     /// Where things lie.
     pub home: &'a Home,
     /// This host's domain.
@@ -121,10 +119,11 @@ pub fn import(
     let (mut input, digest, authentication) =
         Input::authenticate(path, told, target.keys, target.allow_unauthenticated)?;
     let header = input.header()?;
-    let mut journal = journal_of(target, &header)?;
+    let right = right_to(target, &header)?;
+    let mut journal = journal_of(&right, &header)?;
     let known = compare_known(&journal, &mut input, header.first_seq)?;
     let local_last = journal.at(header.last.seq);
-    let mut import = journal.import(target.host)?;
+    let mut import = journal.import(&right)?;
     let needs = take_entries(&mut import, &mut input, known)?;
     // A bundle older than the journal here ends within it.
     let held = local_last
@@ -155,22 +154,28 @@ pub fn import(
     })
 }
 
-/// The journal that the bundle goes on with, made empty when there is none.
-fn journal_of(target: Target<'_>, header: &BundleHeader) -> Result<Journal, ImportError> {
+/// The right to append to the bundle's branch, if it is of this domain.
+fn right_to(target: Target<'_>, header: &BundleHeader) -> Result<AppendLock, ImportError> {
     if header.domain != *target.domain {
         return Err(ImportError::WrongDomain {
             expected: target.domain.clone(),
             found: header.domain.clone(),
         });
     }
-    let existing = Journal::open(target.home, target.domain, &header.branch)?;
+    let right = AppendLock::take(target.home, target.domain, &header.branch);
+    Ok(right.map_err(StoreError::from)?)
+}
+
+/// The journal that the bundle goes on with, made empty when there is none.
+fn journal_of(right: &AppendLock, header: &BundleHeader) -> Result<Journal, ImportError> {
+    let existing = Journal::open(right.home(), right.domain(), &header.branch)?;
     let (first, last) = (header.first_seq, existing.as_ref().map_or(0, Journal::len));
     if first > last + 1 {
         return Err(ImportError::Gap { first, last });
     }
     Ok(match existing {
         Some(journal) => journal,
-        None => Journal::open_or_create(target.host, target.home, target.domain, &header.branch)?,
+        None => Journal::open_or_create(right)?,
     })
 }
 

@@ -56,7 +56,9 @@ fn origin(count: u8) -> Host {
         });
         let mut draft = draft(number, snap);
         draft.outcome.changes.full = store.put_bytes(&[number, 0]).unwrap();
-        journal.append(&host.lock, &[draft], &key()).unwrap();
+        journal
+            .append(&host.append_lock(), &[draft], &key())
+            .unwrap();
     }
     host
 }
@@ -84,7 +86,6 @@ fn import_anyhow(
     allow_unauthenticated: bool,
 ) -> Result<Imported, ImportError> {
     let target = Target {
-        host: &host.lock,
         home: &host.home,
         domain: &host.domain,
         keys,
@@ -150,7 +151,6 @@ fn progress_ends_where_the_total_is() {
     let (mut out, mut back, mut bytes) = (Noted::default(), Noted::default(), Vec::new());
     export(source, 0, &mut bytes, &mut out).unwrap();
     let target = Target {
-        host: &target.lock,
         home: &target.home,
         domain: &target.domain,
         keys: &keys,
@@ -193,7 +193,8 @@ fn a_later_bundle_continues_and_an_older_one_is_no_news() {
     assert!(matches!(gap, ImportError::Gap { first: 3, last: 0 }));
     assert!(has_nothing(&target));
     let all = export_from(&origin, 0, &keys).unwrap();
-    origin.journal().append(&origin.lock, &[], &key()).unwrap();
+    let mut journal = origin.journal();
+    journal.append(&origin.append_lock(), &[], &key()).unwrap();
     import_into(&target, &all, &keys).unwrap();
     assert_eq!(import_into(&target, &tail, &keys).unwrap().new_entries, 0);
     let empty = export_from(&origin, 3, &keys).unwrap();
@@ -207,7 +208,9 @@ fn a_later_bundle_continues_and_an_older_one_is_no_news() {
         id: Hex::from_bytes([9; 16]),
         ..draft(9, EntryKind::Reboot)
     };
-    ahead.append(&target.lock, &[more], &key()).unwrap();
+    ahead
+        .append(&target.append_lock(), &[more], &key())
+        .unwrap();
     assert_eq!(import_into(&target, &all, &keys).unwrap().new_entries, 0);
 }
 

@@ -77,6 +77,7 @@ impl Failure {
     pub fn of_check_in(error: CheckInError, branch: &BranchName) -> Self {
         match error {
             CheckInError::Lock(error) => Self::of_lock(error, branch),
+            CheckInError::File(error) => error.into(),
             CheckInError::Journal(error) => error.into(),
             CheckInError::History(error) => error.into(),
             CheckInError::JournalChanged { .. } => Self::of(ExitCode::Failure, &error).hint(

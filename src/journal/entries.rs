@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use super::record::{RecordFault, entry_body, parse_entry};
 use super::signature::{SignatureFault, verify_signature};
 use crate::chain::{Appender, Chain, ChainError, ChainKind, Header, Place};
-use crate::durable::{self, FileError};
+use crate::durable::FileError;
 use crate::identity::HostKey;
-use crate::lock::HostLock;
+use crate::lock::AppendLock;
 use crate::model::{BranchName, DomainName, Draft, Entry, EntryId, EntryRef, Home};
 
 /// A journal, wip or entry that cannot be used.
@@ -94,16 +94,11 @@ impl Journal {
     }
 
     /// As [`open`](Self::open), but makes an empty journal where there is none.
-    pub fn open_or_create(
-        _host: &HostLock,
-        home: &Home,
-        domain: &DomainName,
-        branch: &BranchName,
-    ) -> Result<Self, JournalError> {
+    pub fn open_or_create(right: &AppendLock) -> Result<Self, JournalError> {
+        let (home, domain, branch) = (right.home(), right.domain(), right.branch());
         if let Some(journal) = Self::open(home, domain, branch)? {
             return Ok(journal);
         }
-        durable::create_directories(&home.branch(domain, branch))?;
         let header = Header::new(ChainKind::Journal, [domain.to_string()]);
         let chain = Chain::create(place_of(home, domain, branch), &header)?;
         let branch = branch.clone();
@@ -195,7 +190,7 @@ impl Journal {
     /// Appends drafts as entries signed by `key`, in this order: all or none.
     pub fn append(
         &mut self,
-        _host: &HostLock,
+        _right: &AppendLock,
         drafts: &[Draft],
         key: &HostKey,
     ) -> Result<(), JournalError> {
@@ -207,24 +202,19 @@ impl Journal {
     }
 
     /// Begins to take over entries as another host made them.
-    pub fn import(&mut self, _host: &HostLock) -> Result<Import<'_>, JournalError> {
+    pub fn import<'a>(&'a mut self, _right: &'a AppendLock) -> Result<Import<'a>, JournalError> {
         Ok(Import {
             path: self.chain.path().to_path_buf(),
             appender: Appender::begin(&mut self.chain)?,
         })
     }
 
-    /// Makes branch `new` as an exact copy of this one. Fails when it has entries already.
-    pub fn fork(
-        &self,
-        host: &HostLock,
-        home: &Home,
-        domain: &DomainName,
-        new: &BranchName,
-    ) -> Result<Self, JournalError> {
-        let mut child = Self::open_or_create(host, home, domain, new)?;
+    /// Makes the branch that `right` is for as an exact copy of this one. Fails when it has entries
+    /// already.
+    pub fn fork(&self, right: &AppendLock) -> Result<Self, JournalError> {
+        let mut child = Self::open_or_create(right)?;
         if !child.is_empty() {
-            return Err(JournalError::BranchExists(new.clone()));
+            return Err(JournalError::BranchExists(right.branch().clone()));
         }
         let mut appender = Appender::begin(&mut child.chain)?;
         for seq in self.pending(0) {

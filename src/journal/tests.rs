@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::record::{entry_body, parse_entry, parse_wip, wip_body};
 use super::*;
 use crate::identity::HostKey;
-use crate::lock::{Holder, HostLock, Wait};
+use crate::lock::{AppendLock, Holder, HostLock, Wait};
 use crate::model::*;
 
 /// A throwaway home with its host lock.
@@ -51,14 +51,20 @@ impl Host {
         }
     }
 
+    pub(crate) fn append_lock(&self) -> AppendLock {
+        AppendLock::take(&self.home, &self.domain, &self.branch).unwrap()
+    }
+
     pub(crate) fn journal(&self) -> Journal {
-        Journal::open_or_create(&self.lock, &self.home, &self.domain, &self.branch).unwrap()
+        Journal::open_or_create(&self.append_lock()).unwrap()
     }
 
     pub(crate) fn journal_of(&self, entries: u8) -> Journal {
         let mut journal = self.journal();
         let drafts: Vec<_> = (0..entries).map(|n| draft(n, EntryKind::Reboot)).collect();
-        journal.append(&self.lock, &drafts, &key()).unwrap();
+        journal
+            .append(&self.append_lock(), &drafts, &key())
+            .unwrap();
         journal
     }
 
@@ -314,23 +320,24 @@ fn a_fork_is_a_byte_copy_and_goes_its_own_way() {
     let host = Host::new();
     let mut parent = host.journal_of(3);
     let name = BranchName::new("web").unwrap();
-    let mut child = parent
-        .fork(&host.lock, &host.home, &host.domain, &name)
-        .unwrap();
+    let fork_right = || AppendLock::take(&host.home, &host.domain, &name).unwrap();
+    let mut child = parent.fork(&fork_right()).unwrap();
     let bytes = |journal: &Journal| fs::read(journal.chain().path()).unwrap();
     assert_eq!(bytes(&parent), bytes(&child));
-    let again = parent.fork(&host.lock, &host.home, &host.domain, &name);
+    let again = parent.fork(&fork_right());
     assert!(matches!(again, Err(JournalError::BranchExists(_))));
 
     let more = draft(8, EntryKind::Reboot);
     child
-        .append(&host.lock, std::slice::from_ref(&more), &key())
+        .append(&fork_right(), std::slice::from_ref(&more), &key())
         .unwrap();
     assert!(child.contains(parent.last()));
     assert!(!parent.contains(child.last()));
     assert_eq!(parent.first_difference(&child), None);
     let other = draft(9, EntryKind::Reboot);
-    parent.append(&host.lock, &[other, more], &key()).unwrap();
+    parent
+        .append(&host.append_lock(), &[other, more], &key())
+        .unwrap();
     assert_eq!(parent.first_difference(&child), Some(4));
     assert_eq!(child.first_difference(&parent), Some(4));
 }
@@ -340,12 +347,15 @@ fn import_takes_signed_entries_that_follow() {
     let (origin, target) = (Host::new(), Host::new());
     let source = origin.journal_of(4);
     let mut journal = target.journal();
-    let mut import = journal.import(&target.lock).unwrap();
+    let right = target.append_lock();
+    let mut import = journal.import(&right).unwrap();
     assert!(import.push(&source.chain().read(2).unwrap()).is_err());
     import.push(&source.chain().read(1).unwrap()).unwrap();
     drop(import);
+    drop(right);
     assert!(target.journal().is_empty());
-    let mut import = journal.import(&target.lock).unwrap();
+    let right = target.append_lock();
+    let mut import = journal.import(&right).unwrap();
     for seq in source.pending(0) {
         import.push(&source.chain().read(seq).unwrap()).unwrap();
     }
@@ -413,7 +423,9 @@ fn a_journal_of_version_1_stays_as_it_is() {
         count: 2,
     });
     let drafts = [draft(1, exec), draft(2, snap), killed];
-    journal.append(&host.lock, &drafts, &key()).unwrap();
+    journal
+        .append(&host.append_lock(), &drafts, &key())
+        .unwrap();
     let written = fs::read_to_string(journal.chain().path()).unwrap();
     assert_eq!(written, VERSION_1);
 }
@@ -424,7 +436,9 @@ fn a_journal_that_another_value_added_to_is_not_current() {
     let (earlier, mut journal) = (host.journal(), host.journal());
     assert!(earlier.is_current().unwrap());
     let drafts = [draft(1, EntryKind::Reboot)];
-    journal.append(&host.lock, &drafts, &key()).unwrap();
+    journal
+        .append(&host.append_lock(), &drafts, &key())
+        .unwrap();
     assert!(journal.is_current().unwrap());
     assert!(!earlier.is_current().unwrap());
 }
@@ -453,7 +467,9 @@ fn opening_a_journal_is_linear() {
         });
         let drafts: Vec<_> = (0..entries).map(|n| draft(n as u8, exec.clone())).collect();
         let begin = std::time::Instant::now();
-        journal.append(&host.lock, &drafts, &key()).unwrap();
+        journal
+            .append(&host.append_lock(), &drafts, &key())
+            .unwrap();
         let appended = begin.elapsed();
         let begin = std::time::Instant::now();
         let again = host.journal();

@@ -4,7 +4,7 @@
 //! ```text
 //! IS_HOME/
 //!   conf/{domain,branch,history,history.next,hmac_keys,host.key,audit,.pid,.ctl,.lock,.daemon.lock,.reserve}
-//!   fs/cache/DOMAIN/volume/BRANCH/{journal,head,lock}
+//!   fs/cache/DOMAIN/volume/BRANCH/{journal,head,lock,.append}
 //!   fs/cache/DOMAIN/blob/ab/<sha256>
 //!   fs/private/DOMAIN/volume/BRANCH/journal.wip
 //!   scratch/
@@ -127,6 +127,11 @@ impl Home {
     /// A branch's lock file.
     pub fn branch_lock(&self, domain: &DomainName, branch: &BranchName) -> PathBuf {
         self.branch(domain, branch).join("lock")
+    }
+
+    /// The file that is locked while a branch's journal is made longer.
+    pub fn append_lock(&self, domain: &DomainName, branch: &BranchName) -> PathBuf {
+        self.branch(domain, branch).join(".append")
     }
 
     /// The content-addressed store.

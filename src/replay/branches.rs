@@ -6,6 +6,7 @@ use crate::check_in::DraftsError;
 use crate::durable::{self, FileError};
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError};
+use crate::lock::AppendLock;
 use crate::model::BranchName;
 
 /// Why the host stays where it is.
@@ -61,10 +62,8 @@ pub fn fork(host: &ThisHost, history: &History, new: &BranchName) -> Result<(), 
     if *new == host.branch {
         return Err(MoveError::Exists(new.clone()));
     }
-    match host
-        .journal()?
-        .fork(&host.lock, &host.home, &host.domain, new)
-    {
+    let right = AppendLock::take(&host.home, &host.domain, new)?;
+    match host.journal()?.fork(&right) {
         Ok(_) => move_to(host, new),
         Err(JournalError::BranchExists(branch)) => Err(MoveError::Exists(branch)),
         Err(error) => Err(error.into()),

@@ -14,7 +14,7 @@ use crate::check_in::{DraftsError, Site, own_drafts};
 use crate::config::Settings;
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError, Wip, WipDraft};
-use crate::lock::HostLock;
+use crate::lock::{AppendLock, HostLock};
 use crate::model::{Author, BranchName, DomainName, Home, InvalidName, Moment};
 use crate::store::Store;
 
@@ -82,14 +82,18 @@ impl ThisHost {
 
     /// The branch's journal, made empty when there is none.
     pub fn journal(&self) -> Result<Journal, JournalError> {
-        // Only this process can have moved its end meanwhile, since it has the lock.
+        // Its end moves also when entries of other hosts arrive.
         if let Some(journal) = self.verified.take()
             && journal.branch() == &self.branch
             && journal.is_current()?
         {
             return Ok(journal);
         }
-        Journal::open_or_create(&self.lock, &self.home, &self.domain, &self.branch)
+        if let Some(journal) = Journal::open(&self.home, &self.domain, &self.branch)? {
+            return Ok(journal);
+        }
+        let right = AppendLock::take(&self.home, &self.domain, &self.branch)?;
+        Journal::open_or_create(&right)
     }
 
     /// Takes back a journal that was not appended to, for whoever asks for it next.

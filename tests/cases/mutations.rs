@@ -8,7 +8,7 @@ use std::path::Path;
 use isconf::chain::Head;
 use isconf::identity::HostKey;
 use isconf::journal::Journal;
-use isconf::lock::{Holder, HostLock, Wait};
+use isconf::lock::AppendLock;
 use isconf::model::{
     Author, BranchName, ChangeDigests, DomainName, Draft, EntryKind, Hex, Home, Moment, Outcome,
     Snap,
@@ -84,19 +84,14 @@ impl Site {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let home = Home::new(directory.path());
         isconf::durable::create_directories(&home.conf()).unwrap();
-        let holder = Holder {
-            pid: 1,
-            verb: "test".to_owned(),
-            since: Moment::EPOCH,
-        };
-        let lock = HostLock::take(&home.host_lock(), &holder, Wait::No, &mut |_| ()).unwrap();
         let (domain, branch) = (
             DomainName::new("example.com").unwrap(),
             BranchName::generic(),
         );
-        let mut journal = Journal::open_or_create(&lock, &home, &domain, &branch).unwrap();
+        let right = AppendLock::take(&home, &domain, &branch).unwrap();
+        let mut journal = Journal::open_or_create(&right).unwrap();
         let key = HostKey::from_secret(&[3; 32]);
-        journal.append(&lock, &[0, 1, 2].map(draft), &key).unwrap();
+        journal.append(&right, &[0, 1, 2].map(draft), &key).unwrap();
         let record = |seq| journal.chain().record(seq).unwrap();
         let mut ends = vec![record(1).offset as usize];
         ends.extend((1..=3).map(|seq| (record(seq).offset + record(seq).length) as usize));

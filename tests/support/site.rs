@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use isconf::identity::HostKey;
 use isconf::journal::{Journal, Wip, WipDraft};
-use isconf::lock::{Holder, HostLock, Wait};
+use isconf::lock::{AppendLock, Holder, HostLock, Wait};
 use isconf::model::{
     Author, BranchName, ChangeDigests, DomainName, Draft, EntryKind, Exec, Handling, Hex, Home,
     Moment, Network, Outcome,
@@ -123,28 +123,32 @@ impl Site {
         HostLock::take(&path, &holder, Wait::No, &mut |_| ()).unwrap()
     }
 
+    /// Takes the right to append to the generic branch.
+    pub fn append_lock(&self) -> AppendLock {
+        AppendLock::take(&self.home(), &domain(), &BranchName::generic()).unwrap()
+    }
+
     /// The journal of the generic branch.
-    pub fn journal(&self, lock: &HostLock) -> Journal {
-        Journal::open_or_create(lock, &self.home(), &domain(), &BranchName::generic()).unwrap()
+    pub fn journal(&self) -> Journal {
+        Journal::open_or_create(&self.append_lock()).unwrap()
     }
 
     /// Puts two entries into the journal that this host has not applied; gives the first's id.
     pub fn with_pending(&self) -> String {
-        let lock = self.host_lock();
         let key = HostKey::load_or_create(&self.home().host_key()).unwrap();
-        let mut journal = self.journal(&lock);
+        let mut journal = self.journal();
         let store = Store::new(self.home().blobs(&domain()));
         let set = changes().encode();
         assert_eq!(store.put_bytes(&set).unwrap(), Digest::of(&set));
         let drafts = [draft(1, "one"), draft(2, "two")];
-        journal.append(&lock, &drafts, &key).unwrap();
+        journal.append(&self.append_lock(), &drafts, &key).unwrap();
         journal.at(1).unwrap().id.to_string()
     }
 
     /// Leaves a draft that is not checked in.
     pub fn with_wip(&self) {
         let lock = self.host_lock();
-        let base = self.journal(&lock).last();
+        let base = self.journal().last();
         let branch = BranchName::generic();
         let mut wip = Wip::open_or_create(&lock, &self.home(), &domain(), &branch, base).unwrap();
         let draft = WipDraft {

@@ -133,9 +133,8 @@ pub fn bundle_import(
         other => other.map_err(FileError::of("open", path))?,
     };
     let keys = HmacKeys::load(&member.settings.hmac_keys.value)?;
-    let (host, _history) = session.open(member.clone(), "bundle import")?;
+    let _this_host = session.open(member.clone(), "bundle import")?;
     let target = Target {
-        host: &host.lock,
         home: member.home(),
         domain: &member.domain,
         keys: &keys,

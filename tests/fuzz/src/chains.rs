@@ -5,13 +5,11 @@ use std::io::Cursor;
 use std::path::Path;
 
 use isconf::bundle::{Target, import};
-use isconf::durable;
 use isconf::fuzzing;
 use isconf::identity::HmacKeys;
 use isconf::journal::Journal;
-use isconf::lock::{Holder, HostLock, Wait};
 use isconf::model::progress::Silent;
-use isconf::model::{DomainName, Home, Moment};
+use isconf::model::{DomainName, Home};
 use isconf_sandbox::change::Digest;
 
 /// A journal: one record, a wip's record, and the whole file.
@@ -44,17 +42,8 @@ pub fn bundle(input: &[u8]) {
     bytes.extend_from_slice(&[0; 33]);
     let directory = tempfile::tempdir_in("/dev/shm").expect("room for a home");
     let home = Home::new(directory.path());
-    durable::create_directories(&home.conf()).expect("room for a home");
-    let holder = Holder {
-        pid: 1,
-        verb: "import".to_owned(),
-        since: Moment::EPOCH,
-    };
-    let host = HostLock::take(&home.host_lock(), &holder, Wait::No, &mut |_| ());
-    let host = host.expect("nobody else has this home");
     let domain = DomainName::new("example.com").expect("a name");
     let target = Target {
-        host: &host,
         home: &home,
         domain: &domain,
         keys: &HmacKeys::parse(b""),
