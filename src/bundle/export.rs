@@ -7,11 +7,11 @@ use isconf_sandbox::change::Digest;
 use sha2::{Digest as _, Sha256};
 
 use super::format::{BLOB, BundleHeader, END, HMAC_SHA_256, MAGIC, RECORD, UNAUTHENTICATED};
-use super::references::{Needs, ReferenceError};
 use crate::identity::{Authenticator, HmacKeys};
 use crate::journal::{Journal, JournalError};
 use crate::model::DomainName;
 use crate::model::progress::{Progress, Unit};
+use crate::needs::{Needs, ReferenceError};
 use crate::store::{Store, StoreError};
 
 /// What a bundle is made of.

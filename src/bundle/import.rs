@@ -8,13 +8,13 @@ use isconf_sandbox::change::Digest;
 
 use super::format::{BLOB, BundleHeader, END, RECORD};
 use super::input::{BundleError, BundleFault, Input};
-use super::references::{Needs, ReferenceError};
 use crate::chain::MAX_RECORD_BYTES;
 use crate::identity::{Authentication, HmacKeys};
 use crate::journal::{Import, Journal, JournalError};
 use crate::lock::AppendLock;
 use crate::model::progress::{Progress, Unit};
 use crate::model::{DomainName, EntryId, EntryRef, Home};
+use crate::needs::{Needs, ReferenceError};
 use crate::store::{Batch, Store, StoreError};
 
 /// Where a bundle is taken in, and what it must prove.

@@ -9,7 +9,6 @@
 //! ```
 
 mod format;
-mod references;
 mod export;
 mod input;
 mod import;
@@ -20,4 +19,3 @@ pub use export::{ExportError, Exported, Source, export};
 pub use format::BundleHeader;
 pub use import::{ImportError, Imported, Target, import};
 pub use input::{BundleError, BundleFault};
-pub use references::{Needs, ReferenceError};

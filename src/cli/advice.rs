@@ -134,7 +134,9 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let failure = Self::of(ExitCode::Trouble, &error);
         match error {
-            StoreError::Missing(_) | StoreError::Corrupt { .. } => failure.hint(TAKE_IN_AGAIN),
+            StoreError::Missing(_) | StoreError::Corrupt { .. } | StoreError::NotTheBlob { .. } => {
+                failure.hint(TAKE_IN_AGAIN)
+            }
             StoreError::File(_)
             | StoreError::TooLong { .. }
             | StoreError::Source(_)

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub use super::domain_args::{JoinArgs, LockArgs, UnlockArgs};
 use super::hazard_args::{CheckArgs, CiArgs};
 pub use super::nested_verbs::{BundleVerb, KeysVerb};
 use super::preview_args::{NoopArg, OfflineArg, PreviewArgs};
@@ -162,7 +163,15 @@ pub enum Verb {
     /// that domain already, and refuses one that is in another.
     #[command(after_help = "Example:\n  isconf init example.com web")]
     Init(InitArgs),
-    /// Show the branch, the lock, what is pending and whether the daemon runs
+    /// Find the other hosts of the domain by the address of one
+    ///
+    /// Starts the daemon if it does not run, and remembers the address. The host needs the domain's name
+    /// (`init`) and the file of keys of a host that is in it already.
+    #[command(
+        after_help = "Examples:\n  isconf join web1.example.com\n  isconf join 10.0.0.7:65027"
+    )]
+    Join(JoinArgs),
+    /// Show the branch, the lock, what is pending, the daemon and the other hosts
     ///
     /// Waits for nobody: it answers while another isconf is at work.
     #[command(after_help = "Example:\n  isconf status --json")]
@@ -254,28 +263,6 @@ pub enum Verb {
     /// The daemon itself, as `start` runs it
     #[command(hide = true, name = crate::daemon::DAEMON_VERB)]
     Daemon,
-}
-
-/// Arguments of `lock`.
-#[derive(Debug, Args)]
-pub struct LockArgs {
-    /// Why; joined by spaces
-    #[arg(value_name = "MESSAGE", trailing_var_arg = true)]
-    pub words: Vec<OsString>,
-    /// The same as -m before the verb
-    #[arg(short, long, value_name = "MESSAGE", allow_hyphen_values = true)]
-    pub message: Option<OsString>,
-    /// Go on with what somebody else made here and did not check in
-    #[arg(long)]
-    pub take_over: bool,
-}
-
-/// Arguments of `unlock`.
-#[derive(Debug, Args)]
-pub struct UnlockArgs {
-    /// Also take back everything that was done under the lock
-    #[arg(long)]
-    pub discard: bool,
 }
 
 /// How a report is shown.

@@ -73,6 +73,8 @@ pub enum Command {
         /// The branch.
         branch: BranchName,
     },
+    /// Find the hosts of the domain by an address of one.
+    Join(String),
     /// Show the state of this host.
     Status(Format),
     /// List the journal.

@@ -8,6 +8,7 @@
 //! ```
 
 mod nested_verbs;
+mod domain_args;
 mod hazard_args;
 mod preview_args;
 pub mod args;
@@ -93,6 +94,7 @@ fn dispatch(session: &mut Session, command: Command) -> Result<ExitCode, Failure
         Command::Stop => verbs::stop(session),
         Command::Restart => verbs::restart(session),
         Command::Init { domain, branch } => verbs::init(session, domain, branch),
+        Command::Join(address) => verbs::join(session, &address),
         Command::Status(format) => verbs::status(session, format),
         Command::Log(format) => verbs::log(session, format),
         Command::Show { entry, show } => verbs::show(session, &entry, show),

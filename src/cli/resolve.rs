@@ -150,6 +150,7 @@ fn command(verb: Verb, before: Before) -> Result<Command, UsageError> {
         Verb::Stop => Command::Stop,
         Verb::Restart => Command::Restart,
         Verb::Init(args) => init(args)?,
+        Verb::Join(args) => Command::Join(args.address),
         Verb::Status(args) => Command::Status(format(args.json)),
         Verb::Log(args) => Command::Log(format(args.json)),
         Verb::Show(args) => Command::Show {

@@ -16,7 +16,8 @@ use nix::sys::time::TimeVal;
 use crate::model::Home;
 
 use super::protocol::{
-    Answer, AnswerError, DaemonStatus, MAX_LINE_BYTES, Refusal, Request, read_answer, request_line,
+    Answer, AnswerError, DaemonStatus, MAX_ANSWER_BYTES, PeerStatus, Refusal, Request, read_answer,
+    request_line,
 };
 
 /// How long a verb waits for the daemon, as in the original. Each step may take this long.
@@ -58,8 +59,7 @@ pub enum ClientError {
 pub fn status(home: &Home, timeout: Duration) -> Result<DaemonStatus, ClientError> {
     match ask(home, Request::Status, timeout)? {
         Answer::Status(status) => Ok(status),
-        Answer::Refused(refusal) => Err(ClientError::Refused(refusal)),
-        Answer::Pong | Answer::Stopping => Err(ClientError::Unexpected),
+        other => Err(other.into()),
     }
 }
 
@@ -67,8 +67,43 @@ pub fn status(home: &Home, timeout: Duration) -> Result<DaemonStatus, ClientErro
 pub fn ping(home: &Home, timeout: Duration) -> Result<(), ClientError> {
     match ask(home, Request::Ping, timeout)? {
         Answer::Pong => Ok(()),
-        Answer::Refused(refusal) => Err(ClientError::Refused(refusal)),
-        Answer::Status(_) | Answer::Stopping => Err(ClientError::Unexpected),
+        other => Err(other.into()),
+    }
+}
+
+/// Says that files of this host changed.
+pub fn look(home: &Home, timeout: Duration) -> Result<(), ClientError> {
+    match ask(home, Request::Look, timeout)? {
+        Answer::Looking => Ok(()),
+        other => Err(other.into()),
+    }
+}
+
+/// Has the daemon dial an address and remember it; who is there, or why nobody of the domain is.
+pub fn join(
+    home: &Home,
+    address: &str,
+    timeout: Duration,
+) -> Result<Result<PeerStatus, String>, ClientError> {
+    match ask(home, Request::Join(address.to_owned()), timeout)? {
+        Answer::Joined(peer) => Ok(Ok(peer)),
+        Answer::NotJoined(why) => Ok(Err(why)),
+        other => Err(other.into()),
+    }
+}
+
+impl From<Answer> for ClientError {
+    /// Of an answer to something else.
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Refused(refusal) => Self::Refused(refusal),
+            Answer::Pong
+            | Answer::Status(_)
+            | Answer::Looking
+            | Answer::Joined(_)
+            | Answer::NotJoined(_)
+            | Answer::Stopping => Self::Unexpected,
+        }
     }
 }
 
@@ -87,7 +122,7 @@ pub fn ask(home: &Home, request: Request, timeout: Duration) -> Result<Answer, C
     let mut stream = connected(&path, timeout).map_err(failed)?;
     stream.write_all(&request_line(request)).map_err(failed)?;
     let mut line = Vec::new();
-    let mut limited = BufReader::new(stream).take(MAX_LINE_BYTES as u64);
+    let mut limited = BufReader::new(stream).take(MAX_ANSWER_BYTES as u64);
     limited.read_until(b'\n', &mut line).map_err(failed)?;
     if line.is_empty() {
         return Err(ClientError::Closed);

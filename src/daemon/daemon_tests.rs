@@ -9,7 +9,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::*;
-use crate::model::{DomainName, Home};
+use crate::model::{BranchName, DomainName, Home, HostName};
+use crate::peer::NetworkFacts;
 
 /// Names the home for the test that plays the daemon.
 const HOME_VARIABLE: &str = "ISCONF_TEST_DAEMON_HOME";
@@ -69,9 +70,18 @@ fn plays_the_daemon() {
     };
     let pipe = std::fs::File::options().write(true).open("/proc/self/fd/3");
     nix::unistd::dup2_stdout(pipe.unwrap()).unwrap();
-    let facts = DaemonFacts {
+    let network = NetworkFacts {
         home: Home::new(directory),
         domain: DomainName::new("example.com").unwrap(),
+        host: HostName::new("h1").unwrap(),
+        branch: BranchName::generic(),
+        // Any free one.
+        port: 0,
+        hmac_keys: "/nonexistent".into(),
+        nets: None,
+    };
+    let facts = DaemonFacts {
+        network,
         now: SystemTime::now(),
     };
     run(&facts, Attachment::Detached, Log::Nobody).unwrap();

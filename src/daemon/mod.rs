@@ -1,4 +1,4 @@
-//! The daemon: the process that will serve peers, how it starts and stops, and how verbs ask it. It
+//! The daemon: the process that serves peers (see `peer`), how it starts and stops, and how verbs ask it. It
 //! never runs, judges or commits entries by itself. Upholds: its state can be rebuilt from disk, so
 //! killing it is always allowed; whether it runs is what the kernel's lock says, not what a file
 //! says.
@@ -12,6 +12,7 @@
 mod daemon_lock;
 mod protocol;
 mod log;
+mod served;
 mod server;
 mod run;
 mod start;
@@ -20,7 +21,7 @@ pub mod client;
 
 pub use daemon_lock::{DaemonLock, DaemonLockError, running_daemon};
 pub use log::Log;
-pub use protocol::{Answer, DaemonStatus, PROTOCOL_VERSION, Refusal, Request};
+pub use protocol::{Answer, DaemonStatus, PROTOCOL_VERSION, PeerStatus, Refusal, Request};
 pub use run::{Attachment, DaemonError, DaemonFacts, run};
 pub use start::{Launch, StartError, Started, start};
 pub use stop::{StopError, Stopped, stop};

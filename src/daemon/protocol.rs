@@ -6,37 +6,54 @@
 //! < {"version":1,"status":{"pid":4711,"isconf":"5.0.0","started":1795196526,"domain":"example.com"}}
 //! ```
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
+
+use crate::model::{BranchName, HostName, PublicKey};
 
 /// The version of both directions. Another one is refused, in a line of this version.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// The longest line, in bytes, with its end. A request has some thirty; an answer some two hundred.
+/// The longest line of a request, in bytes, with its end. It has some thirty, and an address.
 pub const MAX_LINE_BYTES: usize = 4096;
+
+/// The longest line of an answer: that of a host with 20,000 peers.
+pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// How many requests one connection may send; a verb sends one.
 pub const MAX_REQUESTS: usize = 64;
 
 /// What a verb asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Request {
     /// Are you there?
     Ping,
     /// How are you?
     Status,
+    /// Files of this host changed; look, and tell the others.
+    Look,
+    /// Dial this address, and remember it.
+    Join(String),
     /// Please end.
     Stop,
 }
 
 /// What the daemon says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Answer {
     /// To a ping.
     Pong,
     /// How it is.
     Status(DaemonStatus),
+    /// It looks.
+    Looking,
+    /// The host at that address is one of the domain.
+    Joined(PeerStatus),
+    /// The address is remembered, and there is no host of the domain now.
+    NotJoined(String),
     /// It ends now.
     Stopping,
     /// It did not do it.
@@ -54,6 +71,31 @@ pub struct DaemonStatus {
     pub started: u64,
     /// The domain that it serves.
     pub domain: String,
+    /// The hosts that it knows.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// How another host is, as far as this one knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its key, which is its identity.
+    pub key: PublicKey,
+    /// Its name, if it was ever heard.
+    pub host: Option<HostName>,
+    /// Where it is, or was said to be.
+    pub address: Option<SocketAddr>,
+    /// Its version of isconf.
+    pub isconf: Option<String>,
+    /// The branch that it follows.
+    pub branch: Option<BranchName>,
+    /// The last entry that it has of the branch that it follows.
+    pub entry: Option<u64>,
+    /// When it was heard last, in seconds since 1970.
+    pub seen: Option<u64>,
+    /// Whether it can be asked now.
+    pub connected: bool,
+    /// Whether it sent what cannot be, and is ignored for a while.
+    pub ignored: bool,
 }
 
 /// Why a request was not served.
@@ -109,17 +151,6 @@ struct AnswerLine {
 #[serde(transparent)]
 struct AnswerField(Answer);
 
-/// What the daemon does after an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// It reads on.
-    GoOn,
-    /// It closes the connection.
-    Close,
-    /// It closes the connection and ends.
-    End,
-}
-
 /// The daemon's side of one connection.
 #[derive(Debug, Default)]
 pub struct Conversation {
@@ -127,18 +158,14 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Takes one line, with or without its end; gives the answer and what follows.
-    pub fn receive(&mut self, line: &[u8], status: &DaemonStatus) -> (Answer, Next) {
+    /// Takes one line, with or without its end; gives what it asks. After a refusal the connection is to
+    /// be closed.
+    pub fn receive(&mut self, line: &[u8]) -> Result<Request, Refusal> {
         self.requests += 1;
         if self.requests > MAX_REQUESTS {
-            return (Answer::Refused(Refusal::TooMany), Next::Close);
+            return Err(Refusal::TooMany);
         }
-        match request(line) {
-            Ok(Request::Ping) => (Answer::Pong, Next::GoOn),
-            Ok(Request::Status) => (Answer::Status(status.clone()), Next::GoOn),
-            Ok(Request::Stop) => (Answer::Stopping, Next::End),
-            Err(refusal) => (Answer::Refused(refusal), Next::Close),
-        }
+        request(line)
     }
 }
 
@@ -193,54 +220,85 @@ mod tests {
 
     use super::*;
 
+    fn peer() -> PeerStatus {
+        PeerStatus {
+            key: PublicKey::from_bytes([7; 32]),
+            host: Some(HostName::new("web1").unwrap()),
+            address: Some("192.0.2.7:65027".parse().unwrap()),
+            isconf: Some("5.0.0".to_owned()),
+            branch: Some(BranchName::generic()),
+            entry: Some(12),
+            seen: Some(1_795_196_530),
+            connected: true,
+            ignored: false,
+        }
+    }
+
     fn status() -> DaemonStatus {
         DaemonStatus {
             pid: 4711,
             isconf: "5.0.0".to_owned(),
             started: 1_795_196_526,
             domain: "example.com".to_owned(),
+            peers: vec![peer()],
         }
     }
 
-    fn received(line: &[u8]) -> (Answer, Next) {
-        Conversation::default().receive(line, &status())
+    fn received(line: &[u8]) -> Result<Request, Refusal> {
+        Conversation::default().receive(line)
     }
 
     #[test]
-    fn a_request_gets_its_answer() {
-        assert_eq!(
-            received(&request_line(Request::Ping)),
-            (Answer::Pong, Next::GoOn)
-        );
-        let (answer, next) = received(&request_line(Request::Status));
-        assert_eq!((answer, next), (Answer::Status(status()), Next::GoOn));
-        assert_eq!(
-            received(&request_line(Request::Stop)),
-            (Answer::Stopping, Next::End)
-        );
+    fn every_request_is_read_back() {
+        let join = Request::Join("web1:65027".to_owned());
+        for verb in [
+            Request::Ping,
+            Request::Status,
+            Request::Look,
+            join,
+            Request::Stop,
+        ] {
+            assert_eq!(received(&request_line(verb.clone())), Ok(verb));
+        }
     }
 
     #[test]
     fn the_lines_are_those_of_the_page() {
-        assert_eq!(
-            request_line(Request::Status),
-            b"{\"version\":1,\"verb\":\"status\"}\n"
-        );
-        let line = answer_line(Answer::Status(status()));
-        let expected = "{\"version\":1,\"status\":{\"pid\":4711,\"isconf\":\"5.0.0\",\"started\":1795196526,\"domain\":\"example.com\"}}\n";
-        assert_eq!(String::from_utf8(line).unwrap(), expected);
-        assert_eq!(
-            answer_line(Answer::Pong),
-            b"{\"version\":1,\"pong\":null}\n"
-        );
+        let page = include_str!("../../docs/control-socket.md");
+        let requests = [
+            Request::Ping,
+            Request::Status,
+            Request::Look,
+            Request::Join("web1".to_owned()),
+            Request::Stop,
+        ];
+        let answers = [
+            Answer::Pong,
+            Answer::Status(status()),
+            Answer::Looking,
+            Answer::Joined(peer()),
+            Answer::NotJoined("it did not answer in time".to_owned()),
+            Answer::Stopping,
+            Answer::Refused(Refusal::UnknownVersion(2)),
+            Answer::Refused(Refusal::Malformed),
+        ];
+        let lines = requests.into_iter().map(request_line);
+        for line in lines.chain(answers.into_iter().map(answer_line)) {
+            let line = String::from_utf8(line).unwrap();
+            let line = line.trim_end();
+            assert!(page.contains(&format!("`{line}`")), "missing:\n{line}");
+        }
     }
 
     #[test]
     fn every_answer_is_read_back() {
         for answer in [
             Answer::Pong,
+            Answer::Looking,
             Answer::Stopping,
             Answer::Status(status()),
+            Answer::Joined(peer()),
+            Answer::NotJoined("why".to_owned()),
             Answer::Refused(Refusal::UnknownVersion(7)),
             Answer::Refused(Refusal::Malformed),
         ] {
@@ -251,18 +309,13 @@ mod tests {
 
     #[test]
     fn another_version_is_refused_before_its_verb_is_looked_at() {
-        let refused = |line: &[u8]| match received(line) {
-            (Answer::Refused(refusal), Next::Close) => refusal,
-            other => panic!("{other:?}"),
-        };
         let line = br#"{"version":2,"verb":"dance"}"#;
-        assert_eq!(refused(line), Refusal::UnknownVersion(2));
-        assert_eq!(
-            refused(br#"{"version":1,"verb":"dance"}"#),
-            Refusal::Malformed
-        );
-        assert_eq!(refused(b""), Refusal::Malformed);
-        assert_eq!(refused(&vec![b' '; MAX_LINE_BYTES + 1]), Refusal::TooLong);
+        assert_eq!(received(line), Err(Refusal::UnknownVersion(2)));
+        let line = br#"{"version":1,"verb":"dance"}"#;
+        assert_eq!(received(line), Err(Refusal::Malformed));
+        assert_eq!(received(b""), Err(Refusal::Malformed));
+        let long = vec![b' '; MAX_LINE_BYTES + 1];
+        assert_eq!(received(&long), Err(Refusal::TooLong));
         let newer = br#"{"version":2,"pong":null}"#;
         assert!(matches!(read_answer(newer), Err(AnswerError::Version(2))));
     }
@@ -272,21 +325,15 @@ mod tests {
         let mut conversation = Conversation::default();
         let ping = request_line(Request::Ping);
         for _ in 0..MAX_REQUESTS {
-            assert_eq!(conversation.receive(&ping, &status()).1, Next::GoOn);
+            assert_eq!(conversation.receive(&ping), Ok(Request::Ping));
         }
-        let (answer, next) = conversation.receive(&ping, &status());
-        assert_eq!(
-            (answer, next),
-            (Answer::Refused(Refusal::TooMany), Next::Close)
-        );
+        assert_eq!(conversation.receive(&ping), Err(Refusal::TooMany));
     }
 
     proptest! {
         #[test]
-        fn garbage_is_refused_and_closes(line in prop::collection::vec(any::<u8>(), 0..200)) {
-            let (answer, next) = received(&line);
-            prop_assert!(matches!(answer, Answer::Refused(_)));
-            prop_assert_eq!(next, Next::Close);
+        fn garbage_is_refused(line in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(received(&line).is_err());
             let _either = read_answer(&line);
         }
     }

@@ -4,7 +4,8 @@
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{dup2_stderr, dup2_stdout, setsid};
@@ -12,11 +13,12 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::durable::{self, FileError};
-use crate::model::{DomainName, Home};
+use crate::identity::{HostKey, HostKeyError};
+use crate::peer::{BindError, Network, NetworkFacts};
 
 use super::daemon_lock::{DaemonLock, DaemonLockError};
 use super::log::Log;
-use super::protocol::DaemonStatus;
+use super::served::Served;
 use super::server::{Ended, Server};
 
 /// What the daemon tells the process that started it.
@@ -34,12 +36,10 @@ pub enum Attachment {
 }
 
 /// What a daemon is told at its start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct DaemonFacts {
-    /// Where everything lies.
-    pub home: Home,
-    /// The domain that it serves.
-    pub domain: DomainName,
+    /// What it is among the hosts of its domain.
+    pub network: NetworkFacts,
     /// The time.
     pub now: SystemTime,
 }
@@ -53,6 +53,12 @@ pub enum DaemonError {
     /// A file could not be written, or the socket not bound.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The host's key cannot be used.
+    #[error(transparent)]
+    Key(#[from] HostKeyError),
+    /// Peers could not reach it.
+    #[error(transparent)]
+    Port(#[from] BindError),
     /// It could not be detached from its caller.
     #[error("cannot leave the caller's session")]
     Detach(#[source] io::Error),
@@ -63,9 +69,10 @@ pub enum DaemonError {
 
 /// Runs the daemon until SIGTERM, SIGINT or a verb ends it. Needs a process of its own, in which
 /// nothing else happened: it changes session, directory, umask and standard streams when detached.
-pub fn run(facts: &DaemonFacts, attachment: Attachment, mut log: Log) -> Result<(), DaemonError> {
-    durable::create_directories(&facts.home.conf())?;
-    let lock = match DaemonLock::take(&facts.home) {
+pub fn run(facts: &DaemonFacts, attachment: Attachment, log: Log) -> Result<(), DaemonError> {
+    let home = &facts.network.home;
+    durable::create_directories(&home.conf())?;
+    let lock = match DaemonLock::take(home) {
         Ok(lock) => lock,
         Err(error) => {
             if attachment == Attachment::Detached {
@@ -77,9 +84,10 @@ pub fn run(facts: &DaemonFacts, attachment: Attachment, mut log: Log) -> Result<
     if attachment == Attachment::Detached {
         leave_caller().map_err(DaemonError::Detach)?;
     }
+    log.install();
     let mut runtime = Builder::new_current_thread();
     let runtime = runtime.enable_all().build().map_err(DaemonError::Runtime)?;
-    runtime.block_on(serve(facts, attachment, &mut log))?;
+    runtime.block_on(serve(facts, attachment))?;
     // Connections end here, the lock last, so that who waits for the lock waits for all.
     drop(runtime);
     drop(lock);
@@ -87,43 +95,33 @@ pub fn run(facts: &DaemonFacts, attachment: Attachment, mut log: Log) -> Result<
 }
 
 /// Binds, says so, serves, cleans up.
-async fn serve(
-    facts: &DaemonFacts,
-    attachment: Attachment,
-    log: &mut Log,
-) -> Result<(), DaemonError> {
+async fn serve(facts: &DaemonFacts, attachment: Attachment) -> Result<(), DaemonError> {
+    let home = &facts.network.home;
     let mut signals = Signals::catch().map_err(DaemonError::Runtime)?;
-    let status = status_of(facts);
-    let socket = facts.home.control_socket();
+    let key = Arc::new(HostKey::load_or_create(&home.host_key())?);
+    let network = Network::start(facts.network.clone(), &key)?;
+    let socket = home.control_socket();
     // The file stays behind, as in the original: it says that a daemon once ran here.
-    let pid = format!("{}\n", status.pid);
-    durable::replace(&facts.home.pid_file(), pid.as_bytes())?;
-    let server = Server::bind(&socket, status)?;
-    let home = facts.home.as_path().display();
-    log.info(&format!("daemon of {} started on {home}", facts.domain));
+    let pid = format!("{}\n", std::process::id());
+    durable::replace(&home.pid_file(), pid.as_bytes())?;
+    let served = Served::new(facts, network.clone());
+    let server = Server::bind(&socket, served)?;
+    let (domain, port) = (&facts.network.domain, facts.network.port);
+    let place = home.as_path().display();
+    tracing::info!("daemon of {domain} started on {place}, UDP port {port}");
     if attachment == Attachment::Detached {
         say(READY_LINE)
             .and_then(|()| leave_streams())
             .map_err(DaemonError::Detach)?;
     }
-    let ended = server.serve(signals.told_to_end(), log).await;
+    let ended = server.serve(signals.told_to_end()).await;
     durable::remove(&socket)?;
-    log.info(match ended {
-        Ended::Asked => "daemon stops, a verb asked for it",
-        Ended::Told => "daemon stops, a signal asked for it",
-    });
-    Ok(())
-}
-
-fn status_of(facts: &DaemonFacts) -> DaemonStatus {
-    let since = facts.now.duration_since(UNIX_EPOCH);
-    DaemonStatus {
-        pid: std::process::id(),
-        isconf: env!("CARGO_PKG_VERSION").to_owned(),
-        // A clock before 1970 is shown as 1970.
-        started: since.map_or(0, |s| s.as_secs()),
-        domain: facts.domain.to_string(),
+    match ended {
+        Ended::Asked => tracing::info!("daemon stops, a verb asked for it"),
+        Ended::Told => tracing::info!("daemon stops, a signal asked for it"),
     }
+    network.stop().await;
+    Ok(())
 }
 
 /// The signals that end the daemon, and the one that must not.

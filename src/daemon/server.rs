@@ -15,13 +15,14 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::durable::{self, FileError, PRIVATE_FILE_MODE};
 
-use super::log::Log;
-use super::protocol::{Conversation, DaemonStatus, MAX_LINE_BYTES, Next, answer_line};
+use super::protocol::{Answer, Conversation, MAX_LINE_BYTES, Request, answer_line};
+use super::served::Served;
 
 /// How many connections are served at once; verbs run one at a time, people are few.
 const MAX_CONNECTIONS: usize = 32;
 
-/// How long one connection may last. A verb's takes a millisecond.
+/// How long one connection may last. A verb's takes a millisecond, or as long as a host may take to
+/// greet.
 const MAX_CONVERSATION: Duration = Duration::from_secs(10);
 
 /// The pause after a connection could not be accepted: for want of descriptors, which only the end of
@@ -38,7 +39,7 @@ pub(super) struct Server {
 /// What all connections see.
 #[derive(Debug)]
 struct Shared {
-    status: DaemonStatus,
+    served: Served,
     end_asked: Notify,
 }
 
@@ -54,29 +55,29 @@ pub(super) enum Ended {
 impl Server {
     /// Binds the socket, in place of one that a killed daemon left behind: the caller holds the
     /// daemon's lock. Needs a tokio runtime.
-    pub(super) fn bind(path: &Path, status: DaemonStatus) -> Result<Self, FileError> {
+    pub(super) fn bind(path: &Path, served: Served) -> Result<Self, FileError> {
         durable::remove(path)?;
         let listener = UnixListener::bind(path).map_err(FileError::of("bind", path))?;
         // The directory is root's alone, so nobody else can connect before this.
         let mode = Permissions::from_mode(PRIVATE_FILE_MODE);
         fs::set_permissions(path, mode).map_err(FileError::of("set the mode of", path))?;
         let end_asked = Notify::new();
-        let shared = Arc::new(Shared { status, end_asked });
+        let shared = Arc::new(Shared { served, end_asked });
         Ok(Self { listener, shared })
     }
 
     /// Serves until `told` ends, or a verb asks to stop.
-    pub(super) async fn serve(self, told: impl Future<Output = ()>, log: &mut Log) -> Ended {
+    pub(super) async fn serve(self, told: impl Future<Output = ()>) -> Ended {
         let shared = Arc::clone(&self.shared);
         tokio::select! {
-            () = self.accept(log) => Ended::Told,
+            () = self.accept() => Ended::Told,
             () = told => Ended::Told,
             () = shared.end_asked.notified() => Ended::Asked,
         }
     }
 
     /// Accepts connections, as many at once as there are places.
-    async fn accept(self, log: &mut Log) {
+    async fn accept(self) {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         while let Ok(place) = Arc::clone(&places).acquire_owned().await {
             match self.listener.accept().await {
@@ -91,7 +92,7 @@ impl Server {
                     });
                 }
                 Err(error) => {
-                    log.warning(&format!("cannot accept a connection: {error}"));
+                    tracing::warn!("cannot accept a connection: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -124,16 +125,20 @@ async fn converse(stream: UnixStream, shared: &Shared) -> io::Result<()> {
         if read == 0 {
             return Ok(());
         }
-        let (answer, next) = conversation.receive(&line, &shared.status);
+        let request = conversation.receive(&line);
+        let (is_refused, is_end) = (request.is_err(), request == Ok(Request::Stop));
+        let answer = match request {
+            Ok(request) => shared.served.answer(request).await,
+            Err(refusal) => Answer::Refused(refusal),
+        };
         let sent = stream.write_all(&answer_line(answer)).await;
-        match next {
-            Next::GoOn => sent?,
-            Next::Close => return sent,
-            Next::End => {
-                // Also when the answer could not be sent: the order was understood.
-                shared.end_asked.notify_one();
-                return sent;
-            }
+        if is_end {
+            // Also when the answer could not be sent: the order was understood.
+            shared.end_asked.notify_one();
+        }
+        sent?;
+        if is_refused || is_end {
+            return Ok(());
         }
     }
 }

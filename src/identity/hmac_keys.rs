@@ -28,7 +28,7 @@ const FINGERPRINT_OF: &[u8] = b"isconf key fingerprint 1\n";
 pub const CODE_BYTES: usize = 32;
 
 /// The keys of a domain.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct HmacKeys {
     keys: Vec<Vec<u8>>,
     accepts_anything: bool,
@@ -129,6 +129,11 @@ impl HmacKeys {
             .iter()
             .map(|key| KeyFingerprint::of(key))
             .collect()
+    }
+
+    /// The length of the shortest key, in bytes; 0 without keys.
+    pub fn shortest(&self) -> usize {
+        self.keys.iter().map(Vec::len).min().unwrap_or(0)
     }
 
     /// Whether `+ANY+` accepts what none of the keys made.

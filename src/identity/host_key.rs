@@ -93,6 +93,12 @@ impl HostKey {
         Hex::from_bytes(self.0.verifying_key().to_bytes())
     }
 
+    /// Signs the start of a connection. The message is one of TLS 1.3, which begins with 64 spaces, so
+    /// that the signature is worth nothing for an entry.
+    pub fn sign_handshake(&self, message: &[u8]) -> Signature {
+        Hex::from_bytes(self.0.sign(message).to_bytes())
+    }
+
     /// Signs a digest.
     pub fn sign(&self, digest: &Digest) -> Signature {
         Hex::from_bytes(self.0.sign(digest.as_bytes()).to_bytes())

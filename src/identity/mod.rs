@@ -5,6 +5,6 @@ mod host_key;
 mod hmac_keys;
 
 pub use hmac_keys::{
-    Authentication, Authenticator, HmacKeys, HmacKeysError, KeyFingerprint, Verifier,
+    Authentication, Authenticator, CODE_BYTES, HmacKeys, HmacKeysError, KeyFingerprint, Verifier,
 };
 pub use host_key::{BadSignature, HostKey, HostKeyError, verify};

@@ -99,10 +99,17 @@ impl Journal {
         if let Some(journal) = Self::open(home, domain, branch)? {
             return Ok(journal);
         }
-        let header = Header::new(ChainKind::Journal, [domain.to_string()]);
-        let chain = Chain::create(place_of(home, domain, branch), &header)?;
+        let chain = Chain::create(place_of(home, domain, branch), &header_of(domain))?;
         let branch = branch.clone();
         Ok(Self { chain, branch })
+    }
+
+    /// The place before the first entry of every branch of a domain.
+    pub fn beginning(domain: &DomainName) -> EntryRef {
+        EntryRef {
+            seq: 0,
+            id: EntryId(header_of(domain).genesis()),
+        }
     }
 
     /// The chain itself: identities of entries, its file, what a crash left behind it.
@@ -296,6 +303,11 @@ impl Import<'_> {
     pub fn finish(self) -> Result<(), JournalError> {
         Ok(self.appender.finish()?)
     }
+}
+
+/// The first lines of a domain's journals.
+fn header_of(domain: &DomainName) -> Header {
+    Header::new(ChainKind::Journal, [domain.to_string()])
 }
 
 /// Where a branch's journal and its head lie.

@@ -360,6 +360,7 @@ fn import_takes_signed_entries_that_follow() {
         import.push(&source.chain().read(seq).unwrap()).unwrap();
     }
     import.finish().unwrap();
+    drop(right);
     assert_eq!(target.journal().last(), source.last());
 }
 

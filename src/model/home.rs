@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! IS_HOME/
-//!   conf/{domain,branch,history,history.next,hmac_keys,host.key,audit,.pid,.ctl,.lock,.daemon.lock,.reserve}
+//!   conf/{domain,branch,history,history.next,hmac_keys,host.key,peers,joined,audit,.pid,.ctl,.lock,.daemon.lock,.reserve}
 //!   fs/cache/DOMAIN/volume/BRANCH/{journal,head,lock,.append}
 //!   fs/cache/DOMAIN/blob/ab/<sha256>
 //!   fs/private/DOMAIN/volume/BRANCH/journal.wip
@@ -62,6 +62,16 @@ impl Home {
     /// The host's Ed25519 key.
     pub fn host_key(&self) -> PathBuf {
         self.conf().join("host.key")
+    }
+
+    /// The addresses of hosts that were met.
+    pub fn peers(&self) -> PathBuf {
+        self.conf().join("peers")
+    }
+
+    /// The addresses that were joined.
+    pub fn joined(&self) -> PathBuf {
+        self.conf().join("joined")
     }
 
     /// The daemon's process id.

@@ -43,6 +43,14 @@ pub enum StoreError {
         /// Where it is now.
         aside: PathBuf,
     },
+    /// What arrived as the blob has another digest. It was dropped.
+    #[error("what came as blob {expected} has digest {found}")]
+    NotTheBlob {
+        /// The blob.
+        expected: Digest,
+        /// The digest of what came.
+        found: Digest,
+    },
     /// The blob is longer than the caller can take.
     #[error("blob {digest} has {found} bytes; at most {limit} are allowed")]
     TooLong {
@@ -174,8 +182,8 @@ impl Store {
         fs::metadata(self.path_of(digest)).is_ok_and(|m| m.is_file() && m.len() == length)
     }
 
-    /// Opens a blob without looking at its bytes.
-    fn open(&self, digest: &Digest) -> Result<File, StoreError> {
+    /// Opens a blob without looking at its bytes: for whoever passes them on to somebody who does.
+    pub fn open(&self, digest: &Digest) -> Result<File, StoreError> {
         let path = self.path_of(digest);
         durable::open_regular(&path).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => StoreError::Missing(*digest),

@@ -4,8 +4,10 @@
 
 mod blobs;
 mod batch;
+mod partial;
 mod upkeep;
 
 pub use batch::Batch;
 pub use blobs::{MAX_LIST_BYTES, Store, StoreError};
+pub use partial::Partial;
 pub use upkeep::{Removed, Stored};

@@ -9,6 +9,7 @@ use isconf_sandbox::change::Digest;
 use walkdir::WalkDir;
 
 use super::blobs::{CORRUPT, Store, StoreError, TMP};
+use super::partial::PARTIAL;
 use crate::durable::FileError;
 use crate::lock::HostLock;
 
@@ -33,7 +34,7 @@ pub struct Removed {
 impl Store {
     /// Lists all blobs; their bytes are not looked at. Files with other names are passed over.
     pub fn walk(&self) -> impl Iterator<Item = Result<Stored, StoreError>> {
-        let is_wanted = |name: &std::ffi::OsStr| name != TMP && name != CORRUPT;
+        let is_wanted = |name: &std::ffi::OsStr| name != TMP && name != CORRUPT && name != PARTIAL;
         let files = WalkDir::new(self.root())
             .min_depth(1)
             .max_depth(2)

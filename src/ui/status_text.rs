@@ -1,13 +1,15 @@
 //! Where this host stands, for `status`. Not for finding it out. Upholds: text and JSON are made
 //! from the same view.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 use super::page::{Page, counted, escaped};
 use super::quantity::human_time;
 use super::report_json::{JSON_VERSION, line};
 use super::style::{Role, Style};
-use crate::model::{Author, BranchName, DomainName, EntryRef, HostName, Moment};
+use crate::model::{Author, BranchName, DomainName, EntryRef, HostName, Moment, PublicKey};
 
 /// Where this host stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct StatusView {
     pub wip: u64,
     /// The daemon's process; `None` when it does not run.
     pub daemon: Option<u32>,
+    /// The other hosts of the domain that the daemon knows.
+    pub peers: Vec<PeerRow>,
     /// The names of kept scratchpads.
     pub kept: Vec<String>,
     /// What waits for recovery, in words; `None` when nothing does.
@@ -46,6 +50,32 @@ pub struct LockView {
     /// Since when.
     pub since: Moment,
 }
+
+/// Another host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PeerRow {
+    /// Its name; `null` when it was never heard.
+    pub host: Option<HostName>,
+    /// Its key.
+    pub key: PublicKey,
+    /// Where it is, or was said to be.
+    pub address: Option<SocketAddr>,
+    /// Its version of isconf.
+    pub isconf: Option<String>,
+    /// The branch that it follows.
+    pub branch: Option<BranchName>,
+    /// The last entry that it has of that branch.
+    pub entry: Option<u64>,
+    /// When it was heard last.
+    pub seen: Option<Moment>,
+    /// Whether it can be asked now.
+    pub connected: bool,
+    /// Whether it sent what cannot be, and is ignored for a while.
+    pub ignored: bool,
+}
+
+/// How many other hosts are shown to people.
+const MAX_PEERS_SHOWN: usize = 20;
 
 /// The status for people.
 pub fn status_text(status: &StatusView, style: Style) -> String {
@@ -88,6 +118,7 @@ pub fn status_text(status: &StatusView, style: Style) -> String {
         |pid| format!("running, process {pid}"),
     );
     page.line(2, &format!("daemon    {daemon}"));
+    peer_lines(&mut page, &status.peers);
     for name in &status.kept {
         page.line(2, &format!("kept      {}", escaped(name.as_bytes())));
     }
@@ -96,6 +127,54 @@ pub fn status_text(status: &StatusView, style: Style) -> String {
         page.line(2, &page.paint(Role::Failure, &words));
     }
     page.into_text()
+}
+
+/// The other hosts, those that are connected first.
+fn peer_lines(page: &mut Page, peers: &[PeerRow]) {
+    if peers.is_empty() {
+        return;
+    }
+    let connected = peers.iter().filter(|peer| peer.connected).count();
+    let others = match peers.len() - connected {
+        0 => String::new(),
+        others => format!(", {others} not"),
+    };
+    page.line(2, &format!("peers     {connected} connected{others}"));
+    let mut sorted: Vec<_> = peers.iter().collect();
+    sorted.sort_by(|a, b| {
+        let rank = |peer: &PeerRow| (!peer.connected, peer.host.clone(), peer.key);
+        rank(a).cmp(&rank(b))
+    });
+    for peer in sorted.iter().take(MAX_PEERS_SHOWN) {
+        page.line(4, &peer_words(peer));
+    }
+    if let Some(more) = sorted.len().checked_sub(MAX_PEERS_SHOWN + 1) {
+        page.line(4, &format!("and {} more; --json shows all", more + 1));
+    }
+}
+
+/// One host: its name, where it is, and how it stands.
+fn peer_words(peer: &PeerRow) -> String {
+    let name = peer.host.as_ref().map_or_else(
+        || format!("key {}", &peer.key.to_string()[..8]),
+        ToString::to_string,
+    );
+    let mut words = vec![name];
+    words.extend(peer.address.map(|address| address.to_string()));
+    match (&peer.branch, peer.entry) {
+        (Some(branch), Some(entry)) => words.push(format!("has entry {entry} of {branch}")),
+        (Some(branch), None) => words.push(format!("has no entry of {branch}")),
+        (None, _) => {}
+    }
+    if peer.ignored {
+        words.push("ignored: it sent what cannot be".to_owned());
+    } else if !peer.connected {
+        words.push(match peer.seen {
+            Some(seen) => format!("not connected, seen {}", human_time(seen.to_timestamp())),
+            None => "not met yet".to_owned(),
+        });
+    }
+    words.join("  ")
 }
 
 /// The status for programs, as one line of JSON.
@@ -116,6 +195,7 @@ pub fn status_json(status: &StatusView) -> Result<String, serde_json::Error> {
         pending: status.pending,
         wip: status.wip,
         daemon: status.daemon,
+        peers: &status.peers,
         kept: &status.kept,
         recovery: status.recovery.as_deref(),
     })
@@ -134,6 +214,7 @@ struct StatusJson<'a> {
     pending: u64,
     wip: u64,
     daemon: Option<u32>,
+    peers: &'a [PeerRow],
     kept: &'a [String],
     recovery: Option<&'a str>,
 }

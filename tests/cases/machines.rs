@@ -5,10 +5,10 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::support::debian::{DebianHost, DebianRoot, Disk, Init, PrivateNetwork};
 use crate::support::machine::DOMAIN;
+use crate::support::network::wait_for;
 
 /// The key that the hosts share.
 const KEY: &str = "somekey-of-the-tests\n";
@@ -198,15 +198,5 @@ fn nothing_is_left_of_a_host_whose_maker_is_interrupted_or_killed() {
         let loops = Command::new("losetup").arg("-a").output().unwrap();
         let loops = String::from_utf8_lossy(&loops.stdout).into_owned();
         assert!(!loops.contains(work), "{loops}");
-    }
-}
-
-/// Waits until something is so.
-#[track_caller]
-fn wait_for(what: &str, so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !so() {
-        assert!(Instant::now() < deadline, "waited for {what} in vain");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }

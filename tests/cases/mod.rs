@@ -25,6 +25,7 @@ mod commit_errors;
 mod changed_meanwhile;
 mod audit;
 mod damage;
+mod peers;
 mod crash;
 mod hostile;
 mod hostile_trees;

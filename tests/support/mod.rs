@@ -14,6 +14,7 @@
 
 pub mod debian;
 pub mod machine;
+pub mod network;
 pub mod papers;
 pub mod site;
 

@@ -1,5 +1,6 @@
 //! `fork` and `migrate`: the branch that this host follows.
 
+use super::serve::tell_daemon;
 use crate::cli::{Failure, Session};
 use crate::model::BranchName;
 use crate::replay;
@@ -27,5 +28,6 @@ fn moved(
 ) -> Result<ExitCode, Failure> {
     let name = &host.settings.host.value;
     session.out.info(&format!("{name} migrated to {branch}"));
+    tell_daemon(session, &host.home);
     Ok(ExitCode::Ok)
 }

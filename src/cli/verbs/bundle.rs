@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::serve::tell_daemon;
 use crate::bundle::{Exported, Imported, Source, Target, export, import};
 use crate::cli::invocation::{ReportForm, Trust};
 use crate::cli::{Failure, Member, Session};
@@ -144,6 +145,7 @@ pub fn bundle_import(
     let imported = import(target, path, BufReader::new(file), &mut *progress)?;
     drop(progress);
     tell_imported(session, &member, &imported);
+    tell_daemon(session, member.home());
     Ok(ExitCode::Ok)
 }
 

@@ -1,6 +1,7 @@
 //! `ci`: the drafts become entries of the journal, and the lock is released. Upholds: all or none;
 //! each entry keeps its author, who is named where that is not the one who checks in.
 
+use super::serve::tell_daemon;
 use crate::check_in::{self, CheckInError, CheckedIn, EntriesBy, Hazardous, Strictness};
 use crate::cli::{Failure, Session};
 use crate::history::History;
@@ -28,6 +29,7 @@ pub fn check_in(
         .map_err(|error| failure(&host, &history, error))?;
     tell(session, &host.author, &done);
     warn(session, &done);
+    tell_daemon(session, &host.home);
     // The drafts' undo copies were kept whatever the policy says; now they are like any other.
     keep_undo(&host)?;
     if let Some(held) = done.released {

@@ -41,7 +41,7 @@ pub(super) use log::log;
 pub(super) use papers::{print_completions, write_man};
 pub(super) use probe::probe;
 pub(super) use reboot::reboot;
-pub(super) use serve::{daemon, restart, start, stop};
+pub(super) use serve::{daemon, join, restart, start, stop};
 pub(super) use show::show;
 pub(super) use snap::snap;
 pub(super) use status::status;

@@ -7,12 +7,24 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::cli::invocation::Place;
 use crate::cli::{Failure, Member, Session};
+use crate::daemon::client::{self, ClientError};
 use crate::daemon::{
-    self, Attachment, DAEMON_VERB, DaemonFacts, Launch, Log, Started, Stopped, running_daemon,
+    self, Attachment, DAEMON_VERB, DaemonFacts, DaemonStatus, Launch, Log, Started, Stopped,
+    running_daemon,
 };
 use crate::durable::FileError;
-use crate::model::Moment;
+use crate::model::{Home, HostName, Moment};
+use crate::peer::{self, NetworkFacts};
 use crate::ui::exit::ExitCode;
+
+/// How long the daemon may take to meet a host.
+const JOIN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long it may take to hear that something changed.
+const TELL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long `status` waits for what it says.
+const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a daemon may take until it can be asked; it reads a few small files.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -84,10 +96,63 @@ fn start_detached(session: &mut Session, member: &Member) -> Result<ExitCode, Fa
     Ok(ExitCode::Ok)
 }
 
+/// Has the daemon, which is started if it does not run, dial an address and remember it.
+pub fn join(session: &mut Session, address: &str) -> Result<ExitCode, Failure> {
+    let member = session.member()?;
+    if peer::Place::parse(address, member.settings.port.value).is_err() {
+        let message = format!("not an address or a host name, with or without a port: {address:?}");
+        return Err(Failure::new(ExitCode::Usage, message));
+    }
+    if daemon_pid(&member)?.is_none() {
+        start_detached(session, &member)?;
+    }
+    match client::join(member.home(), address, JOIN_PATIENCE)? {
+        Ok(peer) => {
+            let host = peer.host.as_ref().map_or(address, HostName::as_str);
+            let domain = &member.domain;
+            session.out.info(&format!(
+                "{host} is a host of domain {domain}; its address is remembered"
+            ));
+            Ok(ExitCode::Ok)
+        }
+        Err(why) => {
+            let failure = Failure::new(ExitCode::Failure, format!("no host was joined: {why}"));
+            Err(failure.hint(
+                "the address is remembered and tried again while the daemon runs. `isconf keys list` there and here shows whether the keys are the same; domain and port must be, too.",
+            ))
+        }
+    }
+}
+
+/// Has the daemon, if one runs, look at what changed here and tell the other hosts; it looks by itself
+/// some seconds later in any case.
+pub(super) fn tell_daemon(session: &mut Session, home: &Home) {
+    match client::look(home, TELL_PATIENCE) {
+        Ok(()) | Err(ClientError::NotRunning) => {}
+        Err(error) => session
+            .out
+            .warning(&format!("the other hosts hear of it later: {error}")),
+    }
+}
+
+/// What the daemon says of itself and the other hosts; `None` when it does not run or does not answer.
+pub(super) fn daemon_status(member: &Member) -> Option<DaemonStatus> {
+    client::status(member.home(), STATUS_PATIENCE).ok()
+}
+
 fn facts(session: &Session, member: &Member) -> DaemonFacts {
-    DaemonFacts {
+    let settings = &member.settings;
+    let network = NetworkFacts {
         home: member.home().clone(),
         domain: member.domain.clone(),
+        host: settings.host.value.clone(),
+        branch: member.branch().clone(),
+        port: settings.port.value,
+        hmac_keys: settings.hmac_keys.value.clone(),
+        nets: settings.nets.as_ref().map(|nets| nets.value.clone()),
+    };
+    DaemonFacts {
+        network,
         now: UNIX_EPOCH + (session.clock)().since(Moment::EPOCH),
     }
 }

@@ -2,16 +2,19 @@
 //! runs; an answer that can still be given is given, whatever else is damaged. When nobody else is
 //! at work it first puts right what an interrupted isconf left, as every verb does.
 
-use super::serve::daemon_pid;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::serve::{daemon_pid, daemon_status};
 use crate::chain::{ChainError, Fault};
 use crate::cli::invocation::Format;
 use crate::cli::{Failure, Member, Session};
+use crate::daemon::PeerStatus;
 use crate::history::{History, HistoryError};
 use crate::lock::BranchLock;
-use crate::model::EntryRef;
+use crate::model::{EntryRef, Moment};
 use crate::replay::kept_names;
 use crate::ui::exit::ExitCode;
-use crate::ui::status_text::{LockView, StatusView, status_json, status_text};
+use crate::ui::status_text::{LockView, PeerRow, StatusView, status_json, status_text};
 
 /// Shows where this host stands.
 pub fn status(session: &mut Session, format: Format) -> Result<ExitCode, Failure> {
@@ -44,6 +47,10 @@ fn view(member: &Member) -> Result<StatusView, Failure> {
         (None, _) => (None, 0),
     };
     let head = journal.as_ref().map(|journal| journal.last());
+    let daemon = daemon_pid(member)?;
+    let asked = daemon.and_then(|_| daemon_status(member));
+    let peers = asked.map_or_else(Vec::new, |status| status.peers);
+    let peers = peers.into_iter().map(peer_row).collect();
     let kept = kept_names(member.home())?.into_iter();
     let entries = journal.as_ref().map_or(0, |journal| journal.len());
     Ok(StatusView {
@@ -55,10 +62,29 @@ fn view(member: &Member) -> Result<StatusView, Failure> {
         head: head.filter(is_an_entry),
         pending: entries - applied,
         wip: member.drafts()?.len() as u64,
-        daemon: daemon_pid(member)?,
+        daemon,
+        peers,
         kept: kept.map(|(name, _command)| name).collect(),
         recovery,
     })
+}
+
+/// A peer as the daemon tells of it.
+fn peer_row(peer: PeerStatus) -> PeerRow {
+    let seen = peer
+        .seen
+        .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+    PeerRow {
+        host: peer.host,
+        key: peer.key,
+        address: peer.address,
+        isconf: peer.isconf,
+        branch: peer.branch,
+        entry: peer.entry,
+        seen: seen.and_then(|seen| Moment::from_system_time(seen).ok()),
+        connected: peer.connected,
+        ignored: peer.ignored,
+    }
 }
 
 /// Whether it is not the place before the first entry.

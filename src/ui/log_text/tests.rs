@@ -7,11 +7,11 @@ use super::super::diff::NoSecrets;
 use super::super::history_text::{Behind, HistoryLine, history_json, history_text};
 use super::super::sample::{changes, entry, path};
 use super::super::schema::assert_valid;
-use super::super::status_text::{LockView, StatusView, status_json, status_text};
+use super::super::status_text::{LockView, PeerRow, StatusView, status_json, status_text};
 use super::*;
 use crate::model::{
     Author, Bytes, ChangeDigests, Deed, EffectSummary, Hazard, HazardCode, HazardName, Hex, Moment,
-    Network, Receipt, ReceiptBody, Snap,
+    Network, PublicKey, Receipt, ReceiptBody, Snap,
 };
 
 fn digests() -> ChangeDigests {
@@ -234,6 +234,20 @@ fn receipts_say_what_was_made_by_whom_and_why() {
     );
 }
 
+fn peer(connected: bool) -> PeerRow {
+    PeerRow {
+        host: Some("beta".parse().unwrap()),
+        key: PublicKey::from_bytes([u8::from(connected); 32]),
+        address: Some("192.0.2.7:65027".parse().unwrap()),
+        isconf: Some("5.0.0".to_owned()),
+        branch: Some("generic".parse().unwrap()),
+        entry: Some(12),
+        seen: Some(moment("2026-11-20T17:44:31.000000000Z")),
+        connected,
+        ignored: false,
+    }
+}
+
 #[test]
 fn status_is_a_page() {
     let status = StatusView {
@@ -250,6 +264,7 @@ fn status_is_a_page() {
         pending: 12,
         wip: 0,
         daemon: Some(42),
+        peers: vec![peer(true), peer(false)],
         kept: vec!["mine".to_owned()],
         recovery: Some("a commit was interrupted".to_owned()),
     };
@@ -263,6 +278,9 @@ fn status_is_a_page() {
         \x20 wip       nothing\n\
         \x20 lock      root@beta: installing (since 2026-11-20 17:44:31 UTC)\n\
         \x20 daemon    running, process 42\n\
+        \x20 peers     1 connected, 1 not\n\
+        \x20   beta  192.0.2.7:65027  has entry 12 of generic\n\
+        \x20   beta  192.0.2.7:65027  has entry 12 of generic  not connected, seen 2026-11-20 17:44:31 UTC\n\
         \x20 kept      mine\n\
         \x20 recovery  a commit was interrupted\n"
     );

@@ -4,7 +4,7 @@
 use isconf::history::History;
 use isconf::identity::HostKey;
 use isconf::journal::Journal;
-use isconf::lock::{Holder, HostLock, Wait};
+use isconf::lock::{AppendLock, Holder, HostLock, Wait};
 use isconf::model::{
     Author, BranchName, ChangeDigests, Deed, DomainName, Draft, EntryKind, Exec, Handling, Hex,
     Home, Moment, Network, Outcome, ReceiptBody,
@@ -24,9 +24,10 @@ pub fn fill(count: u32) -> Result<(), Error> {
         since: Moment::EPOCH,
     };
     let lock = HostLock::take(&home.host_lock(), &holder, Wait::No, &mut |_| ())?;
-    let mut journal = Journal::open_or_create(&lock, &home, &domain, &branch)?;
+    let right = AppendLock::take(&home, &domain, &branch)?;
+    let mut journal = Journal::open_or_create(&right)?;
     let drafts: Vec<Draft> = (0..count).map(draft).collect::<Result<_, _>>()?;
-    journal.append(&lock, &drafts, &HostKey::from_secret(&[7; 32]))?;
+    journal.append(&right, &drafts, &HostKey::from_secret(&[7; 32]))?;
     let mut history = History::open_or_create(&lock, &home, &domain)?;
     for (seq, draft) in (1..).zip(drafts) {
         let at = journal.at(seq).ok_or("an entry was not appended")?;

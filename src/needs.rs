@@ -1,4 +1,5 @@
-//! Which blobs an entry needs. Upholds: a bundle is complete or is not made.
+//! Which blobs an entry needs. Upholds: nothing is called complete that is not, be it a bundle or what
+//! came from peers.
 
 use std::collections::BTreeSet;
 
@@ -45,6 +46,11 @@ impl Needs {
             EntryKind::Reboot => {}
         }
         Self { named, manifest }
+    }
+
+    /// The blobs that it names itself.
+    pub fn named(&self) -> impl Iterator<Item = Digest> {
+        self.named.iter().copied()
     }
 
     /// All blobs that the entry needs: those it names, and the contents that its manifest names.

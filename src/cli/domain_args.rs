@@ -1,0 +1,35 @@
+//! The arguments of verbs that concern the domain: its lock and its hosts.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+/// Arguments of `lock`.
+#[derive(Debug, Args)]
+pub struct LockArgs {
+    /// Why; joined by spaces
+    #[arg(value_name = "MESSAGE", trailing_var_arg = true)]
+    pub words: Vec<OsString>,
+    /// The same as -m before the verb
+    #[arg(short, long, value_name = "MESSAGE", allow_hyphen_values = true)]
+    pub message: Option<OsString>,
+    /// Go on with what somebody else made here and did not check in
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+/// Arguments of `unlock`.
+#[derive(Debug, Args)]
+pub struct UnlockArgs {
+    /// Also take back everything that was done under the lock
+    #[arg(long)]
+    pub discard: bool,
+}
+
+/// Arguments of `join`.
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// A host of the domain: an address or a name, with a port if that is not IS_PORT
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+}

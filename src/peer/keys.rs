@@ -1,0 +1,87 @@
+//! The domain's keys while they change. Upholds: a file that was changed counts within seconds, without a
+//! restart; a host whose key was taken away is let go.
+
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::endpoint::CloseCode;
+use super::network::{Shared, chained};
+use crate::identity::{HmacKeys, HmacKeysError};
+
+/// How often the file is looked at: the original took at most ten seconds.
+const EVERY: Duration = Duration::from_secs(3);
+
+/// The shortest key that is not warned of, in bytes: whoever gets one proof can try keys at leisure.
+const SHORTEST: usize = 16;
+
+/// What tells one state of a file from another.
+type Mark = (u64, u64, i64, i64);
+
+/// Reads the keys whenever their file changed.
+pub async fn watch(shared: Arc<Shared>) {
+    let mut known = None;
+    loop {
+        if let Ok((mark, read)) = shared.on_disk(read).await
+            && known != Some(mark)
+        {
+            known = Some(mark);
+            take(&shared, read);
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Reads the keys for the first time: nobody is greeted before.
+pub fn begin(shared: &Shared) {
+    take(shared, read(shared).1);
+}
+
+fn read(shared: &Shared) -> (Option<Mark>, Result<HmacKeys, HmacKeysError>) {
+    let path = &shared.facts.hmac_keys;
+    let mark = std::fs::metadata(path).ok();
+    let mark = mark.map(|meta| (meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()));
+    (mark, HmacKeys::load(path))
+}
+
+/// Puts the keys in force, if they are others.
+fn take(shared: &Shared, read: Result<HmacKeys, HmacKeysError>) {
+    let keys = match read {
+        Ok(keys) => keys,
+        Err(error) => {
+            tracing::warn!("the keys are not read anew: {}", chained(&error));
+            return;
+        }
+    };
+    if *shared.member.keys_now() == keys && !keys.is_empty() {
+        return;
+    }
+    let path = shared.facts.hmac_keys.display();
+    if keys.is_empty() {
+        tracing::warn!("there are no keys in {path}: no host is served, and none is asked");
+    } else if keys.shortest() < SHORTEST {
+        tracing::warn!("a key in {path} has less than {SHORTEST} characters and may be guessed");
+    }
+    if keys.accepts_anything() {
+        tracing::warn!("{path} has +ANY+: every host is let in, whatever its key");
+    }
+    tracing::info!("{} keys in force", keys.fingerprints().len());
+    let unwelcome: Vec<_> = {
+        let table = shared.table();
+        let links = table
+            .all_links()
+            .filter(|link| !link.is_still_welcome(&keys));
+        links.cloned().collect()
+    };
+    *shared
+        .member
+        .keys
+        .write()
+        .unwrap_or_else(|e| e.into_inner()) = Arc::new(keys);
+    for link in unwelcome {
+        let name = shared.name_of(&link.peer);
+        tracing::warn!("{name} is let go: the key that it showed is no more one of ours");
+        link.close(CloseCode::NotOfTheDomain);
+    }
+    shared.dial.notify_one();
+}

@@ -1,0 +1,293 @@
+//! What this host has of the domain's journals and contents, as its peers see it. All of it may wait for
+//! the disk. Upholds: an entry counts only when its chain and its signature were checked; nothing of a
+//! peer is believed before; the journal here is made longer, never replaced.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use isconf_sandbox::change::Digest;
+
+use super::messages::{
+    BranchHead, MAX_BRANCHES, MAX_RECORDS, RECORDS_BYTES, Records, RecordsAfter, Refused,
+};
+use crate::chain::ChainError;
+use crate::durable::{self, FileError};
+use crate::journal::{Journal, JournalError};
+use crate::lock::AppendLock;
+use crate::model::{BranchName, DomainName, EntryRef, Home};
+use crate::needs::{Needs, ReferenceError};
+use crate::store::{Store, StoreError};
+
+/// The longest file with a branch's name, in bytes.
+const MAX_BRANCH_FILE: u64 = 4096;
+
+/// Why something of this host could not be read or taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// The system refused an operation.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A journal, here or as it came.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What an entry needs cannot be told.
+    #[error("entry {seq} of branch {branch}")]
+    References {
+        /// Its branch.
+        branch: BranchName,
+        /// Which.
+        seq: u64,
+        /// Why.
+        #[source]
+        source: ReferenceError,
+    },
+    /// There are too many branches.
+    #[error("there are {MAX_BRANCHES} branches already")]
+    TooManyBranches,
+}
+
+impl LocalError {
+    /// Whether the peer that sent it is to blame.
+    pub fn is_the_senders(&self) -> bool {
+        match self {
+            Self::Journal(JournalError::Record { .. } | JournalError::Signature { .. }) => true,
+            // A record that does not follow; what is broken here is found when the journal is opened.
+            Self::Journal(JournalError::Chain(ChainError::Broken(_))) => true,
+            Self::Store(StoreError::NotTheBlob { .. }) => true,
+            _ => false,
+        }
+    }
+}
+
+/// This host's part of the domain.
+#[derive(Debug)]
+pub struct Local {
+    home: Home,
+    domain: DomainName,
+    store: Store,
+    branches: Mutex<BTreeMap<BranchName, Branch>>,
+}
+
+/// A branch, as it was read last.
+#[derive(Debug, Clone)]
+struct Branch {
+    journal: Arc<Journal>,
+    /// Up to which entry all contents were there.
+    complete: u64,
+}
+
+/// A blob that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The entry that needs it.
+    pub seq: u64,
+    /// Which ones.
+    pub blobs: Vec<Digest>,
+}
+
+impl Local {
+    /// That of `home` in `domain`.
+    pub fn new(home: &Home, domain: &DomainName) -> Self {
+        Self {
+            home: home.clone(),
+            domain: domain.clone(),
+            store: Store::new(home.blobs(domain)),
+            branches: Mutex::default(),
+        }
+    }
+
+    /// The blobs.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The branch that this host follows, if its file says so.
+    pub fn followed(&self) -> Option<BranchName> {
+        let read = durable::read_small(&self.home.branch_file(), MAX_BRANCH_FILE);
+        let bytes = read.ok()??;
+        BranchName::new(str::from_utf8(&bytes).ok()?.trim()).ok()
+    }
+
+    /// What is here of each branch. A journal that cannot be used is passed over, and told.
+    pub fn heads(&self, trouble: &mut dyn FnMut(&BranchName, LocalError)) -> Vec<BranchHead> {
+        let mut heads = Vec::new();
+        for branch in self.names().into_iter().take(MAX_BRANCHES) {
+            match self.head(&branch) {
+                Ok(Some(head)) => heads.push(head),
+                Ok(None) => {}
+                Err(error) => trouble(&branch, error),
+            }
+        }
+        heads
+    }
+
+    /// What is here of a branch.
+    fn head(&self, branch: &BranchName) -> Result<Option<BranchHead>, LocalError> {
+        let Some(known) = self.opened(branch)? else {
+            return Ok(None);
+        };
+        let last = known.journal.last();
+        Ok((last.seq > 0).then(|| BranchHead {
+            branch: branch.clone(),
+            seq: last.seq,
+            id: last.id,
+            complete: known.complete,
+        }))
+    }
+
+    /// The end of the journal here; the place before the first entry where there is none.
+    pub fn last(&self, branch: &BranchName) -> Result<EntryRef, LocalError> {
+        Ok(match self.opened(branch)? {
+            Some(known) => known.journal.last(),
+            None => Journal::beginning(&self.domain),
+        })
+    }
+
+    /// The records behind an entry, as many as one answer takes, and their bytes.
+    pub fn records_after(
+        &self,
+        asked: &RecordsAfter,
+    ) -> Result<Result<(Records, Vec<u8>), Refused>, LocalError> {
+        let Some(Branch { journal, .. }) = self.opened(&asked.branch)? else {
+            return Ok(Err(Refused::Missing));
+        };
+        let last = journal.last().seq;
+        match journal.at(asked.seq) {
+            Some(at) if at.id == asked.id => {}
+            Some(_) => return Ok(Err(Refused::Diverged)),
+            None => return Ok(Err(Refused::Missing)),
+        }
+        let (mut lengths, mut bytes) = (Vec::new(), Vec::new());
+        for seq in journal.pending(asked.seq) {
+            let record = journal.chain().read(seq).map_err(JournalError::from)?;
+            lengths.push(record.len() as u64);
+            bytes.extend(record);
+            if bytes.len() as u64 >= RECORDS_BYTES || lengths.len() >= MAX_RECORDS {
+                break;
+            }
+        }
+        Ok(Ok((Records { lengths, last }, bytes)))
+    }
+
+    /// Takes records of a peer that follow the end of the journal here; those that somebody else took
+    /// meanwhile are passed over. `None` when another process appends just now.
+    pub fn take_records(
+        &self,
+        branch: &BranchName,
+        after: EntryRef,
+        records: &[&[u8]],
+    ) -> Result<Option<EntryRef>, LocalError> {
+        let names = self.names();
+        if !names.contains(branch) && names.len() >= MAX_BRANCHES {
+            return Err(LocalError::TooManyBranches);
+        }
+        let Some(right) = AppendLock::try_take(&self.home, &self.domain, branch)? else {
+            return Ok(None);
+        };
+        let mut journal = Journal::open_or_create(&right)?;
+        if journal.last() == after {
+            let mut import = journal.import(&right)?;
+            for record in records {
+                import.push(record)?;
+            }
+            import.finish()?;
+        }
+        let last = journal.last();
+        drop(right);
+        let mut branches = self.branches();
+        let complete = branches.get(branch).map_or(0, |known| known.complete);
+        let journal = Arc::new(journal);
+        branches.insert(branch.clone(), Branch { journal, complete });
+        Ok(Some(last))
+    }
+
+    /// The first entry of a branch whose contents are not all here, and what is missing; `None` when all is
+    /// here. What is known to be complete is not looked at again.
+    pub fn wanted(&self, branch: &BranchName) -> Result<Option<Wanted>, LocalError> {
+        let Some(Branch { journal, complete }) = self.opened(branch)? else {
+            return Ok(None);
+        };
+        for seq in journal.pending(complete) {
+            let blobs = self.missing(&journal, seq)?;
+            if !blobs.is_empty() {
+                return Ok(Some(Wanted { seq, blobs }));
+            }
+            if let Some(known) = self.branches().get_mut(branch) {
+                known.complete = known.complete.max(seq.min(known.journal.len()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The blobs that an entry needs and that are not here; those that its manifest names are told when
+    /// that is here.
+    fn missing(&self, journal: &Journal, seq: u64) -> Result<Vec<Digest>, LocalError> {
+        let entry = journal.entry(seq)?;
+        let needs = Needs::of(&entry.draft);
+        let is_missing = |digest: &Digest| !self.store.contains(digest);
+        let named: Vec<_> = needs.named().filter(is_missing).collect();
+        if !named.is_empty() {
+            return Ok(named);
+        }
+        match needs.resolve(&self.store) {
+            Ok(all) => Ok(all.into_iter().filter(is_missing).collect()),
+            // It was found damaged and set aside just now.
+            Err(ReferenceError::Store(StoreError::Corrupt { expected, .. })) => Ok(vec![expected]),
+            Err(source) => Err(LocalError::References {
+                branch: journal.branch().clone(),
+                seq,
+                source,
+            }),
+        }
+    }
+
+    /// The branch's journal, read anew if it grew; `None` when there is none.
+    fn opened(&self, branch: &BranchName) -> Result<Option<Branch>, LocalError> {
+        let known = self.branches().get(branch).cloned();
+        if let Some(known) = &known
+            && known.journal.is_current()?
+        {
+            return Ok(Some(known.clone()));
+        }
+        let Some(journal) = Journal::open(&self.home, &self.domain, branch)? else {
+            self.branches().remove(branch);
+            return Ok(None);
+        };
+        // An older file may have been put in its place.
+        let complete = known
+            .filter(|known| journal.contains(known.journal.last()))
+            .map_or(0, |known| known.complete);
+        let journal = Arc::new(journal);
+        let opened = Branch { journal, complete };
+        self.branches().insert(branch.clone(), opened.clone());
+        Ok(Some(opened))
+    }
+
+    /// The branches that have a directory here.
+    fn names(&self) -> Vec<BranchName> {
+        let listed = match fs::read_dir(self.home.branches(&self.domain)) {
+            Ok(listed) => listed,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => {
+                tracing::warn!("cannot list the branches: {error}");
+                return Vec::new();
+            }
+        };
+        let names = listed.flatten();
+        let mut names: Vec<_> = names
+            .filter_map(|entry| BranchName::new(entry.file_name().to_str()?).ok())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn branches(&self) -> MutexGuard<'_, BTreeMap<BranchName, Branch>> {
+        // Each change is one insertion or removal, so that what a panic left is whole.
+        self.branches.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}

@@ -1,0 +1,252 @@
+//! What hosts ask and tell each other. Pure; the lines are JSON (docs/peer-protocol.md). Upholds: lists
+//! are bounded; names and digests are checked while they are read; what a newer isconf adds is passed over.
+
+use std::net::SocketAddr;
+
+use isconf_sandbox::change::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{BranchName, EntryId, EntryRef, HostName, PublicKey};
+
+/// How many branches one host tells of.
+pub const MAX_BRANCHES: usize = 1000;
+
+/// How many other hosts one host tells of at a time.
+pub const MAX_INTRODUCED: usize = 16;
+
+/// How many records come in one answer.
+pub const MAX_RECORDS: usize = 10_000;
+
+/// About how many bytes of records come in one answer: it ends with the first record that goes beyond.
+pub const RECORDS_BYTES: u64 = 4 << 20;
+
+/// The first line of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// This is how I am; how are you?
+    Hello(Hello),
+    /// Which entries follow this one?
+    Records(RecordsAfter),
+    /// What does this blob hold, from a byte on?
+    Blob(BlobFrom),
+}
+
+/// The first line of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// To a hello.
+    Hello(Hello),
+    /// The records follow, one behind the other.
+    Records(Records),
+    /// The bytes follow.
+    Blob(Blob),
+    /// Nothing follows.
+    Refused(Refused),
+}
+
+/// How a host is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Its version of isconf.
+    pub version: String,
+    /// Its name.
+    pub host: HostName,
+    /// The branch that it follows.
+    pub branch: BranchName,
+    /// What it has of each branch.
+    pub heads: Vec<BranchHead>,
+    /// Some of the hosts that it knows.
+    pub introduces: Vec<Introduction>,
+}
+
+/// What a host has of a branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchHead {
+    /// The branch.
+    pub branch: BranchName,
+    /// The number of its last entry.
+    pub seq: u64,
+    /// That entry's identity.
+    pub id: EntryId,
+    /// Up to which entry the host has all contents too.
+    pub complete: u64,
+}
+
+impl BranchHead {
+    /// Its last entry.
+    pub const fn at(&self) -> EntryRef {
+        EntryRef {
+            seq: self.seq,
+            id: self.id,
+        }
+    }
+}
+
+/// Another host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introduction {
+    /// Who.
+    pub key: PublicKey,
+    /// Where it was reached.
+    pub address: SocketAddr,
+}
+
+/// Asks for entries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordsAfter {
+    /// Of which branch.
+    pub branch: BranchName,
+    /// The last entry that the asker has; 0 for none.
+    pub seq: u64,
+    /// Its identity; the genesis for none.
+    pub id: EntryId,
+}
+
+/// Entries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Records {
+    /// The length of each record, in bytes.
+    pub lengths: Vec<u64>,
+    /// The number of the last entry that the host has, which may come in another answer.
+    pub last: u64,
+}
+
+/// Asks for a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobFrom {
+    /// Which.
+    pub digest: Digest,
+    /// The first byte that is wanted.
+    pub offset: u64,
+}
+
+/// A blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blob {
+    /// Its whole length, in bytes.
+    pub length: u64,
+}
+
+/// Why a request is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refused {
+    /// There is no such branch or blob here.
+    #[error("it does not have that")]
+    Missing,
+    /// The host's journal has another entry there.
+    #[error("its journal has another entry there")]
+    Diverged,
+    /// The request cannot be.
+    #[error("it understood something else")]
+    Nonsense,
+    /// It cannot now: its disk, or too many others.
+    #[error("it cannot now")]
+    Later,
+}
+
+impl Hello {
+    /// Whether its lists are as long as they may be.
+    pub fn is_bounded(&self) -> bool {
+        self.heads.len() <= MAX_BRANCHES
+            && self.introduces.len() <= MAX_INTRODUCED
+            && self.version.len() <= 100
+            && !self.version.contains(char::is_control)
+    }
+}
+
+impl Records {
+    /// Whether it can be an answer: bounded, and not without entries if there are some.
+    pub fn is_bounded(&self, longest: u64) -> bool {
+        let all = self
+            .lengths
+            .iter()
+            .try_fold(0, |sum: u64, l| sum.checked_add(*l));
+        self.lengths.len() <= MAX_RECORDS
+            && self
+                .lengths
+                .iter()
+                .all(|length| (1..=longest).contains(length))
+            && all.is_some_and(|all| all < RECORDS_BYTES + longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_are_those_of_the_page() {
+        let page = include_str!("../../docs/peer-protocol.md");
+        let page = page
+            .replace("ID", &Digest::of(b"entry").to_string())
+            .replace("KEY", &PublicKey::from_bytes([7; 32]).to_string())
+            .replace("DIGEST", &Digest::of(b"blob").to_string());
+        let branch = BranchName::generic();
+        let id = EntryId(Digest::of(b"entry"));
+        let hello = Hello {
+            version: "5.0.0".to_owned(),
+            host: HostName::new("web1").unwrap(),
+            branch: branch.clone(),
+            heads: vec![BranchHead {
+                branch: branch.clone(),
+                seq: 12,
+                id,
+                complete: 11,
+            }],
+            introduces: vec![Introduction {
+                key: PublicKey::from_bytes([7; 32]),
+                address: "192.0.2.7:65027".parse().unwrap(),
+            }],
+        };
+        assert!(hello.is_bounded());
+        let digest = Digest::of(b"blob");
+        let seq = 12;
+        let requests = [
+            Request::Hello(hello.clone()),
+            Request::Records(RecordsAfter { branch, seq, id }),
+            Request::Blob(BlobFrom { digest, offset: 0 }),
+        ];
+        let lengths = vec![812, 644];
+        let answers = [
+            Answer::Hello(hello),
+            Answer::Records(Records { lengths, last: 14 }),
+            Answer::Blob(Blob { length: 4711 }),
+            Answer::Refused(Refused::Missing),
+        ];
+        for request in requests {
+            let line = serde_json::to_string(&request).unwrap();
+            assert!(
+                page.contains(&format!("\n> {line}\n")),
+                "missing:\n> {line}"
+            );
+            assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+        }
+        for answer in answers {
+            let line = serde_json::to_string(&answer).unwrap();
+            assert!(
+                page.contains(&format!("\n< {line}\n")),
+                "missing:\n< {line}"
+            );
+            assert_eq!(serde_json::from_str::<Answer>(&line).unwrap(), answer);
+        }
+    }
+
+    #[test]
+    fn lists_that_are_too_long_are_noticed() {
+        let records = |lengths: &[u64]| Records {
+            lengths: lengths.to_vec(),
+            last: 9,
+        };
+        assert!(records(&[1, RECORDS_BYTES]).is_bounded(RECORDS_BYTES));
+        assert!(records(&[]).is_bounded(10));
+        assert!(!records(&[11]).is_bounded(10));
+        assert!(!records(&[0]).is_bounded(10));
+        assert!(!records(&[u64::MAX, u64::MAX]).is_bounded(u64::MAX));
+        assert!(!records(&vec![1; MAX_RECORDS + 1]).is_bounded(10));
+        let big = RECORDS_BYTES;
+        assert!(!records(&[big, big]).is_bounded(big));
+    }
+}

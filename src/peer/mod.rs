@@ -1,0 +1,23 @@
+//! Other hosts of the domain.
+
+mod nets;
+mod tls;
+mod proof;
+mod endpoint;
+mod frames;
+mod messages;
+mod table;
+mod mentioned;
+mod keys;
+mod book;
+mod dialling;
+mod local;
+mod serve;
+mod catch_up;
+mod contents;
+mod network;
+
+pub use endpoint::BindError;
+pub use messages::{BranchHead, Hello};
+pub use nets::{InvalidPlace, Place};
+pub use network::{JoinError, Network, NetworkFacts, PeerView};

@@ -1,0 +1,445 @@
+//! This host among the others of its domain: who is met, told and asked, and when. Upholds: every task may
+//! fail without the others; what a peer says is a hint until it was checked.
+//!
+//! ```text
+//! accept ─┐                      ┌─> serve: answers what a peer asks
+//! dial  ──┴─> link ─> hello ─────┤
+//! look (files here changed) ─────┘   heard: a longer journal ─> catch_up ─> contents ─> look
+//! ```
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::spawn_blocking;
+
+use super::catch_up::{self, Pulling};
+use super::contents;
+use super::dialling;
+use super::endpoint::{BindError, Link, MAX_STRANGERS, MeetError, Member, Port};
+use super::frames::FrameError;
+use super::keys;
+use super::local::Local;
+use super::mentioned::Mentioned;
+use super::messages::{Answer, BranchHead, Hello, Request};
+use super::nets::{InvalidPlace, Place};
+use super::serve;
+use super::table::{Peer, Table};
+use crate::durable::FileError;
+use crate::identity::HostKey;
+use crate::model::{BranchName, DomainName, Home, HostName, PublicKey};
+
+/// How often the files here are looked at without anybody having said that they changed, and how often
+/// connected hosts are told how this one is, in any case.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const TELL_EVERY: Duration = Duration::from_secs(30);
+
+/// What a network is made of.
+#[derive(Debug, Clone)]
+pub struct NetworkFacts {
+    /// Where everything lies.
+    pub home: Home,
+    /// The domain.
+    pub domain: DomainName,
+    /// This host's name.
+    pub host: HostName,
+    /// The branch that this host follows when its file says nothing.
+    pub branch: BranchName,
+    /// The UDP port.
+    pub port: u16,
+    /// The file with the domain's keys.
+    pub hmac_keys: PathBuf,
+    /// The file with addresses.
+    pub nets: Option<PathBuf>,
+}
+
+/// How another host is, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerView {
+    /// Who.
+    pub key: PublicKey,
+    /// Where.
+    pub address: Option<std::net::SocketAddr>,
+    /// What it said of itself last.
+    pub hello: Option<Hello>,
+    /// When it was heard last.
+    pub last_seen: Option<SystemTime>,
+    /// Whether it is connected.
+    pub is_connected: bool,
+    /// Whether it sent what cannot be, and is ignored.
+    pub is_ignored: bool,
+}
+
+impl PeerView {
+    pub(super) fn of(key: PublicKey, peer: &Peer) -> Self {
+        Self {
+            key,
+            address: peer.address,
+            hello: peer.hello.clone(),
+            last_seen: peer.last_seen,
+            is_connected: peer.link().is_some(),
+            is_ignored: peer.is_ignored(Instant::now()),
+        }
+    }
+}
+
+/// Why an address is none of a host of the domain.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// It is not an address.
+    #[error(transparent)]
+    Place(#[from] InvalidPlace),
+    /// There are no keys to prove anything with.
+    #[error("there are no keys in {}: copy the file from a host of the domain", .0.display())]
+    NoKeys(PathBuf),
+    /// The name has no address.
+    #[error("the name does not resolve: {0}")]
+    Name(std::io::Error),
+    /// The address could not be written down.
+    #[error("the address cannot be written down: {0}")]
+    Remember(#[from] FileError),
+    /// Nobody is there, or a stranger.
+    #[error("{address}: {source}")]
+    Meet {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: MeetError,
+    },
+    /// It was met and went again.
+    #[error("the host went away at once")]
+    Gone,
+}
+
+/// What all tasks share.
+#[derive(Debug)]
+pub struct Shared {
+    pub(super) facts: NetworkFacts,
+    pub(super) port: Port,
+    pub(super) member: Member,
+    pub(super) local: Local,
+    pub(super) pulling: Pulling,
+    /// Something here may have changed.
+    pub(super) look: Notify,
+    /// Contents may be missing.
+    pub(super) want: Notify,
+    /// Somebody is to be dialled now.
+    pub(super) dial: Notify,
+    table: Mutex<Table>,
+    own: Mutex<Own>,
+    mentioned: Mutex<Mentioned>,
+}
+
+/// How this host is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Own {
+    /// The branch that it follows.
+    pub(super) branch: BranchName,
+    /// What it has of each branch.
+    pub(super) heads: Vec<BranchHead>,
+}
+
+/// A network that runs as long as its tokio runtime.
+#[derive(Debug, Clone)]
+pub struct Network(Arc<Shared>);
+
+impl Network {
+    /// Opens the port and begins. Needs a tokio runtime.
+    pub fn start(facts: NetworkFacts, key: &Arc<HostKey>) -> Result<Self, BindError> {
+        let member = Member {
+            own: key.public(),
+            domain: facts.domain.clone(),
+            keys: Arc::default(),
+        };
+        let own = Own {
+            branch: facts.branch.clone(),
+            heads: Vec::new(),
+        };
+        let shared = Arc::new(Shared {
+            port: Port::open(facts.port, key, member.clone())?,
+            member,
+            local: Local::new(&facts.home, &facts.domain),
+            facts,
+            pulling: Pulling::default(),
+            look: Notify::new(),
+            want: Notify::new(),
+            dial: Notify::new(),
+            table: Mutex::default(),
+            own: Mutex::new(own),
+            mentioned: Mutex::default(),
+        });
+        keys::begin(&shared);
+        keep_up("keys", &shared, keys::watch);
+        keep_up("accepting", &shared, accept);
+        keep_up("dialling", &shared, dialling::dial);
+        keep_up("looking", &shared, look);
+        keep_up("telling", &shared, tell);
+        keep_up("contents", &shared, contents::fetch_all);
+        Ok(Self(shared))
+    }
+
+    /// Says that files of this host changed.
+    pub fn look(&self) {
+        self.0.look.notify_one();
+    }
+
+    /// Dials an address, and remembers it whoever is there now.
+    pub async fn join(&self, address: &str) -> Result<PeerView, JoinError> {
+        let shared = &self.0;
+        let place = Place::parse(address, shared.facts.port)?;
+        if shared.member.keys_now().is_empty() {
+            return Err(JoinError::NoKeys(shared.facts.hmac_keys.clone()));
+        }
+        dialling::join(shared, place).await
+    }
+
+    /// The other hosts.
+    pub fn peers(&self) -> Vec<PeerView> {
+        let table = self.0.table();
+        table
+            .peers()
+            .map(|(key, peer)| PeerView::of(*key, peer))
+            .collect()
+    }
+
+    /// Ends it; the other hosts hear of it if they can.
+    pub async fn stop(&self) {
+        self.0.port.close().await;
+    }
+}
+
+impl Shared {
+    /// The hosts. Never held while something is waited for.
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
+        // Each change is one assignment or insertion, so that what a panic left is whole.
+        self.table.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// How this host is, as it was read last.
+    pub(super) fn own(&self) -> MutexGuard<'_, Own> {
+        self.own.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Does what may wait for the disk.
+    pub(super) async fn on_disk<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, tokio::task::JoinError> {
+        let shared = Arc::clone(self);
+        spawn_blocking(move || work(&shared)).await
+    }
+
+    /// Warns about a subject, unless that was done lately.
+    pub(super) fn mention(&self, subject: String, words: impl FnOnce() -> String) {
+        let mut mentioned = self.mentioned.lock().unwrap_or_else(|e| e.into_inner());
+        if mentioned.is_due(subject, Instant::now()) {
+            tracing::warn!("{}", words());
+        }
+    }
+
+    /// A peer's name for people: that of its host, and the start of its key.
+    pub(super) fn name_of(&self, key: &PublicKey) -> String {
+        let short = &key.to_string()[..8];
+        let table = self.table();
+        let peer = table.peer(key);
+        let host = peer.and_then(|peer| peer.hello.as_ref().map(|hello| &hello.host));
+        let address = peer.and_then(|peer| peer.address);
+        match (host, address) {
+            (Some(host), Some(address)) => format!("{host} ({address}, key {short})"),
+            (Some(host), None) => format!("{host} (key {short})"),
+            (None, Some(address)) => format!("{address} (key {short})"),
+            (None, None) => format!("key {short}"),
+        }
+    }
+
+    /// Ignores a peer that sent what cannot be.
+    pub(super) fn ignore(&self, key: &PublicKey, why: &dyn std::fmt::Display) {
+        let name = self.name_of(key);
+        tracing::warn!("peer {name} is ignored for a while: {why}");
+        self.table().ignore(key, Instant::now());
+    }
+
+    /// How this host is, for `other`.
+    pub(super) fn hello_for(&self, other: &PublicKey) -> Hello {
+        let choose = |of| fastrand::usize(..of);
+        let introduces = self.table().introductions(other, choose);
+        let Own { branch, heads } = self.own().clone();
+        Hello {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: self.facts.host.clone(),
+            branch,
+            heads,
+            introduces,
+        }
+    }
+
+    /// Takes what a host said of itself, and does what follows from it.
+    pub(super) fn heard(self: &Arc<Self>, from: PublicKey, hello: Hello) {
+        if !hello.is_bounded() {
+            self.ignore(&from, &"it sent lists that are too long");
+            return;
+        }
+        let heads = hello.heads.clone();
+        {
+            let mut table = self.table();
+            for introduction in &hello.introduces {
+                if introduction.key != self.member.own {
+                    table.introduce(introduction.key, introduction.address);
+                }
+            }
+            table.heard(from, hello, SystemTime::now());
+        }
+        catch_up::compare(self, &from, &heads);
+    }
+
+    /// Takes a connection that was made, and exchanges the first hello.
+    pub(super) async fn met(self: &Arc<Self>, link: Link) {
+        if !self
+            .table()
+            .add(link.clone(), (Instant::now(), SystemTime::now()))
+        {
+            return;
+        }
+        // It asks at once, too.
+        let serving = tokio::spawn(serve::serve(Arc::clone(self), link.clone()));
+        self.say_hello(&link).await;
+        tracing::info!("connected with {}", self.name_of(&link.peer));
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            let _ended_with_the_link = serving.await;
+            let why = link.connection().close_reason();
+            let why = why.map_or_else(String::new, |why| format!(": {why}"));
+            tracing::info!("no more connected with {}{why}", shared.name_of(&link.peer));
+            shared.table().sweep();
+            shared.dial.notify_one();
+        });
+    }
+
+    /// Tells a host how this one is, and hears how that is.
+    pub(super) async fn say_hello(self: &Arc<Self>, link: &Link) {
+        let hello = self.hello_for(&link.peer);
+        match serve::ask(link, &Request::Hello(hello)).await {
+            Ok((Answer::Hello(hello), _)) => self.heard(link.peer, hello),
+            Ok(_) => self.ignore(&link.peer, &"it answered another question"),
+            Err(FrameError::Broken(_) | FrameError::Late) => {}
+            Err(error @ (FrameError::Malformed(_) | FrameError::Endless)) => {
+                self.ignore(&link.peer, &error);
+            }
+        }
+    }
+
+    /// Tells all connected hosts how this one is.
+    fn tell_all(self: &Arc<Self>) {
+        let links: Vec<_> = self.table().links().cloned().collect();
+        for link in links {
+            let shared = Arc::clone(self);
+            tokio::spawn(async move { shared.say_hello(&link).await });
+        }
+    }
+
+    /// Reads what this host has; whether that changed.
+    pub(super) async fn read_heads(self: &Arc<Self>) -> bool {
+        let read = self.on_disk(|shared| {
+            let heads = shared.local.heads(&mut |branch, error| {
+                shared.mention(format!("journal {branch}"), || {
+                    format!("branch {branch} is not served: {}", chained(&error))
+                });
+            });
+            let followed = shared.local.followed();
+            let branch = followed.unwrap_or_else(|| shared.facts.branch.clone());
+            Own { branch, heads }
+        });
+        let Ok(read) = read.await else {
+            return false;
+        };
+        let mut own = self.own();
+        let is_news = *own != read;
+        *own = read;
+        is_news
+    }
+}
+
+/// An error with its causes.
+pub(super) fn chained(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+/// Runs a task that is to run as long as the network, and begins it again when it failed.
+fn keep_up<F>(name: &'static str, shared: &Arc<Shared>, task: fn(Arc<Shared>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        loop {
+            match tokio::spawn(task(Arc::clone(&shared))).await {
+                Ok(()) => return,
+                Err(error) if error.is_cancelled() => return,
+                Err(error) => {
+                    tracing::error!("{name} failed and begins again: {error}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    });
+}
+
+/// Lets hosts of the domain in.
+async fn accept(shared: Arc<Shared>) {
+    let places = Arc::new(Semaphore::new(MAX_STRANGERS));
+    while let Some(incoming) = shared.port.next().await {
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            incoming.refuse();
+            continue;
+        };
+        if shared.member.keys_now().is_empty() {
+            incoming.ignore();
+            continue;
+        }
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let address = super::endpoint::canonical(incoming.remote_address());
+            let greeted = shared.port.greet(incoming).await;
+            drop(place);
+            match greeted {
+                Ok(link) => shared.met(link).await,
+                Err(MeetError::Myself) => {}
+                Err(error) => {
+                    let ip = address.ip();
+                    shared.mention(format!("greet {ip} {error}"), || {
+                        format!("{ip} was turned away: {}", chained(&error))
+                    });
+                }
+            }
+        });
+    }
+}
+
+/// Looks at the files here when somebody says that they changed, and now and then.
+async fn look(shared: Arc<Shared>) {
+    loop {
+        if shared.read_heads().await {
+            shared.tell_all();
+            shared.want.notify_one();
+        }
+        // Nobody said anything is as good as somebody did.
+        let _in_any_case = tokio::time::timeout(LOOK_EVERY, shared.look.notified()).await;
+    }
+}
+
+/// Tells all hosts how this one is now and then, so that what went by unnoticed is noticed.
+async fn tell(shared: Arc<Shared>) {
+    loop {
+        let jitter = fastrand::f32() + 0.5;
+        tokio::time::sleep(TELL_EVERY.mul_f32(jitter)).await;
+        shared.tell_all();
+    }
+}

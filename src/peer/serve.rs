@@ -1,0 +1,151 @@
+//! Answering what a peer asks, and asking. Upholds: a request costs no more than its bounds; what is
+//! told is what is here.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{RecvStream, SendStream};
+use tokio::time::timeout;
+
+use super::endpoint::Link;
+use super::frames::{FrameError, Incoming, send_line};
+use super::messages::{Answer, Blob, BlobFrom, RecordsAfter, Refused, Request};
+use super::network::{Shared, chained};
+use crate::store::StoreError;
+
+/// How long a line may be under way, and how long a piece of a blob.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How much of a blob is read and sent at a time.
+const PIECE_BYTES: usize = 512 * 1024;
+
+/// Asks; gives the answer's line, and the stream on which the rest comes.
+pub async fn ask(link: &Link, request: &Request) -> Result<(Answer, Incoming), FrameError> {
+    let asking = async {
+        let opened = link.connection().open_bi().await;
+        let (mut send, receive) = opened.map_err(|e| FrameError::Broken(io::Error::other(e)))?;
+        send_line(&mut send, request).await?;
+        // Nothing follows; that the other end stopped reading is told by its answer.
+        let _already_stopped = send.finish();
+        let mut incoming = Incoming::new(receive);
+        let answer = incoming.line().await?;
+        Ok((answer, incoming))
+    };
+    timeout(PATIENCE, asking)
+        .await
+        .map_err(|_| FrameError::Late)?
+}
+
+/// Answers until the connection ends.
+pub async fn serve(shared: Arc<Shared>, link: Link) {
+    // How many at once is bounded by the connection.
+    while let Ok((send, receive)) = link.connection().accept_bi().await {
+        let (shared, link) = (Arc::clone(&shared), link.clone());
+        tokio::spawn(async move {
+            match answer(&shared, &link, send, receive).await {
+                // The other end's trouble, or it does not want the rest.
+                Ok(()) | Err(FrameError::Broken(_) | FrameError::Late) => {}
+                Err(error @ (FrameError::Malformed(_) | FrameError::Endless)) => {
+                    shared.ignore(&link.peer, &error);
+                }
+            }
+        });
+    }
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    link: &Link,
+    mut send: SendStream,
+    receive: RecvStream,
+) -> Result<(), FrameError> {
+    let mut incoming = Incoming::new(receive);
+    let read = timeout(PATIENCE, incoming.line()).await;
+    let request: Request = read.map_err(|_| FrameError::Late)??;
+    match request {
+        Request::Hello(hello) => {
+            let own = shared.hello_for(&link.peer);
+            send_line(&mut send, &Answer::Hello(own)).await?;
+            shared.heard(link.peer, hello);
+        }
+        Request::Records(asked) => send_records(shared, &mut send, asked).await?,
+        Request::Blob(asked) => send_blob(shared, &mut send, asked).await?,
+    }
+    // All of it was said.
+    let _already_stopped = send.finish();
+    Ok(())
+}
+
+async fn send_records(
+    shared: &Arc<Shared>,
+    send: &mut SendStream,
+    asked: RecordsAfter,
+) -> Result<(), FrameError> {
+    let read = shared.on_disk(move |shared| match shared.local.records_after(&asked) {
+        Ok(found) => found,
+        Err(error) => {
+            shared.mention(format!("records {}", asked.branch), || {
+                format!("branch {} is not served: {}", asked.branch, chained(&error))
+            });
+            Err(Refused::Later)
+        }
+    });
+    match read.await.unwrap_or(Err(Refused::Later)) {
+        Ok((records, bytes)) => {
+            send_line(send, &Answer::Records(records)).await?;
+            send.write_all(&bytes).await?;
+            Ok(())
+        }
+        Err(refused) => send_line(send, &Answer::Refused(refused)).await,
+    }
+}
+
+async fn send_blob(
+    shared: &Arc<Shared>,
+    send: &mut SendStream,
+    asked: BlobFrom,
+) -> Result<(), FrameError> {
+    let opened = shared.on_disk(move |shared| {
+        let store = shared.local.store();
+        let length = store.length(&asked.digest)?;
+        Ok((Arc::new(store.open(&asked.digest)?), length))
+    });
+    let opened: Result<(Arc<File>, u64), StoreError> = match opened.await {
+        Ok(opened) => opened,
+        Err(_panicked) => return send_line(send, &Answer::Refused(Refused::Later)).await,
+    };
+    let (file, length) = match opened {
+        Ok((_, length)) if asked.offset > length => {
+            return send_line(send, &Answer::Refused(Refused::Nonsense)).await;
+        }
+        Ok(opened) => opened,
+        Err(StoreError::Missing(_)) => {
+            return send_line(send, &Answer::Refused(Refused::Missing)).await;
+        }
+        Err(_error) => return send_line(send, &Answer::Refused(Refused::Later)).await,
+    };
+    send_line(send, &Answer::Blob(Blob { length })).await?;
+    let mut offset = asked.offset;
+    let mut buffer = vec![0; PIECE_BYTES];
+    while offset < length {
+        let file = Arc::clone(&file);
+        let read = shared.on_disk(move |_| {
+            let got = file.read_at(&mut buffer, offset);
+            (buffer, got)
+        });
+        let (back, got) = read.await.map_err(|e| FrameError::Broken(e.into()))?;
+        buffer = back;
+        let got = match got.map_err(FrameError::Broken)? {
+            // It was replaced by something shorter; the other end notices.
+            0 => return Ok(()),
+            got => got,
+        };
+        let sent = timeout(PATIENCE, send.write_all(&buffer[..got])).await;
+        sent.map_err(|_| FrameError::Late)??;
+        offset += got as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! A blob that arrives from elsewhere, piece by piece, and goes on after an interruption. Upholds: what
+//! arrived counts as the blob only when all of it has the blob's digest and is durable.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use isconf_sandbox::change::Digest;
+use isconf_sandbox::fs::sync_at;
+
+use super::blobs::{Store, StoreError};
+use crate::durable::{self, FileError, PRIVATE_FILE_MODE};
+
+/// The directory for blobs that arrive.
+pub(super) const PARTIAL: &str = "partial";
+
+/// A blob of which a part is here. One at a time may have it open; dropped, what is there stays for the next.
+#[derive(Debug)]
+pub struct Partial<'a> {
+    store: &'a Store,
+    digest: Digest,
+    path: PathBuf,
+    file: File,
+    length: u64,
+}
+
+impl Store {
+    /// Opens what is here of a blob that is to come.
+    pub fn partial(&self, digest: &Digest) -> Result<Partial<'_>, StoreError> {
+        let directory = self.root().join(PARTIAL);
+        durable::create_directories(&directory)?;
+        let path = directory.join(digest.to_string());
+        let opened = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(PRIVATE_FILE_MODE)
+            .open(&path);
+        let file = opened.map_err(FileError::of("open", &path))?;
+        durable::check_regular(&file).map_err(FileError::of("open", &path))?;
+        let metadata = file.metadata().map_err(FileError::of("stat", &path))?;
+        Ok(Partial {
+            store: self,
+            digest: *digest,
+            length: metadata.len(),
+            path,
+            file,
+        })
+    }
+}
+
+impl Partial<'_> {
+    /// How many bytes are here.
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Takes the next bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let written = self.file.write_all(bytes);
+        written.map_err(FileError::of("write", &self.path))?;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Forgets what is here.
+    pub fn clear(&mut self) -> Result<(), StoreError> {
+        let cleared = self.file.set_len(0);
+        cleared.map_err(FileError::of("truncate", &self.path))?;
+        self.length = 0;
+        Ok(())
+    }
+
+    /// Makes it the blob, durably. When it is something else it is forgotten, and that is
+    /// [`StoreError::NotTheBlob`].
+    pub fn finish(mut self) -> Result<u64, StoreError> {
+        let path = &self.path;
+        let rewound = self.file.rewind();
+        rewound.map_err(FileError::of("seek", path))?;
+        let (found, _) = Digest::of_reader(&self.file).map_err(FileError::of("read", path))?;
+        if found != self.digest {
+            self.clear()?;
+            let expected = self.digest;
+            return Err(StoreError::NotTheBlob { expected, found });
+        }
+        // The bytes must be durable before a name says that they are a blob: without this a power cut
+        // could leave an empty file under the name.
+        sync_at("partial.bytes", || self.file.sync_all()).map_err(FileError::of("sync", path))?;
+        let place = self.store.path_of(&self.digest);
+        let directory = place.parent().unwrap_or(self.store.root());
+        durable::create_directories(directory)?;
+        fs::rename(path, &place).map_err(FileError::of("rename", &place))?;
+        // The name must be durable before others are told that the contents are here. One that is
+        // lost is fetched again.
+        durable::sync_directory(directory)?;
+        Ok(self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_goes_on_where_it_was_and_counts_when_it_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().join("blob"));
+        let digest = Digest::of(b"content");
+        let mut partial = store.partial(&digest).unwrap();
+        partial.write(b"con").unwrap();
+        drop(partial);
+        let mut partial = store.partial(&digest).unwrap();
+        assert_eq!(partial.length(), 3);
+        partial.write(b"tent").unwrap();
+        assert!(!store.contains(&digest));
+        assert_eq!(partial.finish().unwrap(), 7);
+        assert_eq!(store.get(&digest, 7).unwrap(), b"content");
+        assert_eq!(store.partial(&digest).unwrap().length(), 0);
+        assert_eq!(store.walk().count(), 1);
+    }
+
+    #[test]
+    fn something_else_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().join("blob"));
+        let digest = Digest::of(b"content");
+        let mut partial = store.partial(&digest).unwrap();
+        partial.write(b"contents").unwrap();
+        let error = partial.finish().unwrap_err();
+        assert!(matches!(error, StoreError::NotTheBlob { .. }), "{error}");
+        assert!(!store.contains(&digest));
+        assert_eq!(store.partial(&digest).unwrap().length(), 0);
+    }
+}

@@ -1,0 +1,136 @@
+//! Entries and contents go from host to host, whoever is there to give them.
+
+use serde_json::Value;
+
+use crate::support::machine::Machine;
+use crate::support::network::{address, domain_of, wait_for};
+
+/// What a host says of itself.
+fn status(machine: &Machine) -> Value {
+    let done = machine.isconf(["status", "--json"]).code(0);
+    serde_json::from_str(&done.out()).expect("the status is JSON")
+}
+
+/// The number of the last entry that a host knows.
+fn head(machine: &Machine) -> u64 {
+    status(machine)["journal"]["seq"].as_u64().unwrap_or(0)
+}
+
+/// How many hosts a host is connected with.
+fn connected(machine: &Machine) -> usize {
+    let status = status(machine);
+    let peers = status["peers"].as_array().expect("a list");
+    peers
+        .iter()
+        .filter(|peer| peer["connected"] == true)
+        .count()
+}
+
+/// Makes and checks in an entry with a file, and one with a command.
+fn change(origin: &Machine, text: &str) {
+    origin.isconf(["lock", "for the test"]).code(0);
+    origin.write("/etc/motd", text);
+    origin.isconf(["snap", "/etc/motd"]).code(0);
+    let command = format!("echo {text} >> /srv/log");
+    origin.isconf(["exec", "sh", "-c", &command]).code(0);
+    origin.isconf(["ci"]).code(0);
+}
+
+/// Waits until the contents are there, and applies.
+#[track_caller]
+fn updated(machine: &Machine, text: &str) {
+    wait_for("the contents", || machine.isconf(["up"]).status() == 0);
+    assert_eq!(machine.read("/etc/motd"), text);
+}
+
+#[test]
+fn what_is_checked_in_reaches_every_host() {
+    let Some((_network, hosts)) = domain_of(&["h1", "h2", "h3"]) else {
+        return;
+    };
+    for host in &hosts {
+        wait_for("two peers", || connected(host) == 2);
+    }
+    change(&hosts[0], "one");
+    for host in &hosts[1..] {
+        wait_for("the entries", || head(host) == 2);
+        updated(host, "one");
+    }
+    // Any of them can be the origin, and what it changes reaches those that were origins before.
+    change(&hosts[2], "two");
+    for host in &hosts[..2] {
+        wait_for("the entries", || head(host) == 4);
+        updated(host, "two");
+        assert_eq!(host.read("/srv/log"), "one\ntwo\n");
+    }
+}
+
+#[test]
+fn case_47_a_new_host_catches_up_when_the_origin_is_gone_for_ever() {
+    let Some((network, mut hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    change(&hosts[0], "one");
+    // The journal and all that it needs are on the other one before the origin dies.
+    wait_for("the entries", || head(&hosts[1]) == 2);
+    updated(&hosts[1], "one");
+    drop(hosts.remove(0));
+    let newer = Machine::ready("h3").expect("hosts can be made");
+    network.plug(&newer, 3);
+    newer
+        .isconf(["join", &address(2)])
+        .code(0)
+        .says("h2 is a host of domain");
+    wait_for("the entries", || head(&newer) == 2);
+    updated(&newer, "one");
+}
+
+#[test]
+fn case_49_a_host_that_was_cut_off_catches_up() {
+    let Some((network, hosts)) = domain_of(&["h1", "h2", "h3"]) else {
+        return;
+    };
+    change(&hosts[0], "one");
+    wait_for("the entries", || head(&hosts[2]) == 2);
+    network.cut(3);
+    change(&hosts[0], "two");
+    wait_for("the entries", || head(&hosts[1]) == 4);
+    // Nobody waits for who is not there, and what is here can be done.
+    updated(&hosts[2], "one");
+    network.mend(3);
+    wait_for("the entries", || head(&hosts[2]) == 4);
+    updated(&hosts[2], "two");
+}
+
+#[test]
+fn a_daemon_that_is_killed_loses_nothing() {
+    let Some((_network, hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    change(&hosts[0], "one");
+    wait_for("the entries", || head(&hosts[1]) == 2);
+    hosts[1].sh("kill -9 $(cat /var/is/conf/.pid)").code(0);
+    wait_for("its end", || status(&hosts[1])["daemon"].is_null());
+    change(&hosts[0], "two");
+    hosts[1].isconf(["start"]).code(0);
+    // It was never told to join again.
+    wait_for("the entries", || head(&hosts[1]) == 4);
+    updated(&hosts[1], "two");
+}
+
+#[test]
+fn a_branch_made_elsewhere_can_be_moved_to() {
+    let Some((_network, hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    change(&hosts[0], "one");
+    wait_for("the entries", || head(&hosts[1]) == 2);
+    updated(&hosts[1], "one");
+    hosts[0].isconf(["fork", "web"]).code(0);
+    change(&hosts[0], "two");
+    wait_for("the branch", || {
+        hosts[1].isconf(["migrate", "web"]).status() == 0
+    });
+    wait_for("the entries", || head(&hosts[1]) == 4);
+    updated(&hosts[1], "two");
+}

@@ -1,0 +1,117 @@
+//! Hosts that do not belong to the domain get nothing, and those that do are told why they cannot come in.
+
+use serde_json::Value;
+
+use crate::support::machine::Machine;
+use crate::support::network::{Network, address, domain_of, wait_for};
+
+/// How many hosts a host is connected with.
+fn connected(machine: &Machine) -> usize {
+    let done = machine.isconf(["status", "--json"]).code(0);
+    let status: Value = serde_json::from_str(&done.out()).expect("the status is JSON");
+    let peers = status["peers"].as_array().expect("a list");
+    peers
+        .iter()
+        .filter(|peer| peer["connected"] == true)
+        .count()
+}
+
+fn set_keys(machine: &Machine, keys: &str) {
+    machine.write("/var/is/conf/hmac_keys", keys);
+}
+
+#[test]
+fn case_60_other_keys_are_other_domains_and_keys_change_without_a_restart() {
+    let Some((_network, hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    let (first, second) = (&hosts[0], &hosts[1]);
+    let (old, new) = ("the old key, long enough", "the new key, long enough");
+    set_keys(first, old);
+    wait_for("the end of the connection", || connected(first) == 0);
+    second
+        .isconf(["join", &address(1)])
+        .code(1)
+        .says("has none of this domain's keys, or is in another domain");
+    // The first step of a change of keys: the new one is known, and does not sign yet.
+    set_keys(second, &format!("{old}\n{new}"));
+    wait_for("a connection", || connected(first) == 1);
+    // The second step.
+    set_keys(first, &format!("{new}\n{old}"));
+    set_keys(second, &format!("{new}\n{old}"));
+    // The third: the old one is gone.
+    set_keys(first, new);
+    set_keys(second, new);
+    wait_for("a connection", || {
+        connected(first) == 1 && connected(second) == 1
+    });
+    // Whoever has +ANY+ lets everybody in; the other one does not.
+    set_keys(first, &format!("{new}\n+ANY+"));
+    set_keys(second, old);
+    wait_for("the end of the connection", || connected(first) == 0);
+    set_keys(second, &format!("{old}\n+ANY+"));
+    wait_for("a connection", || connected(first) == 1);
+}
+
+#[test]
+fn case_59_another_domain_is_told_nothing() {
+    let Some((network, hosts)) = domain_of(&["h1"]) else {
+        return;
+    };
+    let other = Machine::bare("other").expect("hosts can be made");
+    other.isconf(["init", "example.org"]).code(0);
+    let keys = hosts[0].read("/var/is/conf/hmac_keys");
+    set_keys(&other, &keys);
+    network.plug(&other, 2);
+    other
+        .isconf(["join", &address(1)])
+        .code(1)
+        .says("has none of this domain's keys, or is in another domain");
+    assert_eq!(connected(&hosts[0]), 0);
+}
+
+#[test]
+fn who_cannot_come_in_is_told_why() {
+    let Some((network, hosts)) = domain_of(&["h1"]) else {
+        return;
+    };
+    let host = &hosts[0];
+    host.isconf(["join", &address(9)])
+        .code(1)
+        .says("did not answer in time");
+    host.isconf(["join", &address(1)])
+        .code(1)
+        .says("this host itself");
+    host.isconf(["join", "nowhere.invalid"])
+        .code(1)
+        .says("the name does not resolve");
+    host.isconf(["join", "10.91.7"])
+        .code(22)
+        .says("not an address or a host name");
+    let bare = Machine::bare("bare").expect("hosts can be made");
+    network.plug(&bare, 2);
+    bare.isconf(["join", &address(1)])
+        .code(1)
+        .says("domain is missing");
+    bare.isconf(["init", "example.com"]).code(0);
+    bare.isconf(["join", &address(1)])
+        .code(1)
+        .says("there are no keys in /var/is/conf/hmac_keys");
+}
+
+#[test]
+fn a_port_that_somebody_has_is_named() {
+    if !crate::support::may_make_hosts() {
+        return;
+    }
+    let network = Network::new();
+    let host = Machine::ready("h1").expect("hosts can be made");
+    network.plug(&host, 1);
+    let occupied = "python3 -c 'import socket,time; s=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM); \
+        s.bind((\"::\",65027)); open(\"/root/bound\",\"w\"); time.sleep(1000)' >/dev/null 2>&1 &";
+    host.sh(occupied).code(0);
+    wait_for("the port", || host.exists("/root/bound"));
+    host.isconf(["start"])
+        .code(1)
+        .says("UDP port 65027 is in use by another program");
+}
