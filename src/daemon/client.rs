@@ -13,11 +13,11 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use crate::model::Home;
+use crate::model::{BranchName, Home};
 
 use super::protocol::{
-    Answer, AnswerError, DaemonStatus, MAX_ANSWER_BYTES, PeerStatus, Refusal, Request, read_answer,
-    request_line,
+    Answer, AnswerError, DaemonStatus, MAX_ANSWER_BYTES, PeerStatus, Refusal, Request, Standing,
+    read_answer, request_line,
 };
 
 /// How long a verb waits for the daemon, as in the original. Each step may take this long.
@@ -79,6 +79,27 @@ pub fn look(home: &Home, timeout: Duration) -> Result<(), ClientError> {
     }
 }
 
+/// Has the daemon ask the others for what a branch lacks here; how it stands then.
+pub fn sync(home: &Home, branch: &BranchName, timeout: Duration) -> Result<Standing, ClientError> {
+    standing_of(home, Request::Sync(branch.clone()), timeout)
+}
+
+/// How a branch stands.
+pub fn standing(
+    home: &Home,
+    branch: &BranchName,
+    timeout: Duration,
+) -> Result<Standing, ClientError> {
+    standing_of(home, Request::Standing(branch.clone()), timeout)
+}
+
+fn standing_of(home: &Home, request: Request, timeout: Duration) -> Result<Standing, ClientError> {
+    match ask(home, request, timeout)? {
+        Answer::Standing(standing) => Ok(standing),
+        other => Err(other.into()),
+    }
+}
+
 /// Has the daemon dial an address and remember it; who is there, or why nobody of the domain is.
 pub fn join(
     home: &Home,
@@ -100,6 +121,7 @@ impl From<Answer> for ClientError {
             Answer::Pong
             | Answer::Status(_)
             | Answer::Looking
+            | Answer::Standing(_)
             | Answer::Joined(_)
             | Answer::NotJoined(_)
             | Answer::Stopping => Self::Unexpected,

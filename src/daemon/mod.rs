@@ -21,7 +21,9 @@ pub mod client;
 
 pub use daemon_lock::{DaemonLock, DaemonLockError, running_daemon};
 pub use log::Log;
-pub use protocol::{Answer, DaemonStatus, PROTOCOL_VERSION, PeerStatus, Refusal, Request};
+pub use protocol::{
+    Answer, DaemonStatus, PROTOCOL_VERSION, PeerStatus, Refusal, Request, Standing,
+};
 pub use run::{Attachment, DaemonError, DaemonFacts, run};
 pub use start::{Launch, StartError, Started, start};
 pub use stop::{StopError, Stopped, stop};

@@ -8,6 +8,7 @@
 
 use std::net::SocketAddr;
 
+use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{BranchName, HostName, PublicKey};
@@ -34,6 +35,10 @@ pub enum Request {
     Status,
     /// Files of this host changed; look, and tell the others.
     Look,
+    /// Ask the others what they have of this branch, get its entries, and say how it stands.
+    Sync(BranchName),
+    /// Say how this branch stands, as far as that is known.
+    Standing(BranchName),
     /// Dial this address, and remember it.
     Join(String),
     /// Please end.
@@ -50,6 +55,8 @@ pub enum Answer {
     Status(DaemonStatus),
     /// It looks.
     Looking,
+    /// How a branch stands.
+    Standing(Standing),
     /// The host at that address is one of the domain.
     Joined(PeerStatus),
     /// The address is remembered, and there is no host of the domain now.
@@ -73,6 +80,36 @@ pub struct DaemonStatus {
     pub domain: String,
     /// The hosts that it knows.
     pub peers: Vec<PeerStatus>,
+}
+
+/// How a branch stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// How many hosts of the domain are known, and how many of them could be asked.
+    pub known: usize,
+    /// How many of them are connected.
+    pub connected: usize,
+    /// The number of the last entry here.
+    pub last: u64,
+    /// Up to which entry all contents are here.
+    pub complete: u64,
+    /// What arrives just now.
+    pub arriving: Option<Arriving>,
+    /// Why not all contents come, in words.
+    pub hindrance: Option<String>,
+}
+
+/// A blob that arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arriving {
+    /// Which.
+    pub blob: Digest,
+    /// The entry that needs it.
+    pub entry: u64,
+    /// How many bytes of it are here.
+    pub here: u64,
+    /// Its length.
+    pub length: u64,
 }
 
 /// How another host is, as far as this one knows.
@@ -244,6 +281,23 @@ mod tests {
         }
     }
 
+    fn standing() -> Standing {
+        let blob = Digest::of(b"blob");
+        Standing {
+            known: 2,
+            connected: 1,
+            last: 14,
+            complete: 12,
+            arriving: Some(Arriving {
+                blob,
+                entry: 13,
+                here: 4096,
+                length: 1_048_576,
+            }),
+            hindrance: Some("why".to_owned()),
+        }
+    }
+
     fn received(line: &[u8]) -> Result<Request, Refusal> {
         Conversation::default().receive(line)
     }
@@ -255,6 +309,7 @@ mod tests {
             Request::Ping,
             Request::Status,
             Request::Look,
+            Request::Sync(BranchName::generic()),
             join,
             Request::Stop,
         ] {
@@ -269,6 +324,8 @@ mod tests {
             Request::Ping,
             Request::Status,
             Request::Look,
+            Request::Sync(BranchName::generic()),
+            Request::Standing(BranchName::generic()),
             Request::Join("web1".to_owned()),
             Request::Stop,
         ];
@@ -276,6 +333,7 @@ mod tests {
             Answer::Pong,
             Answer::Status(status()),
             Answer::Looking,
+            Answer::Standing(standing()),
             Answer::Joined(peer()),
             Answer::NotJoined("it did not answer in time".to_owned()),
             Answer::Stopping,
@@ -285,6 +343,7 @@ mod tests {
         let lines = requests.into_iter().map(request_line);
         for line in lines.chain(answers.into_iter().map(answer_line)) {
             let line = String::from_utf8(line).unwrap();
+            let line = line.replace(&Digest::of(b"blob").to_string(), "DIGEST");
             let line = line.trim_end();
             assert!(page.contains(&format!("`{line}`")), "missing:\n{line}");
         }
@@ -295,6 +354,7 @@ mod tests {
         for answer in [
             Answer::Pong,
             Answer::Looking,
+            Answer::Standing(standing()),
             Answer::Stopping,
             Answer::Status(status()),
             Answer::Joined(peer()),

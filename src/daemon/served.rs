@@ -2,8 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::protocol::{Answer, DaemonStatus, PeerStatus, Request};
+use super::protocol::{Answer, Arriving, DaemonStatus, PeerStatus, Request, Standing};
 use super::run::DaemonFacts;
+use crate::model::BranchName;
 use crate::peer::{Network, PeerView};
 
 /// What verbs may ask of.
@@ -33,11 +34,33 @@ impl Served {
                 self.network.look();
                 Answer::Looking
             }
+            Request::Sync(branch) => {
+                self.network.sync(&branch).await;
+                Answer::Standing(self.standing(&branch).await)
+            }
+            Request::Standing(branch) => Answer::Standing(self.standing(&branch).await),
             Request::Join(address) => match self.network.join(&address).await {
                 Ok(view) => Answer::Joined(peer_status(view)),
                 Err(error) => Answer::NotJoined(error.to_string()),
             },
             Request::Stop => Answer::Stopping,
+        }
+    }
+
+    async fn standing(&self, branch: &BranchName) -> Standing {
+        let standing = self.network.standing(branch).await;
+        Standing {
+            known: standing.known,
+            connected: standing.connected,
+            last: standing.last,
+            complete: standing.complete,
+            arriving: standing.arriving.map(|(blob, arriving)| Arriving {
+                blob,
+                entry: arriving.entry,
+                here: arriving.here,
+                length: arriving.length,
+            }),
+            hindrance: standing.hindrance,
         }
     }
 

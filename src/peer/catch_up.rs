@@ -26,6 +26,14 @@ const BUSY_TRIES: usize = 100;
 #[derive(Debug, Default)]
 pub struct Pulling(Mutex<BTreeSet<BranchName>>);
 
+impl Pulling {
+    /// Whether somebody catches up with a branch.
+    pub fn is_at(&self, branch: &BranchName) -> bool {
+        let pulling = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        pulling.contains(branch)
+    }
+}
+
 /// That a branch is being caught up with; over when dropped, also by a panic.
 struct Turn {
     shared: Arc<Shared>,

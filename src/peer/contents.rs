@@ -14,8 +14,9 @@ use super::frames::FrameError;
 use super::messages::{Answer, Blob, BlobFrom, Refused, Request};
 use super::network::{Shared, chained};
 use super::serve::{PATIENCE, ask};
+use super::standing::Arriving;
 use crate::model::{BranchName, PublicKey};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 /// How long it takes until what nobody had is asked for again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -81,13 +82,13 @@ async fn fetch_branch(shared: &Arc<Shared>, branch: &BranchName) -> bool {
         let wanted = match wanted {
             Ok(Ok(Some(wanted))) => wanted,
             Ok(Ok(None)) => {
+                shared.deliveries.goes_on(branch);
                 shared.look.notify_one();
                 return true;
             }
             Ok(Err(error)) => {
-                shared.mention(format!("contents {branch}"), || {
-                    format!("contents of branch {branch}: {}", chained(&error))
-                });
+                let why = format!("contents of branch {branch}: {}", chained(&error));
+                hindered(shared, branch, format!("contents {branch}"), why);
                 return false;
             }
             Err(_panicked) => return false,
@@ -129,29 +130,39 @@ async fn fetch_blob(shared: &Arc<Shared>, branch: &BranchName, seq: u64, digest:
     let mut asked = Vec::new();
     while let Some(link) = provider(shared, branch, seq, &asked) {
         asked.push(link.peer);
-        match fetch_from(shared.local.store(), &link, digest).await {
-            Ok(()) => return true,
+        let came = fetch_from(shared, &link, seq, digest).await;
+        shared.deliveries.ended(&digest);
+        match came {
+            Ok(()) => {
+                shared.deliveries.goes_on(branch);
+                return true;
+            }
             Err(
                 BlobError::Refused(_) | BlobError::Frame(FrameError::Broken(_) | FrameError::Late),
             ) => {}
             Err(BlobError::Store(error)) => {
-                shared.mention(format!("store {error}"), || {
-                    format!("contents cannot be stored: {}", chained(&error))
-                });
+                let why = format!("contents cannot be stored: {}", chained(&error));
+                hindered(shared, branch, format!("store {error}"), why);
                 return false;
             }
             Err(error) => shared.ignore(&link.peer, &error),
         }
     }
-    shared.mention(format!("blob {digest}"), || {
-        let names: Vec<_> = asked.iter().map(|peer| shared.name_of(peer)).collect();
-        let whom = match names.as_slice() {
-            [] => "no host that may have it is connected".to_owned(),
-            names => format!("asked were {}", names.join(", ")),
-        };
-        format!("entry {seq} of branch {branch} needs blob {digest}, which nobody has now: {whom}")
-    });
+    let names: Vec<_> = asked.iter().map(|peer| shared.name_of(peer)).collect();
+    let whom = match names.as_slice() {
+        [] => "no other host can be reached".to_owned(),
+        names => format!("asked were {}", names.join(", ")),
+    };
+    let why =
+        format!("entry {seq} of branch {branch} needs blob {digest}, which nobody has now: {whom}");
+    hindered(shared, branch, format!("blob {digest}"), why);
     false
+}
+
+/// Notes and says why contents do not come.
+fn hindered(shared: &Shared, branch: &BranchName, subject: String, why: String) {
+    shared.mention(subject, || why.clone());
+    shared.deliveries.is_hindered(branch, why);
 }
 
 /// The next host to ask: one of those that say they have all of the entry; then one of those that have the
@@ -181,7 +192,13 @@ fn provider(shared: &Shared, branch: &BranchName, seq: u64, asked: &[PublicKey])
 }
 
 /// Fetches the rest of a blob from one host.
-async fn fetch_from(store: &Store, link: &Link, digest: Digest) -> Result<(), BlobError> {
+async fn fetch_from(
+    shared: &Arc<Shared>,
+    link: &Link,
+    entry: u64,
+    digest: Digest,
+) -> Result<(), BlobError> {
+    let store = shared.local.store();
     let opened = store.clone();
     let here = spawn_blocking(move || opened.partial(&digest).map(|partial| partial.length()));
     let offset = here.await??;
@@ -211,7 +228,15 @@ async fn fetch_from(store: &Store, link: &Link, digest: Digest) -> Result<(), Bl
         partial.finish()?;
         Ok(true)
     });
-    let received = receive(&mut incoming, length - offset, &pieces).await;
+    let tell = |here| {
+        let arriving = Arriving {
+            entry,
+            here,
+            length,
+        };
+        shared.deliveries.arrives(digest, arriving);
+    };
+    let received = receive(&mut incoming, (offset, length), &pieces, tell).await;
     drop(pieces);
     match writing.await? {
         Ok(true) => Ok(()),
@@ -229,11 +254,13 @@ async fn fetch_from(store: &Store, link: &Link, digest: Digest) -> Result<(), Bl
 /// Hands on what comes, in pieces.
 async fn receive(
     incoming: &mut super::frames::Incoming,
-    length: u64,
+    (offset, length): (u64, u64),
     pieces: &mpsc::Sender<Vec<u8>>,
+    tell: impl Fn(u64),
 ) -> Result<(), BlobError> {
-    let mut left = length;
+    let mut left = length - offset;
     while left > 0 {
+        tell(length - left);
         let mut piece = vec![0; PIECE_BYTES];
         let mut filled = 0;
         while filled < piece.len() && left > 0 {

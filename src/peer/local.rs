@@ -127,7 +127,7 @@ impl Local {
     }
 
     /// What is here of a branch.
-    fn head(&self, branch: &BranchName) -> Result<Option<BranchHead>, LocalError> {
+    pub fn head(&self, branch: &BranchName) -> Result<Option<BranchHead>, LocalError> {
         let Some(known) = self.opened(branch)? else {
             return Ok(None);
         };

@@ -16,8 +16,10 @@ mod serve;
 mod catch_up;
 mod contents;
 mod network;
+mod standing;
 
 pub use endpoint::BindError;
 pub use messages::{BranchHead, Hello};
 pub use nets::{InvalidPlace, Place};
 pub use network::{JoinError, Network, NetworkFacts, PeerView};
+pub use standing::{Arriving, Standing};

@@ -25,6 +25,7 @@ use super::mentioned::Mentioned;
 use super::messages::{Answer, BranchHead, Hello, Request};
 use super::nets::{InvalidPlace, Place};
 use super::serve;
+use super::standing::Deliveries;
 use super::table::{Peer, Table};
 use crate::durable::FileError;
 use crate::identity::HostKey;
@@ -120,6 +121,7 @@ pub struct Shared {
     pub(super) member: Member,
     pub(super) local: Local,
     pub(super) pulling: Pulling,
+    pub(super) deliveries: Deliveries,
     /// Something here may have changed.
     pub(super) look: Notify,
     /// Contents may be missing.
@@ -162,6 +164,7 @@ impl Network {
             local: Local::new(&facts.home, &facts.domain),
             facts,
             pulling: Pulling::default(),
+            deliveries: Deliveries::default(),
             look: Notify::new(),
             want: Notify::new(),
             dial: Notify::new(),
@@ -177,6 +180,10 @@ impl Network {
         keep_up("telling", &shared, tell);
         keep_up("contents", &shared, contents::fetch_all);
         Ok(Self(shared))
+    }
+
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.0
     }
 
     /// Says that files of this host changed.

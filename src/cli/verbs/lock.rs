@@ -2,7 +2,8 @@
 //! on a host that has applied everything; what somebody else made here is gone on with only when
 //! the new holder says so.
 
-use crate::cli::invocation::OthersWork;
+use super::abreast::{Awaited, get_abreast};
+use crate::cli::invocation::{OthersWork, ReportForm};
 use crate::cli::{Failure, Session};
 use crate::journal::drafts_of_others;
 use crate::lock::{BranchLock, Claim};
@@ -28,6 +29,13 @@ pub fn lock(
             .check(&host.author)
             .map_err(|e| Failure::of_lock(e, branch))?;
     }
+    get_abreast(
+        session,
+        &host.home,
+        branch,
+        Awaited::Entries,
+        ReportForm::Paths,
+    )?;
     let drafts = host.drafts(&history)?;
     let journal = host.journal()?;
     if history.position(journal.chain())? < journal.len() {

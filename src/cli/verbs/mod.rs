@@ -10,6 +10,7 @@ mod exec;
 mod snap;
 mod reboot;
 mod check_in;
+mod abreast;
 mod up;
 mod branches;
 mod undo;

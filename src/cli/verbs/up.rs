@@ -14,6 +14,7 @@ use crate::ui::limit_text::{limit_hint, limit_text};
 use crate::ui::run_json::run_json;
 use crate::ui::summary_text::run_closing_text;
 
+use super::abreast::{Awaited, get_abreast};
 use super::reboot::run_reboot_command;
 
 /// Brings this host up to date, or shows how.
@@ -30,6 +31,13 @@ pub fn up(session: &mut Session, command: UpCommand) -> Result<ExitCode, Failure
         session.out.info("may reboot...");
     }
     session.out.info("checking for updates");
+    get_abreast(
+        session,
+        &host.home,
+        &host.branch,
+        Awaited::Contents,
+        show.form,
+    )?;
     let request = UpdateRequest {
         mode: match mode {
             RunMode::Preview => run::RunMode::Preview,

@@ -36,10 +36,10 @@ fn change(origin: &Machine, text: &str) {
     origin.isconf(["ci"]).code(0);
 }
 
-/// Waits until the contents are there, and applies.
+/// Applies; what is not here yet is waited for.
 #[track_caller]
 fn updated(machine: &Machine, text: &str) {
-    wait_for("the contents", || machine.isconf(["up"]).status() == 0);
+    machine.isconf(["up"]).code(0);
     assert_eq!(machine.read("/etc/motd"), text);
 }
 
@@ -53,7 +53,6 @@ fn what_is_checked_in_reaches_every_host() {
     }
     change(&hosts[0], "one");
     for host in &hosts[1..] {
-        wait_for("the entries", || head(host) == 2);
         updated(host, "one");
     }
     // Any of them can be the origin, and what it changes reaches those that were origins before.
@@ -133,4 +132,41 @@ fn a_branch_made_elsewhere_can_be_moved_to() {
     });
     wait_for("the entries", || head(&hosts[1]) == 4);
     updated(&hosts[1], "two");
+}
+
+#[test]
+fn a_host_that_cannot_ask_says_that_it_may_be_behind() {
+    let Some((network, hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    change(&hosts[0], "one");
+    updated(&hosts[1], "one");
+    network.cut(2);
+    wait_for("the end of the connection", || connected(&hosts[1]) == 0);
+    let behind = "no other host of the domain can be reached: this host may be behind";
+    hosts[1].isconf(["up"]).code(0).says(behind);
+    hosts[1].isconf(["lock", "x"]).code(0).says(behind);
+}
+
+#[test]
+fn case_34_a_blob_that_nobody_has_is_named_with_the_entry_and_who_was_asked() {
+    let Some((network, hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    network.cut(2);
+    change(&hosts[0], "one");
+    let blobs = "/var/is/fs/cache/example.com/blob";
+    let motd = format!("find {blobs} -type f -size 3c -delete");
+    hosts[0].sh(&motd).code(0);
+    network.mend(2);
+    wait_for("the entries", || head(&hosts[1]) == 2);
+    hosts[1]
+        .isconf(["up"])
+        .fails()
+        .says("entry 1 of branch generic needs blob")
+        .says("which nobody has now: asked were h1 (10.91.7.1:65027");
+    assert!(
+        !hosts[1].exists("/srv/log"),
+        "the entry behind it was not run"
+    );
 }

@@ -1,0 +1,149 @@
+//! How a branch stands on this host: what is here, what arrives, and what is in the way. For people who wait.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use isconf_sandbox::change::Digest;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::network::{Network, Shared};
+use crate::model::BranchName;
+
+/// How long the other hosts may take to say what they have, before it is gone on without them.
+const ASKING: Duration = Duration::from_secs(2);
+
+/// How long getting their entries may take before the asker is told how far it is: well below the time
+/// of one conversation over the control socket.
+const CATCHING_UP: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether that is over.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How a branch stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// How many other hosts are known.
+    pub known: usize,
+    /// How many of them are connected.
+    pub connected: usize,
+    /// The number of the last entry here.
+    pub last: u64,
+    /// Up to which entry all contents are here.
+    pub complete: u64,
+    /// One of the blobs that arrive.
+    pub arriving: Option<(Digest, Arriving)>,
+    /// Why not all contents come, in words.
+    pub hindrance: Option<String>,
+}
+
+/// A blob that arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arriving {
+    /// The entry that needs it.
+    pub entry: u64,
+    /// How many bytes of it are here.
+    pub here: u64,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// What arrives, and what is in the way. What is in it is bounded by how many blobs are fetched at once, and by
+/// the number of branches.
+#[derive(Debug, Default)]
+pub struct Deliveries {
+    arriving: Mutex<BTreeMap<Digest, Arriving>>,
+    hindered: Mutex<BTreeMap<BranchName, String>>,
+}
+
+impl Deliveries {
+    /// Notes how far a blob is.
+    pub fn arrives(&self, blob: Digest, how: Arriving) {
+        self.arriving().insert(blob, how);
+    }
+
+    /// Notes that nothing more of a blob comes.
+    pub fn ended(&self, blob: &Digest) {
+        self.arriving().remove(blob);
+    }
+
+    /// Notes why contents of a branch do not come.
+    pub fn is_hindered(&self, branch: &BranchName, why: String) {
+        self.hindered().insert(branch.clone(), why);
+    }
+
+    /// Notes that contents of a branch come, or are there, or are tried anew.
+    pub fn goes_on(&self, branch: &BranchName) {
+        self.hindered().remove(branch);
+    }
+
+    fn arriving(&self) -> MutexGuard<'_, BTreeMap<Digest, Arriving>> {
+        // Each change is one insertion or removal, so that what a panic left is whole.
+        self.arriving.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn hindered(&self) -> MutexGuard<'_, BTreeMap<BranchName, String>> {
+        self.hindered.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl Network {
+    /// Asks the connected hosts how they are, and gets the entries of a branch that they have and this one
+    /// has not; what takes long goes on afterwards.
+    pub async fn sync(&self, branch: &BranchName) {
+        let shared = self.shared();
+        let links: Vec<_> = shared.table().links().cloned().collect();
+        let mut asking = JoinSet::new();
+        for link in links {
+            let shared = Arc::clone(shared);
+            asking.spawn(async move { shared.say_hello(&link).await });
+        }
+        let all = async { while asking.join_next().await.is_some() {} };
+        // Whoever does not answer holds nobody up.
+        let _late = timeout(ASKING, all).await;
+        asking.detach_all();
+        let caught_up = async {
+            while shared.pulling.is_at(branch) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let _goes_on = timeout(CATCHING_UP, caught_up).await;
+        shared.read_heads().await;
+        // What hindered it may be over; if not, it is noted again.
+        shared.deliveries.goes_on(branch);
+        shared.want.notify_one();
+    }
+
+    /// How a branch stands.
+    pub async fn standing(&self, branch: &BranchName) -> Standing {
+        let shared: &Arc<Shared> = self.shared();
+        let wanted = branch.clone();
+        let here = shared.on_disk(move |shared| {
+            // Looking for what is missing moves on up to where all is complete.
+            let _told_by_whoever_fetches = shared.local.wanted(&wanted);
+            shared.local.head(&wanted).ok().flatten()
+        });
+        let here = here.await.ok().flatten();
+        let (known, connected) = {
+            let table = shared.table();
+            (table.peers().count(), table.links().count())
+        };
+        let deliveries = &shared.deliveries;
+        let mut arriving = deliveries
+            .arriving()
+            .iter()
+            .map(|(k, v)| (*k, *v))
+            .collect::<Vec<_>>();
+        arriving.sort_by_key(|(_, arriving)| std::cmp::Reverse(arriving.length));
+        let hindrance = deliveries.hindered().get(branch).cloned();
+        Standing {
+            known,
+            connected,
+            last: here.as_ref().map_or(0, |head| head.seq),
+            complete: here.as_ref().map_or(0, |head| head.complete),
+            arriving: arriving.first().copied(),
+            hindrance,
+        }
+    }
+}
