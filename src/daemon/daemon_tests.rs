@@ -82,6 +82,7 @@ fn plays_the_daemon() {
     };
     let facts = DaemonFacts {
         network,
+        manager: Manager::default(),
         now: SystemTime::now(),
     };
     run(&facts, Attachment::Detached, Log::Nobody).unwrap();

@@ -12,6 +12,7 @@
 mod daemon_lock;
 mod protocol;
 mod log;
+mod readiness;
 mod served;
 mod server;
 mod run;
@@ -24,6 +25,7 @@ pub use log::Log;
 pub use protocol::{
     Answer, DaemonStatus, PROTOCOL_VERSION, PeerStatus, Refusal, Request, Standing,
 };
+pub use readiness::{Manager, NOTIFY_SOCKET};
 pub use run::{Attachment, DaemonError, DaemonFacts, run};
 pub use start::{Launch, StartError, Started, start};
 pub use stop::{StopError, Stopped, stop};

@@ -18,6 +18,7 @@ use crate::peer::{BindError, Network, NetworkFacts};
 
 use super::daemon_lock::{DaemonLock, DaemonLockError};
 use super::log::Log;
+use super::readiness::Manager;
 use super::served::Served;
 use super::server::{Ended, Server};
 
@@ -40,6 +41,8 @@ pub enum Attachment {
 pub struct DaemonFacts {
     /// What it is among the hosts of its domain.
     pub network: NetworkFacts,
+    /// The service manager that waits for it.
+    pub manager: Manager,
     /// The time.
     pub now: SystemTime,
 }
@@ -114,7 +117,9 @@ async fn serve(facts: &DaemonFacts, attachment: Attachment) -> Result<(), Daemon
             .and_then(|()| leave_streams())
             .map_err(DaemonError::Detach)?;
     }
+    facts.manager.is_ready();
     let ended = server.serve(signals.told_to_end()).await;
+    facts.manager.is_stopping();
     durable::remove(&socket)?;
     match ended {
         Ended::Asked => tracing::info!("daemon stops, a verb asked for it"),

@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::debian::{DebianHost, DebianRoot, Disk, Init, PrivateNetwork};
+use crate::support::debian::{DebianHost, DebianRoot, Disk, Init};
 use crate::support::machine::DOMAIN;
-use crate::support::network::wait_for;
+use crate::support::network::{PrivateNetwork, wait_for};
 
 /// The key that the hosts share.
 const KEY: &str = "somekey-of-the-tests\n";

@@ -1,108 +1,138 @@
-//! A network of throwaway hosts: a bridge in a network namespace of its own, and a cable to each host that can
-//! be pulled. Upholds: no packet leaves it, and it ends with the process that made it.
+//! A private network of throwaway hosts: a bridge in a network namespace of its own, and a cable to each
+//! host that can be pulled. Nothing of it has a name outside. Upholds: no test reaches the network of this
+//! machine.
 
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::machine::Machine;
+use nix::unistd::Pid;
 
-/// The first three numbers of all addresses here.
-pub const SUBNET: &str = "10.91.7";
+use super::debian::DebianHost;
+use super::machine::Machine;
 
 /// At most so many hosts: the kernel's table of neighbours is one for all namespaces, and a full mesh of
 /// more overflows it.
 const MAX_HOSTS: u8 = 20;
 
-/// A network.
-pub struct Network {
-    holder: Child,
-    _life: Option<ChildStdin>,
+/// What has a network namespace of its own.
+pub trait Networked {
+    /// A process in it.
+    fn network(&self) -> Pid;
 }
 
-impl Network {
-    /// A network without hosts.
+impl Networked for Machine {
+    fn network(&self) -> Pid {
+        self.host().init()
+    }
+}
+
+impl Networked for DebianHost {
+    fn network(&self) -> Pid {
+        self.keeper()
+    }
+}
+
+/// The bridge, and the number of hosts that joined.
+pub struct PrivateNetwork {
+    /// Ends when its input does, and the namespace with it.
+    holder: Child,
+    joined: u8,
+}
+
+/// A host's place in the network: the first that joined has 1.
+#[derive(Debug, Clone, Copy)]
+pub struct Port(pub u8);
+
+impl Port {
+    /// Returns the host's address.
+    pub fn address(self) -> String {
+        format!("10.77.0.{}", self.0)
+    }
+}
+
+impl PrivateNetwork {
+    /// Makes an empty network.
     pub fn new() -> Self {
-        let script = "ip link set lo up && ip link add br0 type bridge && ip link set br0 up \
-            && echo ready && exec cat";
-        let mut holder = Command::new("unshare")
-            .args(["--net", "--", "sh", "-c", script])
+        let script = "ip link add br0 type bridge && ip link set br0 up && echo ready; exec cat";
+        let mut holder = Command::new("setsid")
+            .args(["unshare", "--net", "sh", "-c", script])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("a network namespace can be made");
-        let life = holder.stdin.take();
-        let mut said = [0; 6];
-        let out = holder.stdout.as_mut().expect("it is piped");
-        std::io::Read::read_exact(out, &mut said).expect("the bridge is made");
-        Self {
-            holder,
-            _life: life,
-        }
+            .expect("a network can be made");
+        let mut line = String::new();
+        let output = holder.stdout.as_mut().expect("the holder has an output");
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line)
+            .expect("the holder answers");
+        assert_eq!(line, "ready\n");
+        Self { holder, joined: 0 }
     }
 
-    /// Puts a cable from the bridge to a host, which gets address `SUBNET.number`.
-    pub fn plug(&self, machine: &Machine, number: u8) {
-        assert!((1..=MAX_HOSTS).contains(&number));
-        let init = machine.host().init();
-        self.inside(&format!(
-            "ip link add v{number} type veth peer name eth0 netns {init} && \
-             ip link set v{number} master br0 up"
+    /// Connects a host.
+    pub fn join(&mut self, host: &impl Networked) -> Port {
+        self.joined += 1;
+        assert!(self.joined <= MAX_HOSTS);
+        let port = Port(self.joined);
+        let (name, there) = (format!("p{}", port.0), host.network().to_string());
+        self.ip(&format!(
+            "link add {name} type veth peer name host0 netns {there}"
         ));
-        machine
-            .sh(&format!(
-                "ip link set lo up && ip addr add {SUBNET}.{number}/24 dev eth0 && ip link set eth0 up"
-            ))
-            .code(0);
+        self.ip(&format!("link set {name} master br0 up"));
+        ip(&there, &format!("addr add {}/24 dev host0", port.address()));
+        ip(&there, "link set host0 up");
+        ip(&there, "link set lo up");
+        port
     }
 
-    /// Pulls the cable of a host.
-    pub fn cut(&self, number: u8) {
-        self.inside(&format!("ip link set v{number} down"));
+    /// Takes a host's cable out.
+    pub fn cut(&self, port: Port) {
+        self.ip(&format!("link set p{} nomaster", port.0));
     }
 
     /// Puts it back.
-    pub fn mend(&self, number: u8) {
-        self.inside(&format!("ip link set v{number} up"));
+    pub fn heal(&self, port: Port) {
+        self.ip(&format!("link set p{} master br0", port.0));
     }
 
-    /// Runs a line of shell where the bridge is.
-    pub fn inside(&self, line: &str) {
-        let pid = self.holder.id().to_string();
-        let output = Command::new("nsenter")
-            .args(["-t", &pid, "-n", "--", "sh", "-c", line])
-            .output()
-            .expect("nsenter can be run");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{line}: {said}");
+    fn ip(&self, words: &str) {
+        ip(&self.holder.id().to_string(), words);
     }
 }
 
-impl Drop for Network {
+impl Drop for PrivateNetwork {
     fn drop(&mut self) {
-        let _ended_with_the_test = self.holder.kill();
-        let _reaped = self.holder.wait();
+        drop(self.holder.stdin.take());
+        // Nothing is left of it but the namespace, which goes with it.
+        let _ended = self.holder.wait();
     }
 }
 
-/// The address of a host.
-pub fn address(number: u8) -> String {
-    format!("{SUBNET}.{number}")
+/// Runs ip(8) in the network namespace of a process.
+#[track_caller]
+fn ip(process: &str, words: &str) {
+    let done = Command::new("nsenter")
+        .args(["-t", process, "-n", "ip"])
+        .args(words.split(' '))
+        .output()
+        .expect("ip runs");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "ip {words}: {said}");
 }
 
 /// Hosts of one domain on one network, numbered from 1, each with a running daemon; all but the first
 /// were given the first one's address. `None` where tests cannot make hosts.
-pub fn domain_of(names: &[&str]) -> Option<(Network, Vec<Machine>)> {
+pub fn domain_of(names: &[&str]) -> Option<(PrivateNetwork, Vec<Machine>)> {
     if !super::may_make_hosts() {
         return None;
     }
-    let network = Network::new();
+    let mut network = PrivateNetwork::new();
     let mut machines = Vec::new();
-    for (number, name) in (1..).zip(names) {
+    for name in names {
         let machine = Machine::ready(name)?;
-        network.plug(&machine, number);
+        let port = network.join(&machine);
         machine.isconf(["start"]).code(0);
-        if number > 1 {
-            machine.isconf(["join", &address(1)]).code(0);
+        if port.0 > 1 {
+            machine.isconf(["join", &Port(1).address()]).code(0);
         }
         machines.push(machine);
     }

@@ -9,8 +9,8 @@ use crate::cli::invocation::Place;
 use crate::cli::{Failure, Member, Session};
 use crate::daemon::client::{self, ClientError};
 use crate::daemon::{
-    self, Attachment, DAEMON_VERB, DaemonFacts, DaemonStatus, Launch, Log, Started, Stopped,
-    running_daemon,
+    self, Attachment, DAEMON_VERB, DaemonFacts, DaemonStatus, Launch, Log, Manager, NOTIFY_SOCKET,
+    Started, Stopped, running_daemon,
 };
 use crate::durable::FileError;
 use crate::model::{Home, HostName, Moment};
@@ -153,6 +153,7 @@ fn facts(session: &Session, member: &Member) -> DaemonFacts {
     };
     DaemonFacts {
         network,
+        manager: Manager::at(session.around.var(NOTIFY_SOCKET).map(Into::into)),
         now: UNIX_EPOCH + (session.clock)().since(Moment::EPOCH),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::machine::Machine;
-use crate::support::network::{address, domain_of, wait_for};
+use crate::support::network::{Port, domain_of, wait_for};
 
 /// What a host says of itself.
 fn status(machine: &Machine) -> Value {
@@ -66,7 +66,7 @@ fn what_is_checked_in_reaches_every_host() {
 
 #[test]
 fn case_47_a_new_host_catches_up_when_the_origin_is_gone_for_ever() {
-    let Some((network, mut hosts)) = domain_of(&["h1", "h2"]) else {
+    let Some((mut network, mut hosts)) = domain_of(&["h1", "h2"]) else {
         return;
     };
     change(&hosts[0], "one");
@@ -75,9 +75,9 @@ fn case_47_a_new_host_catches_up_when_the_origin_is_gone_for_ever() {
     updated(&hosts[1], "one");
     drop(hosts.remove(0));
     let newer = Machine::ready("h3").expect("hosts can be made");
-    network.plug(&newer, 3);
+    network.join(&newer);
     newer
-        .isconf(["join", &address(2)])
+        .isconf(["join", &Port(2).address()])
         .code(0)
         .says("h2 is a host of domain");
     wait_for("the entries", || head(&newer) == 2);
@@ -91,12 +91,12 @@ fn case_49_a_host_that_was_cut_off_catches_up() {
     };
     change(&hosts[0], "one");
     wait_for("the entries", || head(&hosts[2]) == 2);
-    network.cut(3);
+    network.cut(Port(3));
     change(&hosts[0], "two");
     wait_for("the entries", || head(&hosts[1]) == 4);
     // Nobody waits for who is not there, and what is here can be done.
     updated(&hosts[2], "one");
-    network.mend(3);
+    network.heal(Port(3));
     wait_for("the entries", || head(&hosts[2]) == 4);
     updated(&hosts[2], "two");
 }
@@ -141,7 +141,7 @@ fn a_host_that_cannot_ask_says_that_it_may_be_behind() {
     };
     change(&hosts[0], "one");
     updated(&hosts[1], "one");
-    network.cut(2);
+    network.cut(Port(2));
     wait_for("the end of the connection", || connected(&hosts[1]) == 0);
     let behind = "no other host of the domain can be reached: this host may be behind";
     hosts[1].isconf(["up"]).code(0).says(behind);
@@ -153,18 +153,18 @@ fn case_34_a_blob_that_nobody_has_is_named_with_the_entry_and_who_was_asked() {
     let Some((network, hosts)) = domain_of(&["h1", "h2"]) else {
         return;
     };
-    network.cut(2);
+    network.cut(Port(2));
     change(&hosts[0], "one");
     let blobs = "/var/is/fs/cache/example.com/blob";
     let motd = format!("find {blobs} -type f -size 3c -delete");
     hosts[0].sh(&motd).code(0);
-    network.mend(2);
+    network.heal(Port(2));
     wait_for("the entries", || head(&hosts[1]) == 2);
     hosts[1]
         .isconf(["up"])
         .fails()
         .says("entry 1 of branch generic needs blob")
-        .says("which nobody has now: asked were h1 (10.91.7.1:65027");
+        .says("which nobody has now: asked were h1 (10.77.0.1:65027");
     assert!(
         !hosts[1].exists("/srv/log"),
         "the entry behind it was not run"

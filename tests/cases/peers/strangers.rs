@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::machine::Machine;
-use crate::support::network::{Network, address, domain_of, wait_for};
+use crate::support::network::{Port, PrivateNetwork, domain_of, wait_for};
 
 /// How many hosts a host is connected with.
 fn connected(machine: &Machine) -> usize {
@@ -30,7 +30,7 @@ fn case_60_other_keys_are_other_domains_and_keys_change_without_a_restart() {
     set_keys(first, old);
     wait_for("the end of the connection", || connected(first) == 0);
     second
-        .isconf(["join", &address(1)])
+        .isconf(["join", &Port(1).address()])
         .code(1)
         .says("has none of this domain's keys, or is in another domain");
     // The first step of a change of keys: the new one is known, and does not sign yet.
@@ -55,16 +55,16 @@ fn case_60_other_keys_are_other_domains_and_keys_change_without_a_restart() {
 
 #[test]
 fn case_59_another_domain_is_told_nothing() {
-    let Some((network, hosts)) = domain_of(&["h1"]) else {
+    let Some((mut network, hosts)) = domain_of(&["h1"]) else {
         return;
     };
     let other = Machine::bare("other").expect("hosts can be made");
     other.isconf(["init", "example.org"]).code(0);
     let keys = hosts[0].read("/var/is/conf/hmac_keys");
     set_keys(&other, &keys);
-    network.plug(&other, 2);
+    network.join(&other);
     other
-        .isconf(["join", &address(1)])
+        .isconf(["join", &Port(1).address()])
         .code(1)
         .says("has none of this domain's keys, or is in another domain");
     assert_eq!(connected(&hosts[0]), 0);
@@ -72,29 +72,29 @@ fn case_59_another_domain_is_told_nothing() {
 
 #[test]
 fn who_cannot_come_in_is_told_why() {
-    let Some((network, hosts)) = domain_of(&["h1"]) else {
+    let Some((mut network, hosts)) = domain_of(&["h1"]) else {
         return;
     };
     let host = &hosts[0];
-    host.isconf(["join", &address(9)])
+    host.isconf(["join", &Port(9).address()])
         .code(1)
         .says("did not answer in time");
-    host.isconf(["join", &address(1)])
+    host.isconf(["join", &Port(1).address()])
         .code(1)
         .says("this host itself");
     host.isconf(["join", "nowhere.invalid"])
         .code(1)
         .says("the name does not resolve");
-    host.isconf(["join", "10.91.7"])
+    host.isconf(["join", "10.77.0"])
         .code(22)
         .says("not an address or a host name");
     let bare = Machine::bare("bare").expect("hosts can be made");
-    network.plug(&bare, 2);
-    bare.isconf(["join", &address(1)])
+    network.join(&bare);
+    bare.isconf(["join", &Port(1).address()])
         .code(1)
         .says("domain is missing");
     bare.isconf(["init", "example.com"]).code(0);
-    bare.isconf(["join", &address(1)])
+    bare.isconf(["join", &Port(1).address()])
         .code(1)
         .says("there are no keys in /var/is/conf/hmac_keys");
 }
@@ -104,9 +104,9 @@ fn a_port_that_somebody_has_is_named() {
     if !crate::support::may_make_hosts() {
         return;
     }
-    let network = Network::new();
+    let mut network = PrivateNetwork::new();
     let host = Machine::ready("h1").expect("hosts can be made");
-    network.plug(&host, 1);
+    network.join(&host);
     let occupied = "python3 -c 'import socket,time; s=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM); \
         s.bind((\"::\",65027)); open(\"/root/bound\",\"w\"); time.sleep(1000)' >/dev/null 2>&1 &";
     host.sh(occupied).code(0);

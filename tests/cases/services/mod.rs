@@ -4,6 +4,7 @@
 //! `effects`).
 
 mod systemd;
+mod unit;
 mod interrupted;
 mod scripts;
 mod live;

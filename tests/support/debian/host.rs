@@ -123,8 +123,8 @@ impl DebianHost {
     }
 
     /// Returns a process in the network namespace of the host, as numbered outside.
-    pub(super) fn network(&self) -> u32 {
-        self.keeper.pid()
+    pub fn keeper(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.keeper.pid()).expect("pids are small"))
     }
 
     /// Returns the directory with all that the host has, which is also the name of its cgroup.
