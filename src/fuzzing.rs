@@ -2,8 +2,10 @@
 //! of what the crate offers.
 
 use crate::chain::{self, ChainKind};
+use crate::daemon;
 use crate::history;
 use crate::journal;
+use crate::peer;
 use crate::replay;
 
 /// Reads an entry's record; the body that it would be written with, when it is one.
@@ -29,6 +31,21 @@ pub fn journal(file: &[u8]) -> Option<Vec<u64>> {
 /// Checks a whole history; where its records end, when all are whole.
 pub fn history(file: &[u8]) -> Option<Vec<u64>> {
     chain::record_ends(ChainKind::History, file)
+}
+
+/// Reads a line of another host; the line that it would be written as, when it is one.
+pub fn peer_line(line: &[u8]) -> Option<Vec<u8>> {
+    peer::rewritten_line(line)
+}
+
+/// Reads a file of addresses: how many places and how many bad lines it has.
+pub fn nets(file: &[u8]) -> (usize, usize) {
+    peer::counted_places(file)
+}
+
+/// Reads a line of the control socket; the line that it would be written as, when it is a request.
+pub fn control_line(line: &[u8]) -> Option<Vec<u8>> {
+    daemon::rewritten_request(line)
 }
 
 /// Reads what an entry still asks of service managers; the bytes that it would be written with, when it

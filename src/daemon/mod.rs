@@ -22,6 +22,7 @@ pub mod client;
 
 pub use daemon_lock::{DaemonLock, DaemonLockError, running_daemon};
 pub use log::Log;
+pub(crate) use protocol::rewritten_request;
 pub use protocol::{
     Answer, DaemonStatus, PROTOCOL_VERSION, PeerStatus, Refusal, Request, Standing,
 };

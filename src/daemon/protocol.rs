@@ -226,6 +226,12 @@ pub fn request_line(verb: Request) -> Vec<u8> {
     line_of(&RequestLine { version, verb })
 }
 
+/// Reads a request; the line that it would be written as, when it is one.
+pub(crate) fn rewritten_request(line: &[u8]) -> Option<Vec<u8>> {
+    let _either = read_answer(line);
+    request(line).ok().map(request_line)
+}
+
 /// The line of an answer, with its end.
 pub fn answer_line(answer: Answer) -> Vec<u8> {
     line_of(&AnswerLine {

@@ -173,6 +173,21 @@ impl Records {
     }
 }
 
+/// Reads a line, be it a request or an answer; the line that it would be written as, when it is one.
+pub(crate) fn rewritten_line(line: &[u8]) -> Option<Vec<u8>> {
+    if let Ok(request) = serde_json::from_slice::<Request>(line) {
+        if let Request::Hello(hello) = &request {
+            let _either = hello.is_bounded();
+        }
+        return serde_json::to_vec(&request).ok();
+    }
+    let answer = serde_json::from_slice::<Answer>(line).ok()?;
+    if let Answer::Records(records) = &answer {
+        let _either = records.is_bounded(crate::chain::MAX_RECORD_BYTES);
+    }
+    serde_json::to_vec(&answer).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,9 @@ mod network;
 mod standing;
 
 pub use endpoint::BindError;
+pub(crate) use messages::rewritten_line;
 pub use messages::{BranchHead, Hello};
+pub(crate) use nets::counted_places;
 pub use nets::{InvalidPlace, Place};
 pub use network::{JoinError, Network, NetworkFacts, PeerView};
 pub use standing::{Arriving, Standing};

@@ -106,6 +106,12 @@ pub fn places(bytes: &[u8], port: u16) -> (Vec<Place>, Vec<BadLine>) {
     (places, bad)
 }
 
+/// How many places and how many bad lines a file has.
+pub(crate) fn counted_places(bytes: &[u8]) -> (usize, usize) {
+    let (places, bad) = places(bytes, 65027);
+    (places.len(), bad.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,6 +47,10 @@ pub const TARGETS: &[Target] = &[
         run: text::requests,
     },
     Target {
+        name: "peers",
+        run: text::peers,
+    },
+    Target {
         name: "upper",
         run: sandbox::upper,
     },

@@ -1,4 +1,4 @@
-//! Targets of what people write: main.cf and the command line. Rule: it is refused with a message or
+//! Targets of what people and programs write: main.cf, the command line, lines of sockets. Rule: it is refused with a message or
 //! understood, in bounded time, and nothing is done meanwhile.
 
 use std::ffi::OsString;
@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt as _;
 
 use isconf::cli;
 use isconf::config::{HostNames, MainCf};
+use isconf::fuzzing;
 
 /// A main.cf, as a host of its domain reads it.
 pub fn main_cf(input: &[u8]) {
@@ -37,4 +38,16 @@ pub fn requests(input: &[u8]) {
         .map(|word| String::from_utf8_lossy(word).into_owned())
         .collect();
     isconf_sandbox::fuzzing::requests(&words);
+}
+
+/// A line as another host or a verb sends it, or a file of addresses.
+pub fn peers(input: &[u8]) {
+    for read in [fuzzing::peer_line, fuzzing::control_line] {
+        if let Some(line) = read(input) {
+            assert_eq!(read(&line), Some(line), "read otherwise the second time");
+        }
+    }
+    let (places, bad) = fuzzing::nets(input);
+    let lines = input.split(|byte| matches!(byte, b'\n' | b'\r')).count();
+    assert!(places + bad <= lines);
 }
