@@ -150,9 +150,10 @@ impl From<HmacKeysError> for Failure {
         match &error {
             HmacKeysError::TooMany(_) => Self::of(ExitCode::Usage, &error)
                 .hint("remove keys that no host of the domain uses any more."),
-            HmacKeysError::Exposed(_) | HmacKeysError::Random(_) | HmacKeysError::File(_) => {
-                Self::of(ExitCode::Trouble, &error)
-            }
+            HmacKeysError::Exposed(_)
+            | HmacKeysError::NotText(_)
+            | HmacKeysError::Random(_)
+            | HmacKeysError::File(_) => Self::of(ExitCode::Trouble, &error),
         }
     }
 }

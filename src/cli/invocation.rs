@@ -130,6 +130,8 @@ pub enum Command {
     Probe(Format),
     /// Make a key.
     KeysGenerate,
+    /// Take a step of changing the key.
+    KeysRotate,
     /// List the keys.
     KeysList,
     /// Print completions.

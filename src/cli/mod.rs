@@ -113,6 +113,7 @@ fn dispatch(session: &mut Session, command: Command) -> Result<ExitCode, Failure
         Command::Env(format) => verbs::env(session, format),
         Command::Probe(format) => verbs::probe(session, format),
         Command::KeysGenerate => verbs::keys_generate(session),
+        Command::KeysRotate => verbs::keys_rotate(session),
         Command::KeysList => verbs::keys_list(session),
         Command::Completions(shell) => verbs::print_completions(session, shell),
         Command::Man { directory } => verbs::write_man(session, &directory),

@@ -38,6 +38,13 @@ pub enum KeysVerb {
     /// The first key signs, all of them vouch. Copy the file to the other hosts of the domain.
     #[command(after_help = "Example:\n  isconf keys generate")]
     Generate,
+    /// Change the key, in three steps; each is to be taken on every host before the next
+    ///
+    /// The first makes a new key, which is known and does not sign yet; copy the file to the other hosts
+    /// then. With the second it signs, with the third the old one goes. Hosts that are one step apart
+    /// understand each other, so nothing stands still meanwhile, and no daemon is restarted.
+    #[command(after_help = "Example:\n  isconf keys rotate")]
+    Rotate,
     /// List the keys by their fingerprints; never the keys themselves
     #[command(after_help = "Example:\n  isconf keys list")]
     List,

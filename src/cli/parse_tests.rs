@@ -411,6 +411,7 @@ fn the_other_verbs_resolve() {
     };
     assert_eq!(command("bundle export f --since 3"), export);
     assert_eq!(command("keys generate"), Command::KeysGenerate);
+    assert_eq!(command("keys rotate"), Command::KeysRotate);
     assert_eq!(command("daemon"), Command::Daemon);
     match command("init example.com") {
         Command::Init { branch, .. } => assert_eq!(branch.as_str(), "generic"),

@@ -169,6 +169,7 @@ fn command(verb: Verb, before: Before) -> Result<Command, UsageError> {
         Verb::Env(args) => Command::Env(env_format(&args)),
         Verb::Probe(args) => Command::Probe(format(args.json)),
         Verb::Keys(KeysVerb::Generate) => Command::KeysGenerate,
+        Verb::Keys(KeysVerb::Rotate) => Command::KeysRotate,
         Verb::Keys(KeysVerb::List) => Command::KeysList,
         Verb::Completions { shell } => Command::Completions(shell),
         Verb::Man { directory } => Command::Man { directory },

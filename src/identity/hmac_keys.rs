@@ -9,6 +9,7 @@ use std::path::Path;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 
+use super::key_rotation::{RotationStep, rotated};
 use crate::durable::{self, FileError};
 use crate::model::Hex;
 
@@ -46,6 +47,9 @@ pub enum HmacKeysError {
     /// More keys than are ever used.
     #[error("{} has more than {MAX_KEYS} keys", .0.display())]
     TooMany(std::path::PathBuf),
+    /// Its keys cannot be told from its comments.
+    #[error("{} is not text", .0.display())]
+    NotText(std::path::PathBuf),
     /// The kernel gave no random bytes.
     #[error("no random bytes for a new key")]
     Random(#[source] getrandom::Error),
@@ -115,12 +119,23 @@ impl HmacKeys {
         if Self::parse(&before).keys.len() >= MAX_KEYS {
             return Err(HmacKeysError::TooMany(path.to_path_buf()));
         }
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(HmacKeysError::Random)?;
-        let key = Hex::from_bytes(secret).to_string();
+        let key = generated()?;
         let text = [key.as_bytes(), b"\n", &before].concat();
         durable::replace(path, &text)?;
         Ok(KeyFingerprint::of(key.as_bytes()))
+    }
+
+    /// Takes the next step of changing the key in the file at `path`. Its directory must exist.
+    pub fn rotate(path: &Path) -> Result<RotationStep, HmacKeysError> {
+        let before = durable::read_small(path, MAX_FILE_BYTES)?.unwrap_or_default();
+        let before = String::from_utf8(before)
+            .map_err(|_not_shown| HmacKeysError::NotText(path.to_path_buf()))?;
+        let (after, step) = rotated(&before, &generated()?);
+        if Self::parse(after.as_bytes()).keys.len() > MAX_KEYS {
+            return Err(HmacKeysError::TooMany(path.to_path_buf()));
+        }
+        durable::replace(path, after.as_bytes())?;
+        Ok(step)
     }
 
     /// The fingerprints of the keys, in order: the first signs.
@@ -158,6 +173,13 @@ impl HmacKeys {
             accepts_anything: self.accepts_anything,
         }
     }
+}
+
+/// A new key of the kernel's random numbers.
+fn generated() -> Result<String, HmacKeysError> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(HmacKeysError::Random)?;
+    Ok(Hex::from_bytes(secret).to_string())
 }
 
 impl fmt::Debug for HmacKeys {

@@ -3,8 +3,10 @@
 
 mod host_key;
 mod hmac_keys;
+mod key_rotation;
 
 pub use hmac_keys::{
     Authentication, Authenticator, CODE_BYTES, HmacKeys, HmacKeysError, KeyFingerprint, Verifier,
 };
 pub use host_key::{BadSignature, HostKey, HostKeyError, verify};
+pub use key_rotation::RotationStep;

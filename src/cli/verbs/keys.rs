@@ -1,7 +1,7 @@
-//! `keys`: makes and lists the keys of the domain. Upholds: a key is never printed.
+//! `keys`: makes, changes and lists the keys of the domain. Upholds: a key is never printed.
 
 use crate::cli::{Failure, Session};
-use crate::identity::HmacKeys;
+use crate::identity::{HmacKeys, RotationStep};
 use crate::ui::exit::ExitCode;
 
 /// Makes a key and puts it first.
@@ -17,6 +17,37 @@ pub fn keys_generate(session: &mut Session) -> Result<ExitCode, Failure> {
     session.out.info(&format!(
         "copy {path} to the other hosts of the domain; on those that have keys already, add its first line below theirs before you put it first."
     ));
+    Ok(ExitCode::Ok)
+}
+
+/// Takes the next step of changing the key.
+pub fn keys_rotate(session: &mut Session) -> Result<ExitCode, Failure> {
+    let member = session.member()?;
+    let _host = session.host_lock(member.home(), "keys rotate")?;
+    let path = &member.settings.hmac_keys.value;
+    if HmacKeys::load(path)?.is_empty() {
+        let message = format!("there are no keys in {}", path.display());
+        return Err(Failure::new(ExitCode::Failure, message)
+            .hint("`isconf keys generate` makes one; there is nothing to be changed before."));
+    }
+    let step = HmacKeys::rotate(path)?;
+    let path = path.display();
+    let (done, next) = match step {
+        RotationStep::Known => (
+            format!("a new key is in {path} and does not sign yet (step 1 of 3)"),
+            format!("copy {path} to all other hosts; when all have it, say `isconf keys rotate` on each: then it signs."),
+        ),
+        RotationStep::Signs => (
+            "the new key signs here, the old ones are still known (step 2 of 3)".to_owned(),
+            "when it signs on all hosts, say `isconf keys rotate` on each once more: then the old ones go.".to_owned(),
+        ),
+        RotationStep::Gone => (
+            "the old keys are gone here (step 3 of 3)".to_owned(),
+            "hosts that did not take part can be let in again with a copy of the file.".to_owned(),
+        ),
+    };
+    session.out.info(&done);
+    session.out.info(&next);
     Ok(ExitCode::Ok)
 }
 

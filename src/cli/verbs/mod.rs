@@ -36,7 +36,7 @@ pub(super) use env::env;
 pub(super) use exec::exec;
 pub(super) use history::history;
 pub(super) use init::init;
-pub(super) use keys::{keys_generate, keys_list};
+pub(super) use keys::{keys_generate, keys_list, keys_rotate};
 pub(super) use lock::lock;
 pub(super) use log::log;
 pub(super) use papers::{print_completions, write_man};

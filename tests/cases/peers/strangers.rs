@@ -54,6 +54,29 @@ fn case_60_other_keys_are_other_domains_and_keys_change_without_a_restart() {
 }
 
 #[test]
+fn a_key_is_changed_step_by_step_while_hosts_stay_connected() {
+    let Some((_network, hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    let (first, second) = (&hosts[0], &hosts[1]);
+    let is_one = || connected(first) == 1 && connected(second) == 1;
+    wait_for("a connection", is_one);
+    first.isconf(["keys", "rotate"]).code(0).says("step 1 of 3");
+    set_keys(second, &first.read("/var/is/conf/hmac_keys"));
+    for step in ["step 2 of 3", "step 3 of 3"] {
+        for host in &hosts {
+            host.isconf(["keys", "rotate"]).code(0).says(step);
+            // One host is ahead of the other, and comes back from a restart all the same.
+            host.isconf(["restart"]).code(0);
+            wait_for("a connection", is_one);
+        }
+    }
+    let keys = first.isconf(["keys", "list"]).code(0).out();
+    assert_eq!(keys.lines().count(), 1, "{keys}");
+    assert_eq!(keys, second.isconf(["keys", "list"]).code(0).out());
+}
+
+#[test]
 fn case_59_another_domain_is_told_nothing() {
     let Some((mut network, hosts)) = domain_of(&["h1"]) else {
         return;
