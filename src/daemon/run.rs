@@ -62,6 +62,9 @@ pub enum DaemonError {
     /// Peers could not reach it.
     #[error(transparent)]
     Port(#[from] BindError),
+    /// The port failed while it ran.
+    #[error("the UDP port was closed under the daemon")]
+    Deaf,
     /// It could not be detached from its caller.
     #[error("cannot leave the caller's session")]
     Detach(#[source] io::Error),
@@ -118,12 +121,21 @@ async fn serve(facts: &DaemonFacts, attachment: Attachment) -> Result<(), Daemon
             .map_err(DaemonError::Detach)?;
     }
     facts.manager.is_ready();
-    let ended = server.serve(signals.told_to_end()).await;
+    let told = async {
+        tokio::select! {
+            () = signals.told_to_end() => true,
+            () = network.deaf() => false,
+        }
+    };
+    let mut is_told = true;
+    let ended = server.serve(async { is_told = told.await }).await;
     facts.manager.is_stopping();
     durable::remove(&socket)?;
     match ended {
         Ended::Asked => tracing::info!("daemon stops, a verb asked for it"),
-        Ended::Told => tracing::info!("daemon stops, a signal asked for it"),
+        Ended::Told if is_told => tracing::info!("daemon stops, a signal asked for it"),
+        // A service manager starts it again.
+        Ended::Told => return Err(DaemonError::Deaf),
     }
     network.stop().await;
     Ok(())

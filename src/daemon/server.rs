@@ -23,7 +23,7 @@ const MAX_CONNECTIONS: usize = 32;
 
 /// How long one connection may last. A verb's takes a millisecond, or as long as a host may take to
 /// greet.
-const MAX_CONVERSATION: Duration = Duration::from_secs(10);
+const MAX_CONVERSATION: Duration = Duration::from_secs(60);
 
 /// The pause after a connection could not be accepted: for want of descriptors, which only the end of
 /// another connection gives back.

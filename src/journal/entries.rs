@@ -64,6 +64,13 @@ pub enum JournalError {
     BranchExists(BranchName),
 }
 
+impl JournalError {
+    /// Whether a newer isconf would understand the record.
+    pub fn needs_newer(&self) -> bool {
+        matches!(self, Self::Record { source, .. } if source.is_newer())
+    }
+}
+
 /// A verified journal.
 #[derive(Debug)]
 pub struct Journal {

@@ -36,6 +36,16 @@ pub enum RecordFault {
     Exec(#[from] InvalidExec),
 }
 
+impl RecordFault {
+    /// Whether a newer isconf wrote the record.
+    pub fn is_newer(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownValue { .. } | Self::Form(FormFault::UnknownField(_))
+        )
+    }
+}
+
 /// The name of the last part of an entry's record.
 const SIGNATURE: &str = "signature";
 /// The name of the last part of a draft's record.

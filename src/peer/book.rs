@@ -48,6 +48,7 @@ pub fn joined(shared: &Shared) -> Vec<Place> {
 
 /// Writes an address down as joined, unless it is.
 pub fn remember(shared: &Shared, place: &Place) -> Result<(), FileError> {
+    let _one_at_a_time = shared.book.lock().unwrap_or_else(|e| e.into_inner());
     let path = shared.facts.home.joined();
     let mut bytes = durable::read_small(&path, MAX_NETS_BYTES)?.unwrap_or_default();
     if nets::places(&bytes, shared.facts.port).0.contains(place) {

@@ -2,12 +2,12 @@
 //! hint; what it sends is checked record by record before it counts; one that differs is never mixed
 //! with the one here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::endpoint::Link;
-use super::frames::FrameError;
+use super::frames::{FrameError, cut_off};
 use super::local::LocalError;
 use super::messages::{Answer, BranchHead, Records, RecordsAfter, Refused, Request};
 use super::network::{Shared, chained};
@@ -83,8 +83,9 @@ enum PullError {
 /// Compares what a peer has with what is here, and begins to catch up where it has more.
 pub fn compare(shared: &Arc<Shared>, peer: &PublicKey, heads: &[BranchHead]) {
     let own = shared.own().heads.clone();
+    let own: BTreeMap<_, _> = own.iter().map(|head| (&head.branch, head)).collect();
     for head in heads {
-        let here = own.iter().find(|own| own.branch == head.branch);
+        let here = own.get(&head.branch);
         match here {
             Some(here) if here.seq == head.seq && here.id != head.id => {
                 diverged(shared, peer, &head.branch);
@@ -101,6 +102,10 @@ pub fn compare(shared: &Arc<Shared>, peer: &PublicKey, heads: &[BranchHead]) {
 /// Gets what the connected hosts have of a branch, until none of them has more.
 async fn catch_up(shared: &Arc<Shared>, branch: BranchName) {
     let Some(_turn) = Turn::take(shared, &branch) else {
+        return;
+    };
+    // It is never closed.
+    let Ok(_place) = shared.pulls.acquire().await else {
         return;
     };
     let mut failed = BTreeSet::new();
@@ -127,6 +132,8 @@ async fn catch_up(shared: &Arc<Shared>, branch: BranchName) {
             }
             Err(error) => {
                 failed.insert(link.peer);
+                // What came before the fault counts.
+                shared.look.notify_one();
                 told(shared, &link.peer, &branch, &error);
             }
         }
@@ -180,7 +187,7 @@ async fn pull(
         let (buffer, left) = (&mut bytes[filled..], u64::MAX);
         let piece = tokio::time::timeout(PATIENCE, incoming.piece(buffer, left)).await;
         match piece.map_err(|_| FrameError::Late)?? {
-            0 => return Err(PullError::Nonsense),
+            0 => return Err(cut_off().into()),
             got => filled += got,
         }
     }
@@ -222,10 +229,7 @@ fn told(shared: &Arc<Shared>, peer: &PublicKey, branch: &BranchName, error: &Pul
     match error {
         PullError::Refused(Refused::Diverged) => diverged(shared, peer, branch),
         PullError::Local(local) if local.is_the_senders() => {
-            let why = format!(
-                "its entries of branch {branch} are none: {}",
-                chained(local)
-            );
+            let why = format!("branch {branch}: {}", chained(local));
             shared.ignore(peer, &why);
         }
         PullError::Nonsense | PullError::Frame(FrameError::Malformed(_) | FrameError::Endless) => {

@@ -1,8 +1,9 @@
 //! Getting the contents that entries need. Upholds: no blob is in memory as a whole; what came counts
 //! only when it has its digest; when a provider ends, the next one goes on where it was.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use isconf_sandbox::change::Digest;
 use tokio::sync::mpsc;
@@ -10,16 +11,28 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use super::endpoint::Link;
-use super::frames::FrameError;
+use super::frames::{FrameError, Incoming, cut_off};
+use super::local::LocalError;
 use super::messages::{Answer, Blob, BlobFrom, Refused, Request};
 use super::network::{Shared, chained};
-use super::serve::{PATIENCE, ask};
+use super::serve::ask;
 use super::standing::Arriving;
 use crate::model::{BranchName, PublicKey};
 use crate::store::StoreError;
 
-/// How long it takes until what nobody had is asked for again.
-const AGAIN: Duration = Duration::from_secs(5);
+/// How long it takes until what nobody had is asked for again, doubled up to the longest while there are no
+/// news.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// How many hosts are asked for one blob in a row.
+const MAX_ASKED: usize = 16;
+
+/// How long a part of a blob is kept of which nothing more comes.
+const KEPT_PARTIALS: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long a piece may take: some 8 KiB a second at least.
+const PIECE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many blobs are fetched at once.
 const AT_ONCE: usize = 4;
@@ -42,59 +55,89 @@ enum BlobError {
     #[error("the work failed")]
     Panicked(#[from] tokio::task::JoinError),
     /// The whole blob came from it, and is another one.
-    #[error("what it sent as blob {0} is something else")]
-    Forged(Digest),
+    #[error("what it sent is something else")]
+    Forged,
+    /// The parts of several hosts do not make the blob. They were dropped.
+    #[error("what several hosts sent is something else")]
+    Mixed,
+    /// There is no room for so many bytes.
+    #[error("there is no room for {0} bytes; so much and some spare has to be free below IS_HOME")]
+    NoRoom(u64),
 }
 
-/// Fetches what entries need, whenever there may be such.
-pub async fn fetch_all(shared: Arc<Shared>) {
+/// Fetches what the entries of this host's own branch need, whenever there may be such.
+pub async fn fetch_own(shared: Arc<Shared>) {
+    let store = shared.local.store().clone();
+    let is_old = |changed: SystemTime| changed.elapsed().is_ok_and(|age| age > KEPT_PARTIALS);
+    if let Ok(Err(error)) = spawn_blocking(move || store.remove_partials(is_old)).await {
+        tracing::warn!("what arrived in part is not tidied up: {error}");
+    }
+    fetch_whenever(shared, |branch, own| branch == own).await;
+}
+
+/// Fetches what the entries of all other branches need: a large file there holds nobody up here.
+pub async fn fetch_others(shared: Arc<Shared>) {
+    fetch_whenever(shared, |branch, own| branch != own).await;
+}
+
+/// Fetches what entries of some branches need, whenever there may be such.
+async fn fetch_whenever(shared: Arc<Shared>, is_mine: fn(&BranchName, &BranchName) -> bool) {
+    let mut news = shared.want.subscribe();
+    let mut pause = FIRST_PAUSE;
     loop {
         let mut is_complete = true;
-        for branch in branches(&shared) {
+        news.mark_unchanged();
+        for branch in branches(&shared, is_mine) {
             is_complete &= fetch_branch(&shared, &branch).await;
         }
-        let more = shared.want.notified();
         if is_complete {
-            more.await;
+            pause = FIRST_PAUSE;
+            // The sender is as old as the network.
+            let _told = news.changed().await;
+        } else if timeout(pause, news.changed()).await.is_ok() {
+            pause = FIRST_PAUSE;
         } else {
-            // Whether somebody said something or not.
-            let _in_any_case = timeout(AGAIN, more).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
 
-/// The branches that are here, this host's own first.
-fn branches(shared: &Shared) -> Vec<BranchName> {
+/// The branches that are here and to be looked after.
+fn branches(shared: &Shared, is_mine: fn(&BranchName, &BranchName) -> bool) -> Vec<BranchName> {
     let own = shared.own();
-    let mut branches: Vec<_> = own.heads.iter().map(|head| head.branch.clone()).collect();
-    branches.sort_by_key(|branch| *branch != own.branch);
+    let branches = own.heads.iter().map(|head| &head.branch);
     branches
+        .filter(|branch| is_mine(branch, &own.branch))
+        .cloned()
+        .collect()
 }
 
-/// Fetches what is missing of a branch, entry by entry; whether all is here then.
+/// Fetches what is missing of a branch, entry by entry; whether all is here then. What nobody has holds the
+/// entries behind it not up.
 async fn fetch_branch(shared: &Arc<Shared>, branch: &BranchName) -> bool {
-    let mut told = Instant::now();
+    let (mut told, mut after, mut is_complete) = (Instant::now(), 0, true);
     loop {
         let asked = branch.clone();
-        let wanted = shared
-            .on_disk(move |shared| shared.local.wanted(&asked))
-            .await;
-        let wanted = match wanted {
+        let wanted = shared.on_disk(move |shared| shared.local.wanted(&asked, after));
+        let wanted = match wanted.await {
             Ok(Ok(Some(wanted))) => wanted,
-            Ok(Ok(None)) => {
-                shared.deliveries.goes_on(branch);
-                shared.look.notify_one();
-                return true;
-            }
+            Ok(Ok(None)) => break,
             Ok(Err(error)) => {
                 let why = format!("contents of branch {branch}: {}", chained(&error));
                 hindered(shared, branch, format!("contents {branch}"), why);
-                return false;
+                match error {
+                    // It never will be one; those behind it are another matter.
+                    LocalError::References { seq, .. } => after = seq,
+                    _ => return false,
+                }
+                is_complete = false;
+                continue;
             }
             Err(_panicked) => return false,
         };
         if !fetch_blobs(shared, branch, wanted.seq, wanted.blobs).await {
-            return false;
+            after = wanted.seq;
+            is_complete = false;
         }
         // Others may want it from here before all is here.
         if told.elapsed() > Duration::from_secs(1) {
@@ -102,6 +145,11 @@ async fn fetch_branch(shared: &Arc<Shared>, branch: &BranchName) -> bool {
             shared.look.notify_one();
         }
     }
+    if is_complete {
+        shared.deliveries.goes_on(branch);
+    }
+    shared.look.notify_one();
+    is_complete
 }
 
 /// Fetches blobs, some at once; whether all came.
@@ -127,26 +175,35 @@ async fn fetch_blobs(
 
 /// Fetches one blob from whoever has it; whether it came.
 async fn fetch_blob(shared: &Arc<Shared>, branch: &BranchName, seq: u64, digest: Digest) -> bool {
-    let mut asked = Vec::new();
-    while let Some(link) = provider(shared, branch, seq, &asked) {
-        asked.push(link.peer);
-        let came = fetch_from(shared, &link, seq, digest).await;
+    let mut asked = BTreeSet::new();
+    let mut trouble = None;
+    while asked.len() < MAX_ASKED
+        && let Some(link) = provider(shared, branch, seq, &asked)
+    {
+        asked.insert(link.peer);
+        let mut came = fetch_from(shared, &link, seq, digest).await;
+        if matches!(came, Err(BlobError::Mixed)) {
+            // Who sent the wrong part cannot be told; now all of it comes from one.
+            came = fetch_from(shared, &link, seq, digest).await;
+        }
         shared.deliveries.ended(&digest);
         match came {
-            Ok(()) => {
-                shared.deliveries.goes_on(branch);
-                return true;
+            Ok(()) => return true,
+            Err(BlobError::Refused(_) | BlobError::Mixed) => {}
+            Err(BlobError::Frame(FrameError::Broken(_) | FrameError::Late)) => {}
+            Err(BlobError::Forged) => doubt(shared, &link, digest),
+            Err(error @ (BlobError::Store(_) | BlobError::NoRoom(_) | BlobError::Panicked(_))) => {
+                trouble = Some(format!("contents cannot be stored: {}", chained(&error)));
             }
             Err(
-                BlobError::Refused(_) | BlobError::Frame(FrameError::Broken(_) | FrameError::Late),
-            ) => {}
-            Err(BlobError::Store(error)) => {
-                let why = format!("contents cannot be stored: {}", chained(&error));
-                hindered(shared, branch, format!("store {error}"), why);
-                return false;
-            }
-            Err(error) => shared.ignore(&link.peer, &error),
+                error @ (BlobError::Nonsense
+                | BlobError::Frame(FrameError::Malformed(_) | FrameError::Endless)),
+            ) => shared.ignore(&link.peer, &error),
         }
+    }
+    if let Some(why) = trouble {
+        hindered(shared, branch, format!("store {branch}"), why);
+        return false;
     }
     let names: Vec<_> = asked.iter().map(|peer| shared.name_of(peer)).collect();
     let whom = match names.as_slice() {
@@ -159,6 +216,19 @@ async fn fetch_blob(shared: &Arc<Shared>, branch: &BranchName, seq: u64, digest:
     false
 }
 
+/// Says that what a host sent was another blob, and tells that host: its disk may be to blame.
+fn doubt(shared: &Arc<Shared>, link: &Link, digest: Digest) {
+    shared.mention(format!("forged {digest} {}", link.peer), || {
+        let name = shared.name_of(&link.peer);
+        format!("what {name} sent as blob {digest} is something else; others are asked")
+    });
+    let link = link.clone();
+    tokio::spawn(async move {
+        // It knows better or not; nothing here depends on it.
+        let _told = ask(&link, &Request::Doubt(digest)).await;
+    });
+}
+
 /// Notes and says why contents do not come.
 fn hindered(shared: &Shared, branch: &BranchName, subject: String, why: String) {
     shared.mention(subject, || why.clone());
@@ -167,7 +237,12 @@ fn hindered(shared: &Shared, branch: &BranchName, subject: String, why: String) 
 
 /// The next host to ask: one of those that say they have all of the entry; then one of those that have the
 /// entry; then any.
-fn provider(shared: &Shared, branch: &BranchName, seq: u64, asked: &[PublicKey]) -> Option<Link> {
+fn provider(
+    shared: &Shared,
+    branch: &BranchName,
+    seq: u64,
+    asked: &BTreeSet<PublicKey>,
+) -> Option<Link> {
     let table = shared.table();
     let mut best: Vec<&Link> = Vec::new();
     let mut best_rank = 0;
@@ -209,7 +284,7 @@ async fn fetch_from(
         Answer::Refused(Refused::Nonsense) if offset > 0 => {
             let store = store.clone();
             spawn_blocking(move || store.partial(&digest)?.clear()).await??;
-            return Err(Refused::Later.into());
+            return Err(BlobError::Mixed);
         }
         Answer::Refused(refused) => return Err(refused.into()),
         Answer::Blob(_) | Answer::Hello(_) | Answer::Records(_) => return Err(BlobError::Nonsense),
@@ -218,6 +293,9 @@ async fn fetch_from(
     let store = store.clone();
     let writing = spawn_blocking(move || {
         let mut partial = store.partial(&digest)?;
+        if !partial.has_room(length)? {
+            return Err(BlobError::NoRoom(length));
+        }
         while let Some(piece) = to_disk.blocking_recv() {
             partial.write(&piece)?;
         }
@@ -225,8 +303,12 @@ async fn fetch_from(
         if partial.length() < length {
             return Ok(false);
         }
-        partial.finish()?;
-        Ok(true)
+        match partial.finish() {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotTheBlob { .. }) if offset == 0 => Err(BlobError::Forged),
+            Err(StoreError::NotTheBlob { .. }) => Err(BlobError::Mixed),
+            Err(error) => Err(error.into()),
+        }
     });
     let tell = |here| {
         let arriving = Arriving {
@@ -238,22 +320,18 @@ async fn fetch_from(
     };
     let received = receive(&mut incoming, (offset, length), &pieces, tell).await;
     drop(pieces);
-    match writing.await? {
-        Ok(true) => Ok(()),
-        Ok(false) => {
+    match writing.await?? {
+        true => Ok(()),
+        false => {
             received?;
-            Err(BlobError::Nonsense)
+            Err(cut_off().into())
         }
-        Err(StoreError::NotTheBlob { .. }) if offset == 0 => Err(BlobError::Forged(digest)),
-        // Who sent the wrong part cannot be told; it was dropped, and comes anew.
-        Err(StoreError::NotTheBlob { .. }) => Err(Refused::Later.into()),
-        Err(error) => Err(error.into()),
     }
 }
 
 /// Hands on what comes, in pieces.
 async fn receive(
-    incoming: &mut super::frames::Incoming,
+    incoming: &mut Incoming,
     (offset, length): (u64, u64),
     pieces: &mpsc::Sender<Vec<u8>>,
     tell: impl Fn(u64),
@@ -261,23 +339,27 @@ async fn receive(
     let mut left = length - offset;
     while left > 0 {
         tell(length - left);
-        let mut piece = vec![0; PIECE_BYTES];
-        let mut filled = 0;
-        while filled < piece.len() && left > 0 {
-            let got = timeout(PATIENCE, incoming.piece(&mut piece[filled..], left)).await;
-            match got.map_err(|_| FrameError::Late)?? {
-                0 => return Err(FrameError::Endless.into()),
-                got => {
-                    filled += got;
-                    left -= got as u64;
-                }
-            }
-        }
-        piece.truncate(filled);
+        // All of it in time, not only the next byte: whoever drips is no provider.
+        let piece = timeout(PIECE_PATIENCE, next_piece(incoming, left)).await;
+        let piece = piece.map_err(|_| FrameError::Late)??;
+        left -= piece.len() as u64;
         if pieces.send(piece).await.is_err() {
             // The disk refuses; whoever writes says why.
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// The next piece: a whole one, or all that is left.
+async fn next_piece(incoming: &mut Incoming, left: u64) -> Result<Vec<u8>, FrameError> {
+    let wanted = usize::try_from(left).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
+    let (mut piece, mut filled) = (vec![0; wanted], 0);
+    while filled < wanted {
+        match incoming.piece(&mut piece[filled..], u64::MAX).await? {
+            0 => return Err(cut_off()),
+            got => filled += got,
+        }
+    }
+    Ok(piece)
 }

@@ -1,22 +1,27 @@
 //! Which hosts are dialled, and when. Upholds: the addresses that an administrator gave are tried for ever;
-//! others only until there are enough connections; nobody is dialled without a pause.
+//! others only until there are enough connections; no address is dialled without a pause.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::book;
-use super::endpoint::MeetError;
+use super::endpoint::{CloseCode, MeetError, canonical};
 use super::nets::{self, MAX_NETS_BYTES, Place};
 use super::network::{JoinError, PeerView, Shared, chained};
 use crate::durable;
+use crate::model::PublicKey;
 
 /// How many connections are enough, beside those with the addresses that were given.
 const WANTED: usize = 8;
+
+/// From how many connections on some are closed again, one at a time.
+const SURPLUS: usize = 3 * WANTED;
 
 /// How many of the given addresses are kept connected: more hosts than this find each other by the hosts
 /// between them.
@@ -29,6 +34,9 @@ const TICK: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// The pause after an address did answer: whoever ends connections at once is not dialled all the time.
+const MET_PAUSE: Duration = Duration::from_secs(5);
+
 /// How long an address that is this host's own is left alone.
 const OWN_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -39,49 +47,51 @@ const READ_EVERY: Duration = Duration::from_secs(20);
 /// were apart come together by it.
 const MIX_EVERY: Duration = Duration::from_secs(300);
 
-/// How long resolving a name may take.
+/// How long resolving a name may take, and how many are resolved at once.
 const RESOLVING: Duration = Duration::from_secs(5);
+const RESOLVED_AT_ONCE: usize = 16;
+
+/// What is known of the addresses that were dialled.
+#[derive(Debug, Default)]
+struct Dialled(BTreeMap<SocketAddr, Attempts>);
 
 /// What came of dialling an address.
 #[derive(Debug, Clone, Copy)]
 struct Attempts {
     failures: u32,
     next: Instant,
+    /// Who was there. A host may have several addresses.
+    key: Option<PublicKey>,
 }
 
 /// Dials as long as the network is there.
 pub async fn dial(shared: Arc<Shared>) {
-    let mut attempts: HashMap<SocketAddr, Attempts> = HashMap::new();
-    let mut given: Vec<SocketAddr> = Vec::new();
-    let mut read_next = Instant::now();
-    let mut mix_next = Instant::now() + MIX_EVERY.mul_f32(fastrand::f32() + 0.5);
+    let mut dialled = Dialled::default();
+    let mut mix_next = Instant::now() + jittered(MIX_EVERY);
     book::load(&shared).await;
     loop {
         let now = Instant::now();
-        if now >= read_next {
-            given = given_addresses(&shared).await;
-            read_next = now + READ_EVERY;
-        }
         if !shared.member.keys_now().is_empty() {
             let mix = now >= mix_next;
             if mix {
-                mix_next = now + MIX_EVERY.mul_f32(fastrand::f32() + 0.5);
+                mix_next = now + jittered(MIX_EVERY);
+                close_surplus(&shared);
             }
-            let is_due = |address: &SocketAddr| {
-                attempts
-                    .get(address)
-                    .is_none_or(|attempts| now >= attempts.next)
-            };
-            let due = due(&shared, &given, mix, is_due);
-            let outcomes = dial_all(&shared, due).await;
-            for (address, outcome) in outcomes {
-                note(&mut attempts, address, outcome);
+            let given = shared.given().clone();
+            let due = due(&shared, &given, &dialled, mix);
+            for (address, outcome) in dial_all(&shared, due).await {
+                dialled.note(address, outcome);
             }
         }
         book::save(&shared).await;
         // Somebody asked for it, or it is time.
         let _in_any_case = timeout(TICK, shared.dial.notified()).await;
     }
+}
+
+/// Half as long to half as long again, so that hosts do not act in step.
+fn jittered(time: Duration) -> Duration {
+    time.mul_f32(fastrand::f32() + 0.5)
 }
 
 /// Dials a place that an administrator names, and remembers it.
@@ -96,10 +106,8 @@ pub async fn join(shared: &Arc<Shared>, place: Place) -> Result<PeerView, JoinEr
             found.map_err(JoinError::Name)?.collect()
         }
     };
-    let remembered = shared
-        .on_disk(move |shared| book::remember(shared, &place))
-        .await;
-    remembered.unwrap_or(Ok(()))?;
+    let remembered = shared.on_disk(move |shared| book::remember(shared, &place));
+    remembered.await.unwrap_or(Ok(()))?;
     let mut failure = JoinError::Name(io::ErrorKind::NotFound.into());
     for address in addresses {
         match shared.port.dial(address).await {
@@ -117,63 +125,84 @@ pub async fn join(shared: &Arc<Shared>, place: Place) -> Result<PeerView, JoinEr
 }
 
 /// The addresses to dial now.
-fn due(
-    shared: &Shared,
-    given: &[SocketAddr],
-    mix: bool,
-    is_due: impl Fn(&SocketAddr) -> bool,
-) -> Vec<SocketAddr> {
+fn due(shared: &Shared, given: &[SocketAddr], dialled: &Dialled, mix: bool) -> Vec<SocketAddr> {
     let now = Instant::now();
     let table = shared.table();
-    let connected: Vec<_> = table.links().map(|link| link.address()).collect();
-    let is_free = |address: &SocketAddr| !connected.contains(address) && is_due(address);
-    let given_there = given
-        .iter()
-        .filter(|address| connected.contains(address))
-        .count();
-    let given_wanted = MAX_GIVEN.saturating_sub(given_there);
-    let mut given: Vec<_> = given
-        .iter()
-        .copied()
-        .filter(|address| is_free(address))
-        .collect();
-    fastrand::shuffle(&mut given);
-    given.truncate(given_wanted);
-    let known = table
-        .peers()
-        .filter(|(_, peer)| peer.link().is_none() && !peer.is_ignored(now));
-    let known = known.filter_map(|(_, peer)| peer.address.filter(is_free));
-    let mut known: Vec<_> = known.filter(|address| !given.contains(address)).collect();
-    fastrand::shuffle(&mut known);
-    let missing = WANTED.saturating_sub(connected.len() + given.len());
-    known.truncate(missing + usize::from(mix));
-    given.extend(known);
-    given
+    let connected: BTreeSet<PublicKey> = table.links().map(|link| link.peer).collect();
+    let addresses: HashSet<SocketAddr> = table.links().map(|link| link.address()).collect();
+    let is_there = |address: &SocketAddr| {
+        let key = dialled.0.get(address).and_then(|attempts| attempts.key);
+        addresses.contains(address) || key.is_some_and(|key| connected.contains(&key))
+    };
+    let is_ignored = |address: &SocketAddr| {
+        let key = dialled.0.get(address).and_then(|attempts| attempts.key);
+        let peer = key.and_then(|key| table.peer(&key));
+        peer.is_some_and(|peer| peer.is_ignored(now))
+    };
+    let is_free = |address: &SocketAddr| {
+        dialled.is_due(address, now) && !is_there(address) && !is_ignored(address)
+    };
+    let given_there = given.iter().filter(|address| is_there(address)).count();
+    let mut chosen: Vec<_> = given.iter().copied().filter(is_free).collect();
+    fastrand::shuffle(&mut chosen);
+    chosen.truncate(MAX_GIVEN.saturating_sub(given_there));
+    let missing = WANTED.saturating_sub(connected.len() + chosen.len()) + usize::from(mix);
+    if missing > 0 {
+        let known = table
+            .peers()
+            .filter(|(key, peer)| !connected.contains(*key) && !peer.is_ignored(now));
+        let known = known.filter_map(|(_, peer)| peer.address.filter(|address| is_free(address)));
+        let mut known: Vec<_> = known.filter(|address| !chosen.contains(address)).collect();
+        fastrand::shuffle(&mut known);
+        known.truncate(missing);
+        chosen.extend(known);
+    }
+    chosen
+}
+
+/// Closes one of too many connections, but none with an address that was given.
+fn close_surplus(shared: &Shared) {
+    let given = shared.given().clone();
+    let table = shared.table();
+    if table.links().count() > SURPLUS {
+        let others = table
+            .links()
+            .filter(|link| !given.contains(&link.address()));
+        if let Some(link) = fastrand::choice(others.collect::<Vec<_>>()) {
+            link.close(CloseCode::Enough);
+        }
+    }
 }
 
 /// Dials all these addresses at once.
 async fn dial_all(
     shared: &Arc<Shared>,
     due: Vec<SocketAddr>,
-) -> Vec<(SocketAddr, Result<(), MeetError>)> {
-    let mut dials = tokio::task::JoinSet::new();
+) -> Vec<(SocketAddr, Result<PublicKey, MeetError>)> {
+    let mut dials = JoinSet::new();
     for address in due {
         let shared = Arc::clone(shared);
         dials.spawn(async move {
-            let met = match shared.port.dial(address).await {
-                Ok(link) => {
-                    shared.met(link).await;
-                    Ok(())
+            let dialled = shared.port.dial(address).await.map(|link| {
+                let key = link.peer;
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move { shared.met(link).await });
+                key
+            });
+            match &dialled {
+                Err(error @ (MeetError::Stranger | MeetError::NoGreeting | MeetError::Version)) => {
+                    shared.mention_stranger(format!("dial {address}"), || {
+                        format!("{address} is no peer: {error}")
+                    });
                 }
-                Err(error) => Err(error),
-            };
-            if let Err(MeetError::Stranger | MeetError::NoGreeting) = &met {
-                shared.mention(format!("dial {address}"), || match &met {
-                    Err(error) => format!("{address} is no peer: {}", chained(error)),
-                    Ok(()) => String::new(),
-                });
+                Err(error @ MeetError::Myself) => {
+                    shared.mention_stranger(format!("dial {address}"), || {
+                        format!("{address} is left alone: {error}")
+                    });
+                }
+                Ok(_) | Err(_) => {}
             }
-            (address, met)
+            (address, dialled)
         });
     }
     // What a dial that panicked did is not noted.
@@ -184,68 +213,104 @@ async fn dial_all(
     outcomes
 }
 
-fn note(
-    attempts: &mut HashMap<SocketAddr, Attempts>,
-    address: SocketAddr,
-    outcome: Result<(), MeetError>,
-) {
-    let failures = match outcome {
-        Ok(()) => {
-            attempts.remove(&address);
-            return;
-        }
-        Err(MeetError::Myself) => 0,
-        Err(_) => attempts
-            .get(&address)
-            .map_or(1, |before| before.failures.saturating_add(1)),
-    };
-    let pause = match failures {
-        0 => OWN_PAUSE,
-        failures => (FIRST_PAUSE * 2u32.saturating_pow(failures - 1).min(1000)).min(LONGEST_PAUSE),
-    };
-    let next = Instant::now() + pause.mul_f32(0.75 + fastrand::f32() / 2.0);
-    // As many as there are hosts to be remembered.
-    attempts.insert(address, Attempts { failures, next });
+impl Dialled {
+    fn is_due(&self, address: &SocketAddr, now: Instant) -> bool {
+        let attempts = self.0.get(address);
+        attempts.is_none_or(|attempts| now >= attempts.next)
+    }
+
+    /// Notes what came of an address. There are as many as there are hosts to be remembered.
+    fn note(&mut self, address: SocketAddr, outcome: Result<PublicKey, MeetError>) {
+        let before = self.0.get(&address);
+        let (failures, pause) = match &outcome {
+            Ok(_) => (0, MET_PAUSE),
+            Err(MeetError::Myself) => (0, OWN_PAUSE),
+            Err(_) => {
+                let failures = before.map_or(1, |before| before.failures.saturating_add(1));
+                let factor = 2u32.saturating_pow(failures - 1).min(1000);
+                (failures, (FIRST_PAUSE * factor).min(LONGEST_PAUSE))
+            }
+        };
+        let key = outcome
+            .ok()
+            .or_else(|| before.and_then(|before| before.key));
+        let next = Instant::now() + jittered(pause);
+        let attempts = Attempts {
+            failures,
+            next,
+            key,
+        };
+        self.0.insert(address, attempts);
+    }
 }
 
-/// The addresses that an administrator gave: those of the file, and those that were joined.
+/// Finds out the addresses that an administrator gave, again and again: those of the file, and those that
+/// were joined. In a task of its own, since names may take long.
+pub async fn resolve(shared: Arc<Shared>) {
+    loop {
+        let addresses = given_addresses(&shared).await;
+        let is_news = *shared.given() != addresses;
+        if is_news {
+            *shared.given() = addresses;
+            shared.dial.notify_one();
+        }
+        tokio::time::sleep(READ_EVERY).await;
+    }
+}
+
 async fn given_addresses(shared: &Arc<Shared>) -> Vec<SocketAddr> {
-    let read = shared.on_disk(|shared| {
-        let mut given = book::joined(shared);
-        if let Some(path) = &shared.facts.nets {
-            match durable::read_small(path, MAX_NETS_BYTES) {
-                Ok(Some(bytes)) => {
-                    let (places, bad) = nets::places(&bytes, shared.facts.port);
-                    given.extend(places);
-                    for bad in bad {
-                        let (line, path) = (bad.line, path.display());
-                        shared.mention(format!("nets {line} {}", bad.fault), || {
-                            format!("{path}, line {line}: {}", bad.fault)
-                        });
-                    }
+    let places = shared.on_disk(given_places).await.unwrap_or_default();
+    let mut addresses = BTreeSet::new();
+    let mut resolving = JoinSet::new();
+    for place in places {
+        match place {
+            Place::Address(address) => {
+                addresses.insert(canonical(address));
+            }
+            Place::Name(name, port) => {
+                if resolving.len() >= RESOLVED_AT_ONCE {
+                    let found = resolving.join_next().await;
+                    addresses.extend(found.into_iter().flatten().flatten());
                 }
-                Ok(None) => shared.mention("nets".to_owned(), || {
-                    format!("{} is not there", path.display())
-                }),
-                Err(error) => shared.mention("nets".to_owned(), || chained(&error)),
+                let shared = Arc::clone(shared);
+                resolving.spawn(async move { resolved(&shared, &name, port).await });
             }
         }
-        given
-    });
-    let mut addresses = Vec::new();
-    for place in read.await.unwrap_or_default() {
-        match place {
-            Place::Address(address) => addresses.push(address),
-            Place::Name(name, port) => addresses.extend(resolved(shared, &name, port).await),
-        }
     }
-    addresses
+    while let Some(found) = resolving.join_next().await {
+        addresses.extend(found.into_iter().flatten());
+    }
+    addresses.into_iter().collect()
+}
+
+fn given_places(shared: &Shared) -> Vec<Place> {
+    let mut given = book::joined(shared);
+    let Some(path) = &shared.facts.nets else {
+        return given;
+    };
+    match durable::read_small(path, MAX_NETS_BYTES) {
+        Ok(Some(bytes)) => {
+            let (places, bad) = nets::places(&bytes, shared.facts.port);
+            given.extend(places);
+            for bad in bad {
+                let (line, path) = (bad.line, path.display());
+                shared.mention(format!("nets {line}"), || {
+                    format!("{path}, line {line}: {}", bad.fault)
+                });
+            }
+        }
+        Ok(None) => shared.mention("nets".to_owned(), || {
+            format!("{} is not there", path.display())
+        }),
+        Err(error) => shared.mention("nets".to_owned(), || chained(&error)),
+    }
+    given
 }
 
 /// The addresses of a name.
 async fn resolved(shared: &Shared, name: &str, port: u16) -> Vec<SocketAddr> {
     match timeout(RESOLVING, tokio::net::lookup_host((name, port))).await {
-        Ok(Ok(addresses)) => addresses.collect(),
+        Ok(Ok(addresses)) => addresses.map(canonical).collect(),
         Ok(Err(error)) => {
             shared.mention(format!("name {name}"), || {
                 format!("the name {name} does not resolve: {error}")

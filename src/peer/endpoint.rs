@@ -14,7 +14,7 @@ use nix::sys::socket::{
 };
 use quinn::{
     ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, Incoming, ServerConfig,
-    TokioRuntime, TransportConfig, VarInt,
+    TokioRuntime, TransportConfig, TransportErrorCode, VarInt,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -94,8 +94,11 @@ pub enum BindError {
 #[derive(Debug, thiserror::Error)]
 pub enum MeetError {
     /// No connection came about.
-    #[error("{0}")]
-    Connection(#[from] ConnectionError),
+    #[error("{}", close_words(.0))]
+    Connection(ConnectionError),
+    /// It speaks another version of the protocol.
+    #[error("it speaks another version of isconf's protocol")]
+    Version,
     /// The address cannot be dialled.
     #[error("cannot dial the address")]
     Dial(#[from] quinn::ConnectError),
@@ -109,11 +112,46 @@ pub enum MeetError {
     #[error("this host has no keys")]
     NoKeys,
     /// It is this host.
-    #[error("it is this host itself")]
+    #[error(
+        "it is this host itself, or a clone of it: a clone has to have a key of its own (remove its \
+         conf/host.key and restart its daemon)"
+    )]
     Myself,
     /// It broke the rules of the greeting.
     #[error("it did not greet as isconf does")]
     NoGreeting,
+}
+
+impl From<ConnectionError> for MeetError {
+    fn from(error: ConnectionError) -> Self {
+        match &error {
+            ConnectionError::ConnectionClosed(closed)
+                if closed.error_code == TransportErrorCode::crypto(NO_APPLICATION_PROTOCOL) =>
+            {
+                Self::Version
+            }
+            ConnectionError::VersionMismatch => Self::Version,
+            ConnectionError::TimedOut => Self::Late,
+            _ => Self::Connection(error),
+        }
+    }
+}
+
+/// The alert of TLS when the two ends have no protocol in common (RFC 7301, section 3.2).
+const NO_APPLICATION_PROTOCOL: u8 = 120;
+
+/// Why a connection ended; nothing of what the other end said of it.
+pub fn close_words(reason: &ConnectionError) -> &'static str {
+    match reason {
+        ConnectionError::TimedOut => "it fell silent",
+        ConnectionError::ApplicationClosed(_) => "it closed the connection",
+        ConnectionError::LocallyClosed => "this host closed the connection",
+        ConnectionError::Reset => "it began anew",
+        ConnectionError::ConnectionClosed(_)
+        | ConnectionError::TransportError(_)
+        | ConnectionError::VersionMismatch
+        | ConnectionError::CidsExhausted => "the connection failed",
+    }
 }
 
 /// A connection whose other end belongs to the domain.

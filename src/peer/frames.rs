@@ -20,7 +20,7 @@ pub enum FrameError {
     /// Not a line of this protocol.
     #[error("it sent what is no message")]
     Malformed(#[source] serde_json::Error),
-    /// Longer than [`MAX_LINE_BYTES`], or cut off.
+    /// Longer than [`MAX_LINE_BYTES`].
     #[error("it sent a message without an end")]
     Endless,
     /// Nothing came in time.
@@ -46,6 +46,11 @@ impl From<ReadToEndError> for FrameError {
     }
 }
 
+/// The error that a stream ended before all was said: nobody's fault that could be told.
+pub fn cut_off() -> FrameError {
+    FrameError::Broken(io::ErrorKind::UnexpectedEof.into())
+}
+
 /// The half of a stream that is read.
 #[derive(Debug)]
 pub struct Incoming(BufReader<RecvStream>);
@@ -62,8 +67,11 @@ impl Incoming {
         let mut limited = (&mut self.0).take(MAX_LINE_BYTES as u64);
         let read = limited.read_until(b'\n', &mut line).await;
         read.map_err(FrameError::Broken)?;
-        if line.pop() != Some(b'\n') {
-            return Err(FrameError::Endless);
+        match line.pop() {
+            Some(b'\n') => {}
+            Some(_) if line.len() + 1 >= MAX_LINE_BYTES => return Err(FrameError::Endless),
+            // The other end broke off, for whatever reason.
+            Some(_) | None => return Err(cut_off()),
         }
         serde_json::from_slice(&line).map_err(FrameError::Malformed)
     }

@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(3);
 const SHORTEST: usize = 16;
 
 /// What tells one state of a file from another.
-type Mark = (u64, u64, i64, i64);
+type Mark = (u64, u64, [i64; 4]);
 
 /// Reads the keys whenever their file changed.
 pub async fn watch(shared: Arc<Shared>) {
@@ -25,7 +25,8 @@ pub async fn watch(shared: Arc<Shared>) {
         if let Ok((mark, read)) = shared.on_disk(read).await
             && known != Some(mark)
         {
-            known = Some(mark);
+            // One that cannot be read is tried again until it can.
+            known = read.is_ok().then_some(mark);
             take(&shared, read);
         }
         tokio::time::sleep(EVERY).await;
@@ -40,7 +41,15 @@ pub fn begin(shared: &Shared) {
 fn read(shared: &Shared) -> (Option<Mark>, Result<HmacKeys, HmacKeysError>) {
     let path = &shared.facts.hmac_keys;
     let mark = std::fs::metadata(path).ok();
-    let mark = mark.map(|meta| (meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()));
+    let mark = mark.map(|meta| {
+        let times = [
+            meta.mtime(),
+            meta.mtime_nsec(),
+            meta.ctime(),
+            meta.ctime_nsec(),
+        ];
+        (meta.ino(), meta.size(), times)
+    });
     (mark, HmacKeys::load(path))
 }
 
@@ -49,7 +58,9 @@ fn take(shared: &Shared, read: Result<HmacKeys, HmacKeysError>) {
     let keys = match read {
         Ok(keys) => keys,
         Err(error) => {
-            tracing::warn!("the keys are not read anew: {}", chained(&error));
+            shared.mention("keys".to_owned(), || {
+                format!("the keys are not read anew: {}", chained(&error))
+            });
             return;
         }
     };

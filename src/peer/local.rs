@@ -2,7 +2,7 @@
 //! the disk. Upholds: an entry counts only when its chain and its signature were checked; nothing of a
 //! peer is believed before; the journal here is made longer, never replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,7 +12,6 @@ use isconf_sandbox::change::Digest;
 use super::messages::{
     BranchHead, MAX_BRANCHES, MAX_RECORDS, RECORDS_BYTES, Records, RecordsAfter, Refused,
 };
-use crate::chain::ChainError;
 use crate::durable::{self, FileError};
 use crate::journal::{Journal, JournalError};
 use crate::lock::AppendLock;
@@ -29,9 +28,20 @@ pub enum LocalError {
     /// The system refused an operation.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A journal, here or as it came.
+    /// A journal here.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A record that a peer sent. Those before it were taken.
+    #[error("what it sent as an entry is none")]
+    Sent(#[source] JournalError),
+    /// An entry that only a newer isconf understands. Those before it were taken.
+    #[error("a newer isconf is needed here for entry {seq} of branch {branch}")]
+    Newer {
+        /// Its branch.
+        branch: BranchName,
+        /// Which.
+        seq: u64,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -54,13 +64,7 @@ pub enum LocalError {
 impl LocalError {
     /// Whether the peer that sent it is to blame.
     pub fn is_the_senders(&self) -> bool {
-        match self {
-            Self::Journal(JournalError::Record { .. } | JournalError::Signature { .. }) => true,
-            // A record that does not follow; what is broken here is found when the journal is opened.
-            Self::Journal(JournalError::Chain(ChainError::Broken(_))) => true,
-            Self::Store(StoreError::NotTheBlob { .. }) => true,
-            _ => false,
-        }
+        matches!(self, Self::Sent(_))
     }
 }
 
@@ -71,6 +75,8 @@ pub struct Local {
     domain: DomainName,
     store: Store,
     branches: Mutex<BTreeMap<BranchName, Branch>>,
+    /// The blobs that were found damaged and are not here again.
+    damaged: Mutex<BTreeSet<Digest>>,
 }
 
 /// A branch, as it was read last.
@@ -98,6 +104,7 @@ impl Local {
             domain: domain.clone(),
             store: Store::new(home.blobs(domain)),
             branches: Mutex::default(),
+            damaged: Mutex::default(),
         }
     }
 
@@ -116,7 +123,10 @@ impl Local {
     /// What is here of each branch. A journal that cannot be used is passed over, and told.
     pub fn heads(&self, trouble: &mut dyn FnMut(&BranchName, LocalError)) -> Vec<BranchHead> {
         let mut heads = Vec::new();
-        for branch in self.names().into_iter().take(MAX_BRANCHES) {
+        let (mut names, own) = (self.names(), self.followed());
+        // However many others there are, what this host follows is told.
+        names.sort_by_key(|name| Some(name) != own.as_ref());
+        for branch in names.into_iter().take(MAX_BRANCHES) {
             match self.head(&branch) {
                 Ok(Some(head)) => heads.push(head),
                 Ok(None) => {}
@@ -189,39 +199,89 @@ impl Local {
         let Some(right) = AppendLock::try_take(&self.home, &self.domain, branch)? else {
             return Ok(None);
         };
-        let mut journal = Journal::open_or_create(&right)?;
+        // The one that was verified already, if nobody else reads it just now: verifying takes a reading
+        // of the whole file.
+        let cached = self.branches().remove(branch);
+        let complete = cached.as_ref().map_or(0, |known| known.complete);
+        let cached = cached.and_then(|known| Arc::try_unwrap(known.journal).ok());
+        let mut journal = match cached {
+            Some(journal) if journal.is_current()? => journal,
+            Some(_) | None => Journal::open_or_create(&right)?,
+        };
+        let mut fault = None;
         if journal.last() == after {
             let mut import = journal.import(&right)?;
             for record in records {
-                import.push(record)?;
+                if let Err(error) = import.push(record) {
+                    fault = Some((import.last().seq + 1, error));
+                    break;
+                }
             }
             import.finish()?;
         }
         let last = journal.last();
         drop(right);
-        let mut branches = self.branches();
-        let complete = branches.get(branch).map_or(0, |known| known.complete);
         let journal = Arc::new(journal);
-        branches.insert(branch.clone(), Branch { journal, complete });
-        Ok(Some(last))
+        self.branches()
+            .insert(branch.clone(), Branch { journal, complete });
+        match fault {
+            None => Ok(Some(last)),
+            Some((seq, error)) if error.needs_newer() => {
+                let branch = branch.clone();
+                Err(LocalError::Newer { branch, seq })
+            }
+            Some((_, error)) => Err(LocalError::Sent(error)),
+        }
     }
 
-    /// The first entry of a branch whose contents are not all here, and what is missing; `None` when all is
-    /// here. What is known to be complete is not looked at again.
-    pub fn wanted(&self, branch: &BranchName) -> Result<Option<Wanted>, LocalError> {
+    /// The first entry of a branch behind entry `after` whose contents are not all here, and what is
+    /// missing; `None` when all is here. What is known to be complete is not looked at again.
+    pub fn wanted(&self, branch: &BranchName, after: u64) -> Result<Option<Wanted>, LocalError> {
         let Some(Branch { journal, complete }) = self.opened(branch)? else {
             return Ok(None);
         };
-        for seq in journal.pending(complete) {
+        for seq in journal.pending(complete.max(after)) {
             let blobs = self.missing(&journal, seq)?;
             if !blobs.is_empty() {
                 return Ok(Some(Wanted { seq, blobs }));
             }
-            if let Some(known) = self.branches().get_mut(branch) {
-                known.complete = known.complete.max(seq.min(known.journal.len()));
+            if let Some(known) = self.branches().get_mut(branch)
+                && known.complete + 1 == seq
+                && seq <= known.journal.len()
+            {
+                known.complete = seq;
             }
         }
         Ok(None)
+    }
+
+    /// Looks whether blobs were found damaged, and are wanted again; whether there are others than before.
+    pub fn look_for_damage(&self) -> bool {
+        let Ok(damaged) = self.store.damaged() else {
+            // It is told where the store is used.
+            return false;
+        };
+        let mut known = self.damaged.lock().unwrap_or_else(|e| e.into_inner());
+        if *known == damaged {
+            return false;
+        }
+        let is_more = !damaged.is_subset(&known);
+        *known = damaged;
+        drop(known);
+        if is_more {
+            for branch in self.branches().values_mut() {
+                branch.complete = 0;
+            }
+        }
+        is_more
+    }
+
+    /// Verifies a blob; one that is damaged is set aside, and wanted again.
+    pub fn look_at_blob(&self, digest: &Digest) {
+        if let Err(error) = self.store.copy_to(digest, &mut io::sink()) {
+            tracing::warn!("{error}");
+        }
+        self.look_for_damage();
     }
 
     /// The blobs that an entry needs and that are not here; those that its manifest names are told when
@@ -258,6 +318,9 @@ impl Local {
             self.branches().remove(branch);
             return Ok(None);
         };
+        // The head must be durable before others hear of it: whoever wrote it may be about to sync it,
+        // and other hosts would have entries that a power cut takes back here.
+        durable::sync_directory(&self.home.branch(&self.domain, branch))?;
         // An older file may have been put in its place.
         let complete = known
             .filter(|known| journal.contains(known.journal.last()))

@@ -30,6 +30,8 @@ pub enum Request {
     Records(RecordsAfter),
     /// What does this blob hold, from a byte on?
     Blob(BlobFrom),
+    /// What came as this blob from the asked host alone was something else; is it damaged there?
+    Doubt(Digest),
 }
 
 /// The first line of an answer.
@@ -223,6 +225,7 @@ mod tests {
             Request::Hello(hello.clone()),
             Request::Records(RecordsAfter { branch, seq, id }),
             Request::Blob(BlobFrom { digest, offset: 0 }),
+            Request::Doubt(digest),
         ];
         let lengths = vec![812, 644];
         let answers = [

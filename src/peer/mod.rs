@@ -1,4 +1,14 @@
-//! Other hosts of the domain.
+//! Other hosts of the domain: meeting them, and getting from them what is missing here. Not for running
+//! anything that came from them. Upholds: other hosts' bytes become part of the journals and the store
+//! only after they were checked; each module says what it bounds. The protocol is in
+//! docs/peer-protocol.md.
+//!
+//! ```text
+//! nets, book ─addresses─> dialling ─┐
+//!                       accepting ──┴─> endpoint (tls, proof) ─Link─> serve, hello ─> table
+//!                                                                        │
+//!                       local (journals, blobs) <── catch_up, contents <─┘ whoever has more
+//! ```
 
 mod nets;
 mod tls;
@@ -15,6 +25,7 @@ mod local;
 mod serve;
 mod catch_up;
 mod contents;
+mod accepting;
 mod network;
 mod standing;
 

@@ -7,17 +7,19 @@
 //! look (files here changed) ─────┘   heard: a longer journal ─> catch_up ─> contents ─> look
 //! ```
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::spawn_blocking;
 
+use super::accepting;
 use super::catch_up::{self, Pulling};
 use super::contents;
 use super::dialling;
-use super::endpoint::{BindError, Link, MAX_STRANGERS, MeetError, Member, Port};
+use super::endpoint::{BindError, CloseCode, Link, MeetError, Member, Port, close_words};
 use super::frames::FrameError;
 use super::keys;
 use super::local::Local;
@@ -35,6 +37,15 @@ use crate::model::{BranchName, DomainName, Home, HostName, PublicKey};
 /// connected hosts are told how this one is, in any case.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 const TELL_EVERY: Duration = Duration::from_secs(30);
+
+/// How many hosts are connected at most; whoever comes then is told of others.
+const MAX_LINKED: usize = 200;
+
+/// How many long answers are given at once: each takes up to some megabytes while it is under way.
+const MAX_BULK: usize = 64;
+
+/// How many branches are caught up with at once.
+const MAX_PULLS: usize = 8;
 
 /// What a network is made of.
 #[derive(Debug, Clone)]
@@ -124,13 +135,24 @@ pub struct Shared {
     pub(super) deliveries: Deliveries,
     /// Something here may have changed.
     pub(super) look: Notify,
-    /// Contents may be missing.
-    pub(super) want: Notify,
+    /// Contents may be missing: each value is news to everybody who fetches.
+    pub(super) want: watch::Sender<()>,
+    /// How many long answers may be given at once.
+    pub(super) bulk: Semaphore,
+    /// How many branches may be caught up with at once.
+    pub(super) pulls: Semaphore,
+    /// One at a time changes the list of what was joined.
+    pub(super) book: Mutex<()>,
+    /// The port is gone, and nothing can be done here.
+    pub(super) deaf: Notify,
+    /// The addresses that an administrator gave.
+    given: Mutex<Vec<SocketAddr>>,
     /// Somebody is to be dialled now.
     pub(super) dial: Notify,
     table: Mutex<Table>,
     own: Mutex<Own>,
     mentioned: Mutex<Mentioned>,
+    strangers: Mutex<Mentioned>,
 }
 
 /// How this host is.
@@ -166,19 +188,27 @@ impl Network {
             pulling: Pulling::default(),
             deliveries: Deliveries::default(),
             look: Notify::new(),
-            want: Notify::new(),
+            want: watch::Sender::new(()),
+            bulk: Semaphore::new(MAX_BULK),
+            pulls: Semaphore::new(MAX_PULLS),
+            book: Mutex::default(),
+            deaf: Notify::new(),
+            given: Mutex::default(),
             dial: Notify::new(),
             table: Mutex::default(),
             own: Mutex::new(own),
             mentioned: Mutex::default(),
+            strangers: Mutex::default(),
         });
         keys::begin(&shared);
         keep_up("keys", &shared, keys::watch);
-        keep_up("accepting", &shared, accept);
+        keep_up("accepting", &shared, accepting::accept);
         keep_up("dialling", &shared, dialling::dial);
         keep_up("looking", &shared, look);
         keep_up("telling", &shared, tell);
-        keep_up("contents", &shared, contents::fetch_all);
+        keep_up("resolving", &shared, dialling::resolve);
+        keep_up("contents", &shared, contents::fetch_own);
+        keep_up("other contents", &shared, contents::fetch_others);
         Ok(Self(shared))
     }
 
@@ -208,6 +238,11 @@ impl Network {
             .peers()
             .map(|(key, peer)| PeerView::of(*key, peer))
             .collect()
+    }
+
+    /// Waits until nothing can be heard or said any more.
+    pub async fn deaf(&self) {
+        self.0.deaf.notified().await;
     }
 
     /// Ends it; the other hosts hear of it if they can.
@@ -243,6 +278,19 @@ impl Shared {
         if mentioned.is_due(subject, Instant::now()) {
             tracing::warn!("{}", words());
         }
+    }
+
+    /// The same about somebody who proved nothing: however many there are, they do not silence the rest.
+    pub(super) fn mention_stranger(&self, subject: String, words: impl FnOnce() -> String) {
+        let mut strangers = self.strangers.lock().unwrap_or_else(|e| e.into_inner());
+        if strangers.is_due(subject, Instant::now()) {
+            tracing::warn!("{}", words());
+        }
+    }
+
+    /// The addresses that an administrator gave.
+    pub(super) fn given(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+        self.given.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// A peer's name for people: that of its host, and the start of its key.
@@ -288,14 +336,17 @@ impl Shared {
             return;
         }
         let heads = hello.heads.clone();
-        {
+        let has_more = {
             let mut table = self.table();
             for introduction in &hello.introduces {
                 if introduction.key != self.member.own {
                     table.introduce(introduction.key, introduction.address);
                 }
             }
-            table.heard(from, hello, SystemTime::now());
+            table.heard(from, hello, SystemTime::now())
+        };
+        if has_more && self.deliveries.is_hindered_anywhere() {
+            self.want.send_replace(());
         }
         catch_up::compare(self, &from, &heads);
     }
@@ -308,17 +359,29 @@ impl Shared {
         {
             return;
         }
+        // The keys may have changed since the proof was checked.
+        if !link.is_still_welcome(&self.member.keys_now()) {
+            link.close(CloseCode::NotOfTheDomain);
+            return;
+        }
         // It asks at once, too.
         let serving = tokio::spawn(serve::serve(Arc::clone(self), link.clone()));
         self.say_hello(&link).await;
+        if self.table().links().count() > MAX_LINKED {
+            // It knows some others now, whom it can ask.
+            link.close(CloseCode::Enough);
+        }
         tracing::info!("connected with {}", self.name_of(&link.peer));
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             let _ended_with_the_link = serving.await;
             let why = link.connection().close_reason();
-            let why = why.map_or_else(String::new, |why| format!(": {why}"));
-            tracing::info!("no more connected with {}{why}", shared.name_of(&link.peer));
-            shared.table().sweep();
+            let why = why.as_ref().map_or("", close_words);
+            tracing::info!(
+                "no more connected with {}: {why}",
+                shared.name_of(&link.peer)
+            );
+            shared.table().sweep(&link.peer);
             shared.dial.notify_one();
         });
     }
@@ -360,9 +423,19 @@ impl Shared {
         let Ok(read) = read.await else {
             return false;
         };
-        let mut own = self.own();
-        let is_news = *own != read;
-        *own = read;
+        let is_news = {
+            let mut own = self.own();
+            let is_news = *own != read;
+            *own = read;
+            is_news
+        };
+        if self
+            .on_disk(|shared| shared.local.look_for_damage())
+            .await
+            .unwrap_or(false)
+        {
+            self.want.send_replace(());
+        }
         is_news
     }
 }
@@ -399,43 +472,12 @@ where
     });
 }
 
-/// Lets hosts of the domain in.
-async fn accept(shared: Arc<Shared>) {
-    let places = Arc::new(Semaphore::new(MAX_STRANGERS));
-    while let Some(incoming) = shared.port.next().await {
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            incoming.refuse();
-            continue;
-        };
-        if shared.member.keys_now().is_empty() {
-            incoming.ignore();
-            continue;
-        }
-        let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            let address = super::endpoint::canonical(incoming.remote_address());
-            let greeted = shared.port.greet(incoming).await;
-            drop(place);
-            match greeted {
-                Ok(link) => shared.met(link).await,
-                Err(MeetError::Myself) => {}
-                Err(error) => {
-                    let ip = address.ip();
-                    shared.mention(format!("greet {ip} {error}"), || {
-                        format!("{ip} was turned away: {}", chained(&error))
-                    });
-                }
-            }
-        });
-    }
-}
-
 /// Looks at the files here when somebody says that they changed, and now and then.
 async fn look(shared: Arc<Shared>) {
     loop {
         if shared.read_heads().await {
             shared.tell_all();
-            shared.want.notify_one();
+            shared.want.send_replace(());
         }
         // Nobody said anything is as good as somebody did.
         let _in_any_case = tokio::time::timeout(LOOK_EVERY, shared.look.notified()).await;

@@ -7,11 +7,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{RecvStream, SendStream};
+use quinn::{RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 
 use super::endpoint::Link;
-use super::frames::{FrameError, Incoming, send_line};
+use super::frames::{FrameError, Incoming, cut_off, send_line};
 use super::messages::{Answer, Blob, BlobFrom, RecordsAfter, Refused, Request};
 use super::network::{Shared, chained};
 use crate::store::StoreError;
@@ -24,9 +24,10 @@ const PIECE_BYTES: usize = 512 * 1024;
 
 /// Asks; gives the answer's line, and the stream on which the rest comes.
 pub async fn ask(link: &Link, request: &Request) -> Result<(Answer, Incoming), FrameError> {
+    // Waiting for a place among the requests under way is not waiting for an answer.
+    let opened = link.connection().open_bi().await;
+    let (mut send, receive) = opened.map_err(|e| FrameError::Broken(io::Error::other(e)))?;
     let asking = async {
-        let opened = link.connection().open_bi().await;
-        let (mut send, receive) = opened.map_err(|e| FrameError::Broken(io::Error::other(e)))?;
         send_line(&mut send, request).await?;
         // Nothing follows; that the other end stopped reading is told by its answer.
         let _already_stopped = send.finish();
@@ -45,7 +46,14 @@ pub async fn serve(shared: Arc<Shared>, link: Link) {
     while let Ok((send, receive)) = link.connection().accept_bi().await {
         let (shared, link) = (Arc::clone(&shared), link.clone());
         tokio::spawn(async move {
-            match answer(&shared, &link, send, receive).await {
+            let mut send = send;
+            let answered = answer(&shared, &link, &mut send, receive).await;
+            // What was said may be all, or was cut off; the other end has to know which.
+            let _already_ended = match &answered {
+                Ok(()) => send.finish(),
+                Err(_) => send.reset(VarInt::from_u32(1)),
+            };
+            match answered {
                 // The other end's trouble, or it does not want the rest.
                 Ok(()) | Err(FrameError::Broken(_) | FrameError::Late) => {}
                 Err(error @ (FrameError::Malformed(_) | FrameError::Endless)) => {
@@ -59,7 +67,7 @@ pub async fn serve(shared: Arc<Shared>, link: Link) {
 async fn answer(
     shared: &Arc<Shared>,
     link: &Link,
-    mut send: SendStream,
+    send: &mut SendStream,
     receive: RecvStream,
 ) -> Result<(), FrameError> {
     let mut incoming = Incoming::new(receive);
@@ -68,15 +76,40 @@ async fn answer(
     match request {
         Request::Hello(hello) => {
             let own = shared.hello_for(&link.peer);
-            send_line(&mut send, &Answer::Hello(own)).await?;
+            in_time(send_line(send, &Answer::Hello(own))).await?;
             shared.heard(link.peer, hello);
+            Ok(())
         }
-        Request::Records(asked) => send_records(shared, &mut send, asked).await?,
-        Request::Blob(asked) => send_blob(shared, &mut send, asked).await?,
+        Request::Records(asked) => match shared.bulk.try_acquire() {
+            Ok(_place) => send_records(shared, send, asked).await,
+            Err(_full) => refuse(send, Refused::Later).await,
+        },
+        Request::Blob(asked) => match shared.bulk.try_acquire() {
+            Ok(_place) => send_blob(shared, send, asked).await,
+            Err(_full) => refuse(send, Refused::Later).await,
+        },
+        Request::Doubt(digest) => {
+            // Looked at once in a while: it takes a reading of the whole blob.
+            shared.mention(format!("doubt {digest}"), || {
+                let name = shared.name_of(&link.peer);
+                format!("{name} says that blob {digest} is damaged here; it is looked at")
+            });
+            let looked = shared.on_disk(move |shared| shared.local.look_at_blob(&digest));
+            let _sets_it_aside_if_it_is = looked.await;
+            refuse(send, Refused::Missing).await
+        }
     }
-    // All of it was said.
-    let _already_stopped = send.finish();
-    Ok(())
+}
+
+/// Gives up on a write that the other end does not take.
+async fn in_time(write: impl Future<Output = Result<(), FrameError>>) -> Result<(), FrameError> {
+    timeout(PATIENCE, write)
+        .await
+        .map_err(|_| FrameError::Late)?
+}
+
+async fn refuse(send: &mut SendStream, why: Refused) -> Result<(), FrameError> {
+    in_time(send_line(send, &Answer::Refused(why))).await
 }
 
 async fn send_records(
@@ -95,11 +128,13 @@ async fn send_records(
     });
     match read.await.unwrap_or(Err(Refused::Later)) {
         Ok((records, bytes)) => {
-            send_line(send, &Answer::Records(records)).await?;
-            send.write_all(&bytes).await?;
+            in_time(send_line(send, &Answer::Records(records))).await?;
+            for piece in bytes.chunks(PIECE_BYTES) {
+                in_time(async { Ok(send.write_all(piece).await?) }).await?;
+            }
             Ok(())
         }
-        Err(refused) => send_line(send, &Answer::Refused(refused)).await,
+        Err(refused) => refuse(send, refused).await,
     }
 }
 
@@ -115,19 +150,19 @@ async fn send_blob(
     });
     let opened: Result<(Arc<File>, u64), StoreError> = match opened.await {
         Ok(opened) => opened,
-        Err(_panicked) => return send_line(send, &Answer::Refused(Refused::Later)).await,
+        Err(_panicked) => return refuse(send, Refused::Later).await,
     };
     let (file, length) = match opened {
         Ok((_, length)) if asked.offset > length => {
-            return send_line(send, &Answer::Refused(Refused::Nonsense)).await;
+            return refuse(send, Refused::Nonsense).await;
         }
         Ok(opened) => opened,
         Err(StoreError::Missing(_)) => {
-            return send_line(send, &Answer::Refused(Refused::Missing)).await;
+            return refuse(send, Refused::Missing).await;
         }
-        Err(_error) => return send_line(send, &Answer::Refused(Refused::Later)).await,
+        Err(_error) => return refuse(send, Refused::Later).await,
     };
-    send_line(send, &Answer::Blob(Blob { length })).await?;
+    in_time(send_line(send, &Answer::Blob(Blob { length }))).await?;
     let mut offset = asked.offset;
     let mut buffer = vec![0; PIECE_BYTES];
     while offset < length {
@@ -139,12 +174,11 @@ async fn send_blob(
         let (back, got) = read.await.map_err(|e| FrameError::Broken(e.into()))?;
         buffer = back;
         let got = match got.map_err(FrameError::Broken)? {
-            // It was replaced by something shorter; the other end notices.
-            0 => return Ok(()),
+            // It was replaced by something shorter.
+            0 => return Err(cut_off()),
             got => got,
         };
-        let sent = timeout(PATIENCE, send.write_all(&buffer[..got])).await;
-        sent.map_err(|_| FrameError::Late)??;
+        in_time(async { Ok(send.write_all(&buffer[..got]).await?) }).await?;
         offset += got as u64;
     }
     Ok(())

@@ -73,6 +73,11 @@ impl Deliveries {
         self.hindered().insert(branch.clone(), why);
     }
 
+    /// Whether contents of some branch do not come.
+    pub fn is_hindered_anywhere(&self) -> bool {
+        !self.hindered().is_empty()
+    }
+
     /// Notes that contents of a branch come, or are there, or are tried anew.
     pub fn goes_on(&self, branch: &BranchName) {
         self.hindered().remove(branch);
@@ -112,7 +117,7 @@ impl Network {
         shared.read_heads().await;
         // What hindered it may be over; if not, it is noted again.
         shared.deliveries.goes_on(branch);
-        shared.want.notify_one();
+        shared.want.send_replace(());
     }
 
     /// How a branch stands.
@@ -121,7 +126,7 @@ impl Network {
         let wanted = branch.clone();
         let here = shared.on_disk(move |shared| {
             // Looking for what is missing moves on up to where all is complete.
-            let _told_by_whoever_fetches = shared.local.wanted(&wanted);
+            let _told_by_whoever_fetches = shared.local.wanted(&wanted, 0);
             shared.local.head(&wanted).ok().flatten()
         });
         let here = here.await.ok().flatten();

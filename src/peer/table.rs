@@ -99,25 +99,46 @@ impl Table {
         true
     }
 
-    /// Forgets connections that ended.
-    pub fn sweep(&mut self) {
-        for peer in self.peers.values_mut() {
+    /// Forgets connections with a host that ended, and what it had of branches when none is left.
+    pub fn sweep(&mut self, key: &PublicKey) {
+        if let Some(peer) = self.peers.get_mut(key) {
             peer.links.retain(Link::is_alive);
+            if peer.links.is_empty()
+                && let Some(hello) = &mut peer.hello
+            {
+                let own = hello.branch.clone();
+                hello.heads.retain(|head| head.branch == own);
+                hello.heads.shrink_to_fit();
+                // When it comes back, what it has is news.
+                hello.heads.iter_mut().for_each(|head| head.complete = 0);
+            }
         }
     }
 
-    /// Notes what a host said of itself.
-    pub fn heard(&mut self, key: PublicKey, hello: Hello, now: SystemTime) {
-        if let Some(peer) = self.entry(key) {
-            peer.hello = Some(hello);
-            peer.last_seen = Some(now);
-        }
+    /// Notes what a host said of itself; whether it has more contents than before.
+    pub fn heard(&mut self, key: PublicKey, hello: Hello, now: SystemTime) -> bool {
+        let Some(peer) = self.entry(key) else {
+            return false;
+        };
+        let complete = |hello: &Hello| -> u64 {
+            hello
+                .heads
+                .iter()
+                .fold(0, |sum, head| sum.saturating_add(head.complete))
+        };
+        let before = peer.hello.as_ref().map_or(0, complete);
+        let has_more = complete(&hello) > before;
+        peer.hello = Some(hello);
+        peer.last_seen = Some(now);
+        has_more
     }
 
-    /// Notes that a host exists; what is known of it is not replaced.
+    /// Notes that a host exists, somewhere. Whom this host met itself it need not be told of.
     pub fn introduce(&mut self, key: PublicKey, address: SocketAddr) {
-        if let Some(peer) = self.entry(key) {
-            peer.address.get_or_insert(address);
+        if let Some(peer) = self.entry(key)
+            && (peer.address.is_none() || peer.last_seen.is_none())
+        {
+            peer.address = Some(address);
         }
     }
 
@@ -157,7 +178,10 @@ impl Table {
     /// The place of a host, made if there is room.
     fn entry(&mut self, key: PublicKey) -> Option<&mut Peer> {
         if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&key) {
-            return None;
+            // Somebody of whom was only ever told goes for it.
+            let told = self.peers.iter().find(|(_, peer)| peer.last_seen.is_none());
+            let told = told.map(|(key, _)| *key)?;
+            self.peers.remove(&told);
         }
         Some(self.peers.entry(key).or_default())
     }

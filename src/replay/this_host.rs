@@ -74,7 +74,12 @@ impl ThisHost {
     /// Verifies the branch's journal, for whoever asks for it next. Returns how many bytes behind
     /// its end are ignored, see [`Chain::unacknowledged`](crate::chain::Chain::unacknowledged).
     pub fn verify_journal(&self) -> Result<u64, JournalError> {
-        let journal = self.journal()?;
+        let mut journal = self.journal()?;
+        if journal.chain().unacknowledged() > 0 {
+            // Unless somebody appends just now: who has the right to is alone.
+            let right = AppendLock::take(&self.home, &self.domain, &self.branch)?;
+            journal = Journal::open_or_create(&right)?;
+        }
         let ignored = journal.chain().unacknowledged();
         self.take_back(journal);
         Ok(ignored)

@@ -15,6 +15,10 @@ use crate::durable::{self, FileError, PRIVATE_FILE_MODE};
 /// The directory for blobs that arrive.
 pub(super) const PARTIAL: &str = "partial";
 
+/// What is left free on the filesystem: so many bytes, or on a small one such a part of all.
+const SPARE_BYTES: u64 = 256 << 20;
+const SPARE_PART: u64 = 20;
+
 /// A blob of which a part is here. One at a time may have it open; dropped, what is there stays for the next.
 #[derive(Debug)]
 pub struct Partial<'a> {
@@ -54,6 +58,17 @@ impl Partial<'_> {
     /// How many bytes are here.
     pub const fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Whether the filesystem has room for a blob of this length, and some more for everything else on it.
+    pub fn has_room(&self, length: u64) -> Result<bool, StoreError> {
+        let status = nix::sys::statvfs::fstatvfs(&self.file);
+        let status = status.map_err(|errno| FileError::of("stat", &self.path)(errno.into()))?;
+        let unit = status.fragment_size();
+        let bytes = |blocks: u64| unit.saturating_mul(blocks);
+        let spare = SPARE_BYTES.min(bytes(status.blocks()) / SPARE_PART);
+        let wanted = length.saturating_sub(self.length).saturating_add(spare);
+        Ok(wanted <= bytes(status.blocks_available()))
     }
 
     /// Takes the next bytes.

@@ -2,8 +2,11 @@
 //! entries, drafts, receipts and kept scratchpads refer to them, and those of an undone entry are
 //! wanted again when it is applied again. Upholds: nothing is removed that something may refer to.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 use isconf_sandbox::change::Digest;
 use walkdir::WalkDir;
@@ -57,6 +60,42 @@ impl Store {
         })
     }
 
+    /// The blobs that were found damaged and are not here again. Bounded by how many are.
+    pub fn damaged(&self) -> Result<BTreeSet<Digest>, StoreError> {
+        let directory = self.root().join(CORRUPT);
+        let listed = match fs::read_dir(&directory) {
+            Ok(listed) => listed,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            Err(e) => return Err(FileError::of("list", &directory)(e).into()),
+        };
+        let names = listed.filter_map(Result::ok);
+        let digests = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        Ok(digests.filter(|digest| !self.contains(digest)).collect())
+    }
+
+    /// Removes what arrived of blobs that are here by now, or of which nothing came for long: `is_old` tells
+    /// of a file's last change. Nobody may fetch meanwhile.
+    pub fn remove_partials(
+        &self,
+        is_old: impl Fn(SystemTime) -> bool,
+    ) -> Result<Removed, StoreError> {
+        let mut removed = Removed::default();
+        let partials = WalkDir::new(self.root().join(PARTIAL))
+            .min_depth(1)
+            .max_depth(1);
+        for entry in partials.into_iter().filter_map(Result::ok) {
+            let digest: Option<Digest> = entry.file_name().to_str().and_then(|n| n.parse().ok());
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            let is_done = digest.is_none_or(|digest| self.contains(&digest));
+            if is_done || metadata.modified().is_ok_and(&is_old) {
+                removed.take(entry.path(), metadata.len())?;
+            }
+        }
+        Ok(removed)
+    }
+
     /// Removes what processes that are gone left half-written. Needs no sync: a
     /// file that is back after a power cut is removed the next time.
     pub fn remove_leftovers(&self, _host: &HostLock) -> Result<Removed, StoreError> {
@@ -101,7 +140,7 @@ mod tests {
     use super::*;
     use crate::journal::tests::Host;
     use std::fs::File;
-    use std::io::{self, Read, Write};
+    use std::io::{Read, Write};
 
     fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();

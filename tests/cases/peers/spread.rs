@@ -170,3 +170,45 @@ fn case_34_a_blob_that_nobody_has_is_named_with_the_entry_and_who_was_asked() {
         "the entry behind it was not run"
     );
 }
+
+#[test]
+fn a_damaged_blob_is_replaced_by_itself_from_another_host() {
+    let Some((_network, hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    change(&hosts[0], "one");
+    wait_for("the entries", || head(&hosts[1]) == 2);
+    hosts[1].isconf(["up", "--noop"]).code(0);
+    let rot = "f=$(find /var/is/fs/cache/example.com/blob -type f -size 3c); printf XXX > $f";
+    hosts[1].sh(rot).code(0);
+    hosts[1].isconf(["up"]).fails().says("is damaged");
+    wait_for("the blob", || hosts[1].isconf(["up"]).status() == 0);
+    assert_eq!(hosts[1].read("/etc/motd"), "one");
+}
+
+#[test]
+fn what_is_damaged_at_its_origin_comes_from_others_and_the_origin_is_told() {
+    let Some((mut network, hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    change(&hosts[0], "one");
+    updated(&hosts[1], "one");
+    let blob = "find /var/is/fs/cache/example.com/blob -type f -size 3c";
+    let path = hosts[0].sh(blob).code(0).out();
+    hosts[0].sh(&format!("printf XXX > {path}")).code(0);
+    let newer = Machine::ready("h3").expect("hosts can be made");
+    network.join(&newer);
+    newer.isconf(["join", &Port(1).address()]).code(0);
+    // The other one is met a moment later.
+    wait_for("the contents", || newer.isconf(["up"]).status() == 0);
+    assert_eq!(newer.read("/etc/motd"), "one");
+    // The origin was asked first, was told, and has mended itself.
+    wait_for("the blob", || {
+        hosts[0].sh(&format!("grep -qx one {path}")).status() == 0
+    });
+    assert_eq!(
+        (connected(&newer), connected(&hosts[0])),
+        (2, 2),
+        "nobody is ignored"
+    );
+}

@@ -138,3 +138,37 @@ fn a_port_that_somebody_has_is_named() {
         .code(1)
         .says("UDP port 65027 is in use by another program");
 }
+
+#[test]
+fn keys_that_others_can_write_count_once_that_is_mended() {
+    let Some((_network, hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    hosts[1].isconf(["stop"]).code(0);
+    hosts[1].sh("chmod 666 /var/is/conf/hmac_keys").code(0);
+    hosts[1].isconf(["start"]).code(0);
+    assert_eq!(connected(&hosts[1]), 0);
+    hosts[1].sh("chmod 600 /var/is/conf/hmac_keys").code(0);
+    wait_for("a connection", || connected(&hosts[1]) == 1);
+}
+
+#[test]
+fn a_host_with_several_addresses_is_met_once() {
+    let Some((_network, hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    let (first, second) = (&hosts[0], &hosts[1]);
+    first.sh("ip addr add 10.77.0.101/24 dev host0").code(0);
+    second
+        .sh("printf '10.77.0.101\\n::ffff:10.77.0.1\\nudp 10.77.0.1\\n' >/root/nets && isconf stop")
+        .code(0);
+    let said = "IS_NETS=/root/nets isconf start --foreground >/root/said 2>&1 & \
+        timeout 60 sh -c 'until grep -q \"connected with h1\" /root/said; do sleep 0.1; done'";
+    second.sh(said).code(0);
+    // Long enough for every address to be dialled, and for a storm to be one.
+    second.sh("sleep 10").code(0);
+    let met = second.sh("grep -c 'connected with h1' /root/said").out();
+    let met: u32 = met.trim().parse().expect("a number");
+    assert!(met <= 4, "{}", second.read("/root/said"));
+    assert_eq!((connected(first), connected(second)), (1, 1));
+}
