@@ -33,6 +33,29 @@ const PLACE: &str = "dev/shm/.isconf-";
 /// 3.2.2), and some for the string's alignment.
 const BELOW_STACK: u64 = 128 + 64;
 
+/// A caller that was told, while it calls again with what it was told. A signal that comes in between
+/// may lay the frame of its handler over the path (sigreturn(2)), below the stack as that is; then the path
+/// is written once more, while the caller waits in its next notification.
+#[derive(Debug)]
+pub(super) struct Told {
+    arguments: [u64; 6],
+    instruction: u64,
+    at: u64,
+    path: Vec<u8>,
+}
+
+impl Told {
+    /// Whether this is that call, and not another one of the same caller.
+    pub(super) fn is_made_by(&self, call: &Notification) -> bool {
+        (call.arguments, call.instruction) == (self.arguments, self.instruction)
+    }
+
+    /// Writes the path once more.
+    pub(super) fn write_again(&self, call: &Notification) -> Result<(), Errno> {
+        write_path(Pid::from_raw(call.pid), self.at, &self.path)
+    }
+}
+
 /// Makes stand-ins, each with a name of its own.
 #[derive(Debug)]
 pub(super) struct StandIns {
@@ -84,13 +107,24 @@ impl StandIns {
         call: &Notification,
         argument: usize,
         answer: &Answer,
-    ) -> Result<(), Errno> {
+    ) -> Result<Told, Errno> {
         let path = self.make(answer)?;
-        let told = tell(call, argument, &path);
-        if told.is_err() {
-            self.unmake();
+        match tell(call, argument, &path) {
+            Ok(at) => {
+                let mut arguments = call.arguments;
+                arguments[argument] = at;
+                Ok(Told {
+                    arguments,
+                    instruction: call.instruction,
+                    at,
+                    path,
+                })
+            }
+            Err(errno) => {
+                self.unmake();
+                Err(errno)
+            }
         }
-        told
     }
 
     /// Removes the last one.
@@ -126,8 +160,8 @@ impl StandIns {
     }
 }
 
-/// Stops the caller, changes the path that it calls with, and lets it go.
-fn tell(call: &Notification, argument: usize, path: &[u8]) -> Result<(), Errno> {
+/// Stops the caller, changes the path that it calls with, and lets it go; gives the path's place.
+fn tell(call: &Notification, argument: usize, path: &[u8]) -> Result<u64, Errno> {
     let pid = Pid::from_raw(call.pid);
     ptrace::seize(pid, ptrace::Options::empty())?;
     let stopped = ptrace::interrupt(pid).and_then(|()| tracing::wait_for_stop(pid));
@@ -156,20 +190,26 @@ fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-fn change_path(pid: Pid, number: i64, argument: usize, path: &[u8]) -> Result<(), Errno> {
+fn change_path(pid: Pid, number: i64, argument: usize, path: &[u8]) -> Result<u64, Errno> {
     let mut registers = registers::of(pid)?;
     if !registers.restarts(number) {
         return Err(Errno::EAGAIN);
     }
     let at = (registers.stack() - BELOW_STACK - path.len() as u64) & !15;
+    write_path(pid, at, path)?;
+    registers.set_argument(argument, at);
+    registers.put(pid)?;
+    Ok(at)
+}
+
+fn write_path(pid: Pid, at: u64, path: &[u8]) -> Result<(), Errno> {
     let remote = RemoteIoVec {
         base: at as usize,
         len: path.len(),
     };
     let written = process_vm_writev(pid, &[IoSlice::new(path)], &[remote])?;
-    if written != path.len() {
-        return Err(Errno::EFAULT);
+    match written == path.len() {
+        true => Ok(()),
+        false => Err(Errno::EFAULT),
     }
-    registers.set_argument(argument, at);
-    registers.put(pid)
 }

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use super::caller::read_string;
 use super::program_start::program_start;
-use super::stand_in::StandIns;
+use super::stand_in::{StandIns, Told};
 use crate::services::{Answer, Desk, Response};
 use crate::sys::seccomp::{Notification, Reply};
 
@@ -18,6 +18,8 @@ use crate::sys::seccomp::{Notification, Reply};
 pub(super) struct Starts {
     stand_ins: StandIns,
     desk: Desk,
+    /// The callers that were told and may call again, by their number.
+    told: HashMap<i32, Told>,
     /// What was decided for a caller that was not there to be told, by its number.
     decided: HashMap<i32, Decided>,
 }
@@ -39,6 +41,7 @@ impl Starts {
         Self {
             stand_ins: StandIns::new(root),
             desk,
+            told: HashMap::new(),
             decided: HashMap::new(),
         }
     }
@@ -60,6 +63,16 @@ impl Starts {
         directory: Option<usize>,
         argument: usize,
     ) -> Option<Reply> {
+        if let Some(told) = self.told.remove(&call.pid)
+            && told.is_made_by(call)
+        {
+            let written = told.write_again(call);
+            self.told.insert(call.pid, told);
+            return Some(match written {
+                Ok(()) => Reply::Continue,
+                Err(_) => Reply::Fail(libc::EACCES),
+            });
+        }
         let path = || read_string(call.pid, call.arguments[argument]);
         let known = match self.decided.is_empty() {
             true => None,
@@ -91,7 +104,10 @@ impl Starts {
             }
         };
         match self.stand_ins.put(call, argument, &answer) {
-            Ok(()) => None,
+            Ok(told) => {
+                self.told.insert(call.pid, told);
+                None
+            }
             Err(Errno::EAGAIN) => Some(self.not_told(call, path(), Some(answer))),
             Err(_) => {
                 self.desk.drop_beyond(waiting);

@@ -37,6 +37,8 @@ pub struct Notification {
     pub number: i64,
     /// Its arguments.
     pub arguments: [u64; 6],
+    /// Where in the caller's memory it was made from.
+    pub instruction: u64,
 }
 
 /// What the waiting system call does next.
@@ -117,6 +119,7 @@ pub fn receive(listener: BorrowedFd<'_>) -> Result<Notification, Errno> {
         architecture: notification.data.arch,
         number: i64::from(notification.data.nr),
         arguments: notification.data.args,
+        instruction: notification.data.instruction_pointer,
     })
 }
 

@@ -111,6 +111,7 @@ fn signals_do_not_disturb_the_answer() {
             if (!$child) {
                 sigaction(SIGCHLD, POSIX::SigAction->new(sub {}, POSIX::SigSet->new, SA_RESTART));
                 exec qw(/etc/init.d/apache restart);
+                die qq(not started: $!);
             }
             while (waitpid($child, WNOHANG) == 0) { kill CHLD => $child; }
             $? == 0 or die;
