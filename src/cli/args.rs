@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use super::domain_args::{JoinArgs, LockArgs, UnlockArgs};
+pub use super::domain_args::{CacheArgs, JoinArgs, LockArgs, UnlockArgs};
 use super::hazard_args::{CheckArgs, CiArgs};
 pub use super::nested_verbs::{BundleVerb, KeysVerb};
 use super::preview_args::{NoopArg, OfflineArg, PreviewArgs};
@@ -163,13 +163,11 @@ pub enum Verb {
     /// that domain already, and refuses one that is in another.
     #[command(after_help = "Example:\n  isconf init example.com web")]
     Init(InitArgs),
-    /// Find the other hosts of the domain by the address of one
+    /// Find the domain and its hosts by the address of one
     ///
-    /// Starts the daemon if it does not run, and remembers the address. The host needs the domain's name
-    /// (`init`) and the file of keys of a host that is in it already.
-    #[command(
-        after_help = "Examples:\n  isconf join web1.example.com\n  isconf join 10.0.0.7:65027"
-    )]
+    /// The file of keys has to be copied from a host of the domain before. Makes this host a member if it
+    /// is none, starts the daemon if it does not run, and remembers the address.
+    #[command(after_help = "Example:\n  isconf join web1.example.com")]
     Join(JoinArgs),
     /// Show the branch, the lock, what is pending, the daemon and the other hosts
     ///
@@ -235,7 +233,12 @@ pub enum Verb {
     /// it needs is missing; 5: only root can tell.
     #[command(after_help = "Example:\n  isconf probe")]
     Probe(JsonArg),
-    /// Make or list the keys of the domain
+    /// Show what is here of the domain's contents, and what is missing
+    ///
+    /// Exit status 1 when contents that an entry needs are missing.
+    #[command(after_help = "Example:\n  isconf cache --verify")]
+    Cache(CacheArgs),
+    /// Make, change or list the keys of the domain
     ///
     /// Hosts of a domain know each other's bundles by these keys. All have the same file.
     #[command(

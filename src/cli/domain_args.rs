@@ -1,4 +1,4 @@
-//! The arguments of verbs that concern the domain: its lock and its hosts.
+//! The arguments of verbs that concern the domain: its lock, its hosts and its contents.
 
 use std::ffi::OsString;
 
@@ -32,4 +32,18 @@ pub struct JoinArgs {
     /// A host of the domain: an address or a name, with a port if that is not IS_PORT
     #[arg(value_name = "ADDRESS")]
     pub address: String,
+    /// The branch that this host is to follow [default: generic]
+    #[arg(value_name = "BRANCH")]
+    pub branch: Option<String>,
+}
+
+/// Arguments of `cache`.
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    /// Read all of it; what is damaged is set aside, and fetched again by a running daemon
+    #[arg(long)]
+    pub verify: bool,
+    /// As JSON, for programs; the schemas are in docs/
+    #[arg(long)]
+    pub json: bool,
 }

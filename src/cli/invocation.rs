@@ -74,7 +74,12 @@ pub enum Command {
         branch: BranchName,
     },
     /// Find the hosts of the domain by an address of one.
-    Join(String),
+    Join {
+        /// The address.
+        address: String,
+        /// The branch to follow.
+        branch: Option<BranchName>,
+    },
     /// Show the state of this host.
     Status(Format),
     /// List the journal.
@@ -128,6 +133,8 @@ pub enum Command {
     Env(EnvFormat),
     /// Show what this machine can do.
     Probe(Format),
+    /// Show the domain's contents.
+    Cache(Reading, Format),
     /// Make a key.
     KeysGenerate,
     /// Take a step of changing the key.

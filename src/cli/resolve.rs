@@ -150,7 +150,10 @@ fn command(verb: Verb, before: Before) -> Result<Command, UsageError> {
         Verb::Stop => Command::Stop,
         Verb::Restart => Command::Restart,
         Verb::Init(args) => init(args)?,
-        Verb::Join(args) => Command::Join(args.address),
+        Verb::Join(args) => Command::Join {
+            address: args.address,
+            branch: args.branch.map(BranchName::new).transpose()?,
+        },
         Verb::Status(args) => Command::Status(format(args.json)),
         Verb::Log(args) => Command::Log(format(args.json)),
         Verb::Show(args) => Command::Show {
@@ -168,6 +171,10 @@ fn command(verb: Verb, before: Before) -> Result<Command, UsageError> {
         Verb::Tour => Command::Tour,
         Verb::Env(args) => Command::Env(env_format(&args)),
         Verb::Probe(args) => Command::Probe(format(args.json)),
+        Verb::Cache(args) => Command::Cache(
+            either(args.verify, Reading::Everything, Reading::Changed),
+            format(args.json),
+        ),
         Verb::Keys(KeysVerb::Generate) => Command::KeysGenerate,
         Verb::Keys(KeysVerb::Rotate) => Command::KeysRotate,
         Verb::Keys(KeysVerb::List) => Command::KeysList,

@@ -79,6 +79,7 @@ fn plays_the_daemon() {
         port: 0,
         hmac_keys: "/nonexistent".into(),
         nets: None,
+        discovers: false,
     };
     let facts = DaemonFacts {
         network,

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{dup2_stderr, dup2_stdout, setsid};
 use tokio::runtime::Builder;
@@ -91,6 +92,7 @@ pub fn run(facts: &DaemonFacts, attachment: Attachment, log: Log) -> Result<(), 
         leave_caller().map_err(DaemonError::Detach)?;
     }
     log.install();
+    raise_file_limit();
     let mut runtime = Builder::new_current_thread();
     let runtime = runtime.enable_all().build().map_err(DaemonError::Runtime)?;
     runtime.block_on(serve(facts, attachment))?;
@@ -162,6 +164,15 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// As many open files as this process may have: each branch and each blob under way takes one.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(errno) = raised {
+        tracing::warn!("no more files can be open at once: {errno}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::endpoint::{MAX_STRANGERS, canonical};
+use super::endpoint::{MAX_STRANGERS, MeetError, canonical};
 use super::network::Shared;
 
 /// Lets hosts of the domain in.
@@ -32,6 +32,12 @@ pub async fn accept(shared: Arc<Shared>) {
             drop(place);
             match greeted {
                 Ok(link) => shared.met(link).await,
+                Err(MeetError::Asked) => {
+                    tracing::info!(
+                        "{} asked for the domain's name, with a key of it",
+                        address.ip()
+                    );
+                }
                 Err(error) => {
                     let ip = address.ip();
                     shared.mention_stranger(format!("greet {ip}"), || {

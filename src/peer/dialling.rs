@@ -96,16 +96,7 @@ fn jittered(time: Duration) -> Duration {
 
 /// Dials a place that an administrator names, and remembers it.
 pub async fn join(shared: &Arc<Shared>, place: Place) -> Result<PeerView, JoinError> {
-    let addresses = match &place {
-        Place::Address(address) => vec![*address],
-        Place::Name(name, port) => {
-            let looked_up = timeout(RESOLVING, tokio::net::lookup_host((name.as_str(), *port)));
-            let found = looked_up
-                .await
-                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            found.map_err(JoinError::Name)?.collect()
-        }
-    };
+    let addresses = addresses_of(&place).await.map_err(JoinError::Name)?;
     let remembered = shared.on_disk(move |shared| book::remember(shared, &place));
     remembered.await.unwrap_or(Ok(()))?;
     let mut failure = JoinError::Name(io::ErrorKind::NotFound.into());
@@ -122,6 +113,19 @@ pub async fn join(shared: &Arc<Shared>, place: Place) -> Result<PeerView, JoinEr
         }
     }
     Err(failure)
+}
+
+/// The addresses of a place.
+pub async fn addresses_of(place: &Place) -> io::Result<Vec<SocketAddr>> {
+    match place {
+        Place::Address(address) => Ok(vec![*address]),
+        Place::Name(name, port) => {
+            let looked_up = timeout(RESOLVING, tokio::net::lookup_host((name.as_str(), *port)));
+            let found = looked_up.await;
+            let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+            Ok(found.map(canonical).collect())
+        }
+    }
 }
 
 /// The addresses to dial now.
@@ -309,19 +313,46 @@ fn given_places(shared: &Shared) -> Vec<Place> {
 
 /// The addresses of a name.
 async fn resolved(shared: &Shared, name: &str, port: u16) -> Vec<SocketAddr> {
-    match timeout(RESOLVING, tokio::net::lookup_host((name, port))).await {
-        Ok(Ok(addresses)) => addresses.map(canonical).collect(),
-        Ok(Err(error)) => {
-            shared.mention(format!("name {name}"), || {
-                format!("the name {name} does not resolve: {error}")
-            });
-            Vec::new()
+    let found = addresses_of(&Place::Name(name.to_owned(), port)).await;
+    found.unwrap_or_else(|error| {
+        shared.mention(format!("name {name}"), || {
+            format!("the name {name} does not resolve: {error}")
+        });
+        Vec::new()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Hex;
+
+    #[test]
+    fn pauses_grow_while_nobody_answers_and_who_was_there_is_remembered() {
+        let address = "192.0.2.1:65027".parse().unwrap();
+        let (mut dialled, begin) = (Dialled::default(), Instant::now());
+        assert!(dialled.is_due(&address, begin));
+        let mut last = Duration::ZERO;
+        for round in 0..6 {
+            dialled.note(address, Err(MeetError::Late));
+            let pause = dialled.0[&address].next.duration_since(begin);
+            assert!(!dialled.is_due(&address, Instant::now()));
+            // Each is the double of the one before, by half as much or half as much again.
+            assert!(round < 2 || pause > last / 3, "{pause:?} after {last:?}");
+            assert!(pause < LONGEST_PAUSE * 2);
+            last = pause;
         }
-        Err(_late) => {
-            shared.mention(format!("name {name}"), || {
-                format!("the name {name} does not resolve in time")
-            });
-            Vec::new()
-        }
+        let key: PublicKey = Hex::from_bytes([7; 32]);
+        dialled.note(address, Ok(key));
+        let met = dialled.0[&address];
+        assert_eq!((met.failures, met.key), (0, Some(key)));
+        assert!(
+            !dialled.is_due(&address, Instant::now()),
+            "not at once again"
+        );
+        dialled.note(address, Err(MeetError::Late));
+        assert_eq!(dialled.0[&address].key, Some(key));
+        dialled.note(address, Err(MeetError::Myself));
+        assert!(dialled.0[&address].next > Instant::now() + OWN_PAUSE / 3);
     }
 }

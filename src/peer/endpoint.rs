@@ -18,7 +18,8 @@ use quinn::{
 };
 use rustls::pki_types::CertificateDer;
 
-use super::proof::{EXPORTER_BYTES, EXPORTER_LABEL, Proof, Role};
+use super::proof::{Claim, EXPORTER_BYTES, EXPORTER_LABEL, Proof, Role};
+use super::question;
 use super::tls::{TlsConfigs, TlsError, key_of};
 use crate::identity::{Authentication, CODE_BYTES, HmacKeys, HostKey};
 use crate::model::{DomainName, PublicKey};
@@ -31,7 +32,7 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(8);
 const KEEP_ALIVE: Duration = Duration::from_millis(2500);
 
 /// How long greeting a host may take, from the first packet to the proof.
-const GREETING: Duration = Duration::from_secs(5);
+pub const GREETING: Duration = Duration::from_secs(5);
 
 /// How many requests of one host are served at once.
 const MAX_STREAMS: u32 = 32;
@@ -117,6 +118,9 @@ pub enum MeetError {
          conf/host.key and restart its daemon)"
     )]
     Myself,
+    /// It asked for the domain's name, with a key of the domain, and went.
+    #[error("it asked for the name of the domain")]
+    Asked,
     /// It broke the rules of the greeting.
     #[error("it did not greet as isconf does")]
     NoGreeting,
@@ -311,21 +315,8 @@ impl Port {
         connection: &Connection,
         role: Role,
     ) -> Result<(Proof, Codes), MeetError> {
-        let other = identity_of(connection).ok_or(MeetError::NoGreeting)?;
-        if other == self.member.own {
-            return Err(MeetError::Myself);
-        }
-        let mut exported = [0; EXPORTER_BYTES];
-        connection
-            .export_keying_material(&mut exported, EXPORTER_LABEL, b"")
-            .map_err(|_| MeetError::NoGreeting)?;
-        let proof = Proof {
-            role,
-            exported,
-            own: self.member.own,
-            other,
-            domain: self.member.domain.clone(),
-        };
+        let claim = Claim::Member(self.member.domain.clone());
+        let proof = proof_over(connection, role, self.member.own, claim)?;
         let keys = self.member.keys_now();
         let own = proof.code(&keys).ok_or(MeetError::NoKeys)?;
         let mut code = [0; CODE_BYTES];
@@ -347,6 +338,10 @@ impl Port {
                 let (mut send, mut receive) = connection.accept_bi().await?;
                 let read = receive.read_exact(&mut code).await;
                 read.map_err(|_| refused(connection))?;
+                if question::is_one(&proof, &keys, &code) {
+                    question::answer(connection, &mut send, &proof, &keys).await?;
+                    return Err(MeetError::Asked);
+                }
                 check(&code)?;
                 send.write_all(&own)
                     .await
@@ -357,8 +352,32 @@ impl Port {
     }
 }
 
+/// What the proofs of a connection are over.
+pub fn proof_over(
+    connection: &Connection,
+    role: Role,
+    own: PublicKey,
+    claim: Claim,
+) -> Result<Proof, MeetError> {
+    let other = identity_of(connection).ok_or(MeetError::NoGreeting)?;
+    if other == own {
+        return Err(MeetError::Myself);
+    }
+    let mut exported = [0; EXPORTER_BYTES];
+    connection
+        .export_keying_material(&mut exported, EXPORTER_LABEL, b"")
+        .map_err(|_| MeetError::NoGreeting)?;
+    Ok(Proof {
+        role,
+        exported,
+        own,
+        other,
+        claim,
+    })
+}
+
 /// Why a greeting was cut off: the other end may have said so.
-fn refused(connection: &Connection) -> MeetError {
+pub fn refused(connection: &Connection) -> MeetError {
     match connection.close_reason() {
         Some(ConnectionError::ApplicationClosed(closed))
             if closed.error_code == VarInt::from(CloseCode::NotOfTheDomain) =>
@@ -382,7 +401,7 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-fn transport() -> TransportConfig {
+pub fn transport() -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())

@@ -354,3 +354,7 @@ impl Local {
         self.branches.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;

@@ -19,6 +19,7 @@ use super::accepting;
 use super::catch_up::{self, Pulling};
 use super::contents;
 use super::dialling;
+use super::discovery;
 use super::endpoint::{BindError, CloseCode, Link, MeetError, Member, Port, close_words};
 use super::frames::FrameError;
 use super::keys;
@@ -29,14 +30,10 @@ use super::nets::{InvalidPlace, Place};
 use super::serve;
 use super::standing::Deliveries;
 use super::table::{Peer, Table};
+use super::telling;
 use crate::durable::FileError;
 use crate::identity::HostKey;
 use crate::model::{BranchName, DomainName, Home, HostName, PublicKey};
-
-/// How often the files here are looked at without anybody having said that they changed, and how often
-/// connected hosts are told how this one is, in any case.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// How many hosts are connected at most; whoever comes then is told of others.
 const MAX_LINKED: usize = 200;
@@ -64,6 +61,8 @@ pub struct NetworkFacts {
     pub hmac_keys: PathBuf,
     /// The file with addresses.
     pub nets: Option<PathBuf>,
+    /// Whether hosts on the same network are looked for, and are told of this one.
+    pub discovers: bool,
 }
 
 /// How another host is, for people.
@@ -204,9 +203,10 @@ impl Network {
         keep_up("keys", &shared, keys::watch);
         keep_up("accepting", &shared, accepting::accept);
         keep_up("dialling", &shared, dialling::dial);
-        keep_up("looking", &shared, look);
-        keep_up("telling", &shared, tell);
+        keep_up("looking", &shared, telling::look);
+        keep_up("telling", &shared, telling::tell);
         keep_up("resolving", &shared, dialling::resolve);
+        keep_up("discovery", &shared, discovery::discover);
         keep_up("contents", &shared, contents::fetch_own);
         keep_up("other contents", &shared, contents::fetch_others);
         Ok(Self(shared))
@@ -399,15 +399,6 @@ impl Shared {
         }
     }
 
-    /// Tells all connected hosts how this one is.
-    fn tell_all(self: &Arc<Self>) {
-        let links: Vec<_> = self.table().links().cloned().collect();
-        for link in links {
-            let shared = Arc::clone(self);
-            tokio::spawn(async move { shared.say_hello(&link).await });
-        }
-    }
-
     /// Reads what this host has; whether that changed.
     pub(super) async fn read_heads(self: &Arc<Self>) -> bool {
         let read = self.on_disk(|shared| {
@@ -470,25 +461,4 @@ where
             }
         }
     });
-}
-
-/// Looks at the files here when somebody says that they changed, and now and then.
-async fn look(shared: Arc<Shared>) {
-    loop {
-        if shared.read_heads().await {
-            shared.tell_all();
-            shared.want.send_replace(());
-        }
-        // Nobody said anything is as good as somebody did.
-        let _in_any_case = tokio::time::timeout(LOOK_EVERY, shared.look.notified()).await;
-    }
-}
-
-/// Tells all hosts how this one is now and then, so that what went by unnoticed is noticed.
-async fn tell(shared: Arc<Shared>) {
-    loop {
-        let jitter = fastrand::f32() + 0.5;
-        tokio::time::sleep(TELL_EVERY.mul_f32(jitter)).await;
-        shared.tell_all();
-    }
 }

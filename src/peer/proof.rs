@@ -10,9 +10,6 @@
 use crate::identity::{Authentication, CODE_BYTES, HmacKeys};
 use crate::model::{DomainName, PublicKey};
 
-/// What the code is for, so that it can be none of a bundle or a later version.
-const LABEL: &[u8] = b"isconf domain proof 1\n";
-
 /// The label of the TLS exporter.
 pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-isconf-domain-proof-1";
 
@@ -45,6 +42,35 @@ impl Role {
     }
 }
 
+/// What an end of a connection claims. Each has a label of its own, so that a code for one is none for
+/// another, for a bundle or for a later version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// To belong to this domain.
+    Member(DomainName),
+    /// To have a key of the domain of the other end, and not to know its name.
+    Question,
+    /// To belong to this domain, to somebody who asked.
+    Answer(DomainName),
+}
+
+impl Claim {
+    const fn label(&self) -> &'static [u8] {
+        match self {
+            Self::Member(_) => b"isconf domain proof 1\n",
+            Self::Question => b"isconf domain question 1\n",
+            Self::Answer(_) => b"isconf domain answer 1\n",
+        }
+    }
+
+    fn domain(&self) -> &[u8] {
+        match self {
+            Self::Member(domain) | Self::Answer(domain) => domain.as_str().as_bytes(),
+            Self::Question => b"",
+        }
+    }
+}
+
 /// What a connection's two proofs are over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
@@ -56,8 +82,8 @@ pub struct Proof {
     pub own: PublicKey,
     /// The other host, as TLS proved it.
     pub other: PublicKey,
-    /// This host's domain.
-    pub domain: DomainName,
+    /// What is claimed.
+    pub claim: Claim,
 }
 
 impl Proof {
@@ -91,7 +117,16 @@ impl Proof {
         check.finish(code)
     }
 
-    /// All but the last have one length each, so that no two are the same bytes in a row.
+    /// The same about another claim.
+    pub fn claiming(&self, claim: Claim) -> Self {
+        Self {
+            claim,
+            ..self.clone()
+        }
+    }
+
+    /// A label ends with its only line feed, and all but the last of the others have one length each, so that
+    /// no two are the same bytes in a row.
     fn pieces<'a>(
         &'a self,
         role: Role,
@@ -99,12 +134,12 @@ impl Proof {
         checker: &'a PublicKey,
     ) -> [&'a [u8]; 6] {
         [
-            LABEL,
+            self.claim.label(),
             role.letter(),
             &self.exported,
             prover.as_bytes(),
             checker.as_bytes(),
-            self.domain.as_str().as_bytes(),
+            self.claim.domain(),
         ]
     }
 }
@@ -125,8 +160,12 @@ mod tests {
             exported: [7; EXPORTER_BYTES],
             own,
             other,
-            domain: DomainName::new("example.com").unwrap(),
+            claim: member("example.com"),
         }
+    }
+
+    fn member(domain: &str) -> Claim {
+        Claim::Member(DomainName::new(domain).unwrap())
     }
 
     fn keys(text: &str) -> HmacKeys {
@@ -154,11 +193,13 @@ mod tests {
         );
         assert!(dialler.is_own(&keys("old\nnew"), &code));
         assert!(!dialler.is_own(&keys("old\n+ANY+"), &code));
-        let changes: [fn(&mut Proof); 4] = [
+        let changes: [fn(&mut Proof); 6] = [
             |proof| proof.exported[31] ^= 1,
             |proof| proof.own = Hex::from_bytes([3; 32]),
             |proof| proof.other = Hex::from_bytes([3; 32]),
-            |proof| proof.domain = DomainName::new("example.org").unwrap(),
+            |proof| proof.claim = member("example.org"),
+            |proof| proof.claim = Claim::Question,
+            |proof| proof.claim = Claim::Answer(DomainName::new("example.com").unwrap()),
         ];
         for change in changes {
             let mut elsewhere = proof(Role::Listener);

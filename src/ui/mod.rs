@@ -34,6 +34,7 @@ pub mod history_text;
 pub mod status_text;
 pub mod probe_text;
 pub mod settings_text;
+pub mod cache_text;
 pub mod kept_json;
 pub mod progress;
 pub mod output;

@@ -3,6 +3,7 @@
 //! right to change things before it does, and prints results through `ui`.
 
 mod init;
+mod join;
 mod lock;
 mod unlock;
 mod callers_input;
@@ -23,6 +24,7 @@ mod log;
 mod show;
 mod history;
 mod bundle;
+mod cache;
 mod keys;
 mod env;
 mod tour;
@@ -30,19 +32,21 @@ mod papers;
 
 pub(super) use branches::{fork, migrate};
 pub(super) use bundle::{bundle_export, bundle_import};
+pub(super) use cache::cache;
 pub(super) use check_in::check_in;
 pub(super) use diff::diff;
 pub(super) use env::env;
 pub(super) use exec::exec;
 pub(super) use history::history;
 pub(super) use init::init;
+pub(super) use join::join;
 pub(super) use keys::{keys_generate, keys_list, keys_rotate};
 pub(super) use lock::lock;
 pub(super) use log::log;
 pub(super) use papers::{print_completions, write_man};
 pub(super) use probe::probe;
 pub(super) use reboot::reboot;
-pub(super) use serve::{daemon, join, restart, start, stop};
+pub(super) use serve::{daemon, restart, start, stop};
 pub(super) use show::show;
 pub(super) use snap::snap;
 pub(super) use status::status;

@@ -13,12 +13,9 @@ use crate::daemon::{
     Started, Stopped, running_daemon,
 };
 use crate::durable::FileError;
-use crate::model::{Home, HostName, Moment};
-use crate::peer::{self, NetworkFacts};
+use crate::model::{Home, Moment};
+use crate::peer::NetworkFacts;
 use crate::ui::exit::ExitCode;
-
-/// How long the daemon may take to meet a host.
-const JOIN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long it may take to hear that something changed.
 const TELL_PATIENCE: Duration = Duration::from_secs(1);
@@ -79,7 +76,7 @@ pub(super) fn daemon_pid(member: &Member) -> Result<Option<u32>, Failure> {
     Ok(running_daemon(member.home())?)
 }
 
-fn start_detached(session: &mut Session, member: &Member) -> Result<ExitCode, Failure> {
+pub(super) fn start_detached(session: &mut Session, member: &Member) -> Result<ExitCode, Failure> {
     let program = std::env::current_exe();
     let program = program.map_err(FileError::of("find", Path::new("/proc/self/exe")))?;
     let mut args = session.flags_for_daemon();
@@ -94,34 +91,6 @@ fn start_detached(session: &mut Session, member: &Member) -> Result<ExitCode, Fa
         Started::Already(pid) => session.out.info(&format!("already running, process {pid}")),
     }
     Ok(ExitCode::Ok)
-}
-
-/// Has the daemon, which is started if it does not run, dial an address and remember it.
-pub fn join(session: &mut Session, address: &str) -> Result<ExitCode, Failure> {
-    let member = session.member()?;
-    if peer::Place::parse(address, member.settings.port.value).is_err() {
-        let message = format!("not an address or a host name, with or without a port: {address:?}");
-        return Err(Failure::new(ExitCode::Usage, message));
-    }
-    if daemon_pid(&member)?.is_none() {
-        start_detached(session, &member)?;
-    }
-    match client::join(member.home(), address, JOIN_PATIENCE)? {
-        Ok(peer) => {
-            let host = peer.host.as_ref().map_or(address, HostName::as_str);
-            let domain = &member.domain;
-            session.out.info(&format!(
-                "{host} is a host of domain {domain}; its address is remembered"
-            ));
-            Ok(ExitCode::Ok)
-        }
-        Err(why) => {
-            let failure = Failure::new(ExitCode::Failure, format!("no host was joined: {why}"));
-            Err(failure.hint(
-                "the address is remembered and tried again while the daemon runs. `isconf keys list` there and here shows whether the keys are the same; domain and port must be, too.",
-            ))
-        }
-    }
 }
 
 /// Has the daemon, if one runs, look at what changed here and tell the other hosts; it looks by itself
@@ -149,6 +118,7 @@ fn facts(session: &Session, member: &Member) -> DaemonFacts {
         branch: member.branch().clone(),
         port: settings.port.value,
         hmac_keys: settings.hmac_keys.value.clone(),
+        discovers: !settings.no_broadcast.value,
         nets: settings.nets.as_ref().map(|nets| nets.value.clone()),
     };
     DaemonFacts {

@@ -113,13 +113,23 @@ fn who_cannot_come_in_is_told_why() {
         .says("not an address or a host name");
     let bare = Machine::bare("bare").expect("hosts can be made");
     network.join(&bare);
-    bare.isconf(["join", &Port(1).address()])
+    let joins = || bare.isconf(["join", &Port(1).address(), "web"]);
+    joins()
         .code(1)
-        .says("domain is missing");
-    bare.isconf(["init", "example.com"]).code(0);
-    bare.isconf(["join", &Port(1).address()])
-        .code(1)
-        .says("there are no keys in /var/is/conf/hmac_keys");
+        .says("there are no keys in /var/is/conf/hmac_keys")
+        .says("scp -p HOST:/var/is/conf/hmac_keys");
+    bare.sh(
+        "mkdir -m 700 -p /var/is/conf && (umask 077; echo another key >/var/is/conf/hmac_keys)",
+    )
+    .code(0);
+    joins().code(1).says("has none of this domain's keys");
+    // With a key of the domain an address is enough.
+    set_keys(&bare, &host.read("/var/is/conf/hmac_keys"));
+    joins()
+        .code(0)
+        .says("bare is in domain example.com, on web branch")
+        .says("h1 is a host of domain example.com");
+    assert_eq!(connected(host), 1);
 }
 
 #[test]
@@ -171,4 +181,47 @@ fn a_host_with_several_addresses_is_met_once() {
     let met: u32 = met.trim().parse().expect("a number");
     assert!(met <= 4, "{}", second.read("/root/said"));
     assert_eq!((connected(first), connected(second)), (1, 1));
+}
+
+/// Gives every host a daemon that was told nothing of the others.
+fn without_addresses(network: &mut PrivateNetwork, names: &[&str], setting: &str) -> Vec<Machine> {
+    let make = |name: &&str| {
+        let host = Machine::ready(name).expect("hosts can be made");
+        network.join(&host);
+        host.sh(&format!("{setting} isconf start")).code(0);
+        host
+    };
+    names.iter().map(make).collect()
+}
+
+#[test]
+fn hosts_on_the_same_network_find_each_other_by_themselves() {
+    if !crate::support::may_make_hosts() {
+        return;
+    }
+    let mut network = PrivateNetwork::new();
+    let hosts = without_addresses(&mut network, &["h1", "h2", "h3"], "");
+    for host in &hosts {
+        wait_for("two peers", || connected(host) == 2);
+    }
+}
+
+#[test]
+fn case_58_only_listed_addresses_are_dialled_where_that_is_wanted() {
+    if !crate::support::may_make_hosts() {
+        return;
+    }
+    let mut network = PrivateNetwork::new();
+    let mut hosts = without_addresses(&mut network, &["h1", "h2"], "IS_NOBROADCAST=1");
+    let listed = Machine::ready("h3").expect("hosts can be made");
+    network.join(&listed);
+    listed.write("/root/nets", "udp 10.77.0.2\n");
+    listed
+        .sh("IS_NOBROADCAST=1 IS_NETS=/root/nets isconf start")
+        .code(0);
+    hosts.push(listed);
+    wait_for("the listed one", || connected(&hosts[2]) == 1);
+    // The one that was dialled knows the dialler; the third knows nobody, and nobody knows it.
+    assert_eq!(connected(&hosts[1]), 1);
+    assert_eq!(connected(&hosts[0]), 0);
 }

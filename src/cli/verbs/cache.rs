@@ -1,0 +1,130 @@
+//! `cache`: what this host has of the domain's contents, and whether it is still what it was. Upholds: what is
+//! damaged is set aside, so that it is never used and is fetched again.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use isconf_sandbox::change::Digest;
+
+use super::serve::tell_daemon;
+use crate::cli::invocation::{Format, Reading, ReportForm};
+use crate::cli::{Failure, Member, Session};
+use crate::durable::FileError;
+use crate::journal::Journal;
+use crate::model::BranchName;
+use crate::model::progress::Unit;
+use crate::needs::{Needs, ReferenceError};
+use crate::store::{Store, StoreError, Stored};
+use crate::ui::cache_text::{BranchRow, CacheView, cache_json, cache_text};
+use crate::ui::exit::ExitCode;
+
+/// Shows the cache; with [`Reading::Everything`] verifies it before.
+pub fn cache(session: &mut Session, reading: Reading, format: Format) -> Result<ExitCode, Failure> {
+    let member = session.member()?;
+    let store = Store::new(member.home().blobs(&member.domain));
+    let stored: Vec<Stored> = store.walk().collect::<Result<_, _>>()?;
+    let found = match reading {
+        Reading::Everything => verify(session, &store, &stored, format)?,
+        Reading::Changed => BTreeSet::new(),
+    };
+    let there = stored.iter().filter(|blob| !found.contains(&blob.digest));
+    let (blobs, bytes) = there.fold((0, 0), |(count, sum), blob| (count + 1, sum + blob.length));
+    let view = CacheView {
+        domain: member.domain.clone(),
+        blobs,
+        bytes,
+        found_damaged: found,
+        set_aside: store.damaged()?,
+        branches: branches(&member, &store)?,
+    };
+    let is_whole = view.is_whole();
+    if !is_whole {
+        // It fetches what is missing.
+        tell_daemon(session, member.home());
+    }
+    let text = match format {
+        Format::Text => cache_text(&view, session.out.style()),
+        Format::Json => cache_json(&view)?,
+    };
+    session.out.result(&text)?;
+    if is_whole {
+        return Ok(ExitCode::Ok);
+    }
+    Err(Failure::new(ExitCode::Failure, "contents are missing here")
+        .hint("a running daemon gets them from hosts that have them; `isconf status` shows who is connected. `isconf bundle import` of a bundle with them brings them, too."))
+}
+
+/// Reads all blobs; gives those that were found damaged.
+fn verify(
+    session: &mut Session,
+    store: &Store,
+    stored: &[Stored],
+    format: Format,
+) -> Result<BTreeSet<Digest>, Failure> {
+    let form = match format {
+        Format::Text => ReportForm::Paths,
+        Format::Json => ReportForm::Json,
+    };
+    let mut progress = session.progress(form);
+    let all = stored.iter().map(|blob| blob.length).sum();
+    progress.begin("reading the cache", Unit::Bytes, Some(all));
+    let (mut damaged, mut read) = (BTreeSet::new(), 0);
+    for blob in stored {
+        match store.copy_to(&blob.digest, &mut io::sink()) {
+            // One that is missing was set aside by somebody else just now.
+            Ok(_) | Err(StoreError::Missing(_)) => {}
+            Err(StoreError::Corrupt { expected, .. }) => {
+                damaged.insert(expected);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        read += blob.length;
+        progress.done(read);
+    }
+    progress.end();
+    Ok(damaged)
+}
+
+/// The branches that are here, each with the entries whose contents are not all here.
+fn branches(member: &Member, store: &Store) -> Result<Vec<BranchRow>, Failure> {
+    let directory = member.home().branches(&member.domain);
+    let listed = match std::fs::read_dir(&directory) {
+        Ok(listed) => listed,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(FileError::of("list", &directory)(e).into()),
+    };
+    let names = listed.filter_map(Result::ok);
+    let names = names.filter_map(|entry| BranchName::new(entry.file_name().to_str()?).ok());
+    let mut rows = Vec::new();
+    for branch in names.collect::<BTreeSet<_>>() {
+        if let Some(journal) = Journal::open(member.home(), &member.domain, &branch)? {
+            let incomplete = incomplete(&journal, store)?;
+            rows.push(BranchRow {
+                branch,
+                entries: journal.len(),
+                incomplete,
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// The entries of a journal whose contents are not all here.
+fn incomplete(journal: &Journal, store: &Store) -> Result<Vec<u64>, Failure> {
+    let mut incomplete = Vec::new();
+    for seq in journal.pending(0) {
+        let needs = Needs::of(&journal.entry(seq)?.draft);
+        let is_complete = match needs.resolve(store) {
+            Ok(all) => all.iter().all(|digest| store.contains(digest)),
+            Err(ReferenceError::Store(StoreError::Missing(_) | StoreError::Corrupt { .. })) => {
+                false
+            }
+            Err(ReferenceError::NotAManifest { .. }) => false,
+            Err(ReferenceError::Store(error)) => return Err(error.into()),
+        };
+        if !is_complete {
+            incomplete.push(seq);
+        }
+    }
+    Ok(incomplete)
+}
