@@ -34,6 +34,9 @@ const KEPT_PARTIALS: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a piece may take: some 8 KiB a second at least.
 const PIECE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often it is looked whether somebody else fetched the same blob.
+const TURN_PAUSE: Duration = Duration::from_millis(50);
+
 /// How many blobs are fetched at once.
 const AT_ONCE: usize = 4;
 
@@ -65,19 +68,17 @@ enum BlobError {
     NoRoom(u64),
 }
 
-/// Fetches what the entries of this host's own branch need, whenever there may be such.
-pub async fn fetch_own(shared: Arc<Shared>) {
+/// Fetches what entries need, whenever there may be such: for this host's own branch and for all others side by
+/// side, so that a large file there holds nobody up here.
+pub async fn fetch(shared: Arc<Shared>) {
     let store = shared.local.store().clone();
     let is_old = |changed: SystemTime| changed.elapsed().is_ok_and(|age| age > KEPT_PARTIALS);
     if let Ok(Err(error)) = spawn_blocking(move || store.remove_partials(is_old)).await {
         tracing::warn!("what arrived in part is not tidied up: {error}");
     }
-    fetch_whenever(shared, |branch, own| branch == own).await;
-}
-
-/// Fetches what the entries of all other branches need: a large file there holds nobody up here.
-pub async fn fetch_others(shared: Arc<Shared>) {
-    fetch_whenever(shared, |branch, own| branch != own).await;
+    let own = fetch_whenever(Arc::clone(&shared), |branch, own| branch == own);
+    let others = fetch_whenever(shared, |branch, own| branch != own);
+    tokio::join!(own, others);
 }
 
 /// Fetches what entries of some branches need, whenever there may be such.
@@ -173,8 +174,36 @@ async fn fetch_blobs(
     all_came
 }
 
+/// That a blob is being fetched; over when dropped, also by a panic.
+struct Turn<'a> {
+    shared: &'a Shared,
+    digest: Digest,
+}
+
+impl<'a> Turn<'a> {
+    /// Waits for whoever fetches the same: branches that were forked need the same contents, and there is one
+    /// file for what arrives of each.
+    async fn wait_for(shared: &'a Shared, digest: Digest) -> Self {
+        while !shared.deliveries.begin(digest) {
+            tokio::time::sleep(TURN_PAUSE).await;
+        }
+        Self { shared, digest }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.shared.deliveries.end(&self.digest);
+    }
+}
+
 /// Fetches one blob from whoever has it; whether it came.
 async fn fetch_blob(shared: &Arc<Shared>, branch: &BranchName, seq: u64, digest: Digest) -> bool {
+    let _turn = Turn::wait_for(shared, digest).await;
+    let is_here = shared.on_disk(move |shared| shared.local.store().contains(&digest));
+    if is_here.await.unwrap_or(false) {
+        return true;
+    }
     let mut asked = BTreeSet::new();
     let mut trouble = None;
     while asked.len() < MAX_ASKED
@@ -186,7 +215,6 @@ async fn fetch_blob(shared: &Arc<Shared>, branch: &BranchName, seq: u64, digest:
             // Who sent the wrong part cannot be told; now all of it comes from one.
             came = fetch_from(shared, &link, seq, digest).await;
         }
-        shared.deliveries.ended(&digest);
         match came {
             Ok(()) => return true,
             Err(BlobError::Refused(_) | BlobError::Mixed) => {}

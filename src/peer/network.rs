@@ -207,8 +207,7 @@ impl Network {
         keep_up("telling", &shared, telling::tell);
         keep_up("resolving", &shared, dialling::resolve);
         keep_up("discovery", &shared, discovery::discover);
-        keep_up("contents", &shared, contents::fetch_own);
-        keep_up("other contents", &shared, contents::fetch_others);
+        keep_up("contents", &shared, contents::fetch);
         Ok(Self(shared))
     }
 

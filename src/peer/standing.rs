@@ -53,18 +53,29 @@ pub struct Arriving {
 /// the number of branches.
 #[derive(Debug, Default)]
 pub struct Deliveries {
-    arriving: Mutex<BTreeMap<Digest, Arriving>>,
+    /// Those that somebody fetches; how far they are, when that is known.
+    arriving: Mutex<BTreeMap<Digest, Option<Arriving>>>,
     hindered: Mutex<BTreeMap<BranchName, String>>,
 }
 
 impl Deliveries {
-    /// Notes how far a blob is.
-    pub fn arrives(&self, blob: Digest, how: Arriving) {
-        self.arriving().insert(blob, how);
+    /// Notes that a blob is going to be fetched; `false` when somebody is at it.
+    pub fn begin(&self, blob: Digest) -> bool {
+        let mut arriving = self.arriving();
+        let is_free = !arriving.contains_key(&blob);
+        if is_free {
+            arriving.insert(blob, None);
+        }
+        is_free
     }
 
-    /// Notes that nothing more of a blob comes.
-    pub fn ended(&self, blob: &Digest) {
+    /// Notes how far a blob is.
+    pub fn arrives(&self, blob: Digest, how: Arriving) {
+        self.arriving().insert(blob, Some(how));
+    }
+
+    /// Notes that nobody fetches a blob any more.
+    pub fn end(&self, blob: &Digest) {
         self.arriving().remove(blob);
     }
 
@@ -83,7 +94,7 @@ impl Deliveries {
         self.hindered().remove(branch);
     }
 
-    fn arriving(&self) -> MutexGuard<'_, BTreeMap<Digest, Arriving>> {
+    fn arriving(&self) -> MutexGuard<'_, BTreeMap<Digest, Option<Arriving>>> {
         // Each change is one insertion or removal, so that what a panic left is whole.
         self.arriving.lock().unwrap_or_else(|e| e.into_inner())
     }
@@ -135,11 +146,11 @@ impl Network {
             (table.peers().count(), table.links().count())
         };
         let deliveries = &shared.deliveries;
-        let mut arriving = deliveries
+        let mut arriving: Vec<_> = deliveries
             .arriving()
             .iter()
-            .map(|(k, v)| (*k, *v))
-            .collect::<Vec<_>>();
+            .filter_map(|(blob, arriving)| Some((*blob, (*arriving)?)))
+            .collect();
         arriving.sort_by_key(|(_, arriving)| std::cmp::Reverse(arriving.length));
         let hindrance = deliveries.hindered().get(branch).cloned();
         Standing {

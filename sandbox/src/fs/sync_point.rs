@@ -63,6 +63,7 @@ pub const ALL: &[(&str, &str)] = &[
         "the bytes of new blobs, when there are many",
     ),
     ("blobs.names", "the names of new blobs"),
+    ("partial.bytes", "a blob that arrived from another host"),
     ("bundle.bytes", "the bytes of a bundle"),
     ("bundle.name", "the name of a bundle"),
     ("room.taken", "nothing: asks whether there is room"),

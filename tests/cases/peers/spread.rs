@@ -216,3 +216,26 @@ fn what_is_damaged_at_its_origin_comes_from_others_and_the_origin_is_told() {
     let are_all = || connected(&newer) == 2 && connected(&hosts[0]) == 2;
     wait_for("that all are connected", are_all);
 }
+
+#[test]
+fn branches_that_share_contents_are_fetched_side_by_side() {
+    let Some((mut network, hosts)) = domain_of(&["h1"]) else {
+        return;
+    };
+    let origin = &hosts[0];
+    origin.isconf(["lock", "for the test"]).code(0);
+    origin
+        .sh("head -c 30000000 /dev/urandom >/srv/large && isconf snap /srv/large && isconf ci")
+        .code(0);
+    origin.isconf(["fork", "web"]).code(0);
+    change(origin, "one");
+    let newer = Machine::ready("h2").expect("hosts can be made");
+    network.join(&newer);
+    newer.isconf(["join", &Port(1).address()]).code(0);
+    wait_for("the branch", || {
+        newer.isconf(["cache"]).out().contains("web: 3 entries")
+    });
+    wait_for("the contents", || newer.isconf(["cache"]).status() == 0);
+    assert_eq!(connected(&newer), 1, "nobody was ignored for it");
+    newer.isconf(["cache", "--verify"]).code(0);
+}
