@@ -1,6 +1,9 @@
 //! A branch's journal on disk. Upholds: the chain and the last signature are checked when it is
 //! opened, and an entry's own signature before it is run.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -109,6 +112,20 @@ impl Journal {
         let chain = Chain::create(place_of(home, domain, branch), &header_of(domain))?;
         let branch = branch.clone();
         Ok(Self { chain, branch })
+    }
+
+    /// The branches of a domain that have a directory here, in order. One without a journal may be among
+    /// them. Files with other names are passed over.
+    pub fn branches(home: &Home, domain: &DomainName) -> Result<BTreeSet<BranchName>, FileError> {
+        let directory = home.branches(domain);
+        let listed = match fs::read_dir(&directory) {
+            Ok(listed) => listed,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            Err(e) => return Err(FileError::of("list", &directory)(e)),
+        };
+        let entries = listed.filter_map(Result::ok);
+        let names = entries.filter_map(|entry| BranchName::new(entry.file_name().to_str()?).ok());
+        Ok(names.collect())
     }
 
     /// The place before the first entry of every branch of a domain.

@@ -3,7 +3,6 @@
 //! peer is believed before; the journal here is made longer, never replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -123,7 +122,8 @@ impl Local {
     /// What is here of each branch. A journal that cannot be used is passed over, and told.
     pub fn heads(&self, trouble: &mut dyn FnMut(&BranchName, LocalError)) -> Vec<BranchHead> {
         let mut heads = Vec::new();
-        let (mut names, own) = (self.names(), self.followed());
+        let (names, own) = (self.names(), self.followed());
+        let mut names: Vec<_> = names.into_iter().collect();
         // However many others there are, what this host follows is told.
         names.sort_by_key(|name| Some(name) != own.as_ref());
         for branch in names.into_iter().take(MAX_BRANCHES) {
@@ -332,21 +332,11 @@ impl Local {
     }
 
     /// The branches that have a directory here.
-    fn names(&self) -> Vec<BranchName> {
-        let listed = match fs::read_dir(self.home.branches(&self.domain)) {
-            Ok(listed) => listed,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Vec::new(),
-            Err(error) => {
-                tracing::warn!("cannot list the branches: {error}");
-                return Vec::new();
-            }
-        };
-        let names = listed.flatten();
-        let mut names: Vec<_> = names
-            .filter_map(|entry| BranchName::new(entry.file_name().to_str()?).ok())
-            .collect();
-        names.sort();
-        names
+    fn names(&self) -> BTreeSet<BranchName> {
+        Journal::branches(&self.home, &self.domain).unwrap_or_else(|error| {
+            tracing::warn!("{error}");
+            BTreeSet::new()
+        })
     }
 
     fn branches(&self) -> MutexGuard<'_, BTreeMap<BranchName, Branch>> {

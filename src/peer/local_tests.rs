@@ -1,5 +1,7 @@
 //! What a host takes from another, without a network.
 
+use std::fs;
+
 use super::*;
 use crate::journal::tests::Host;
 use crate::model::EntryId;

@@ -9,9 +9,7 @@ use isconf_sandbox::change::Digest;
 use super::serve::tell_daemon;
 use crate::cli::invocation::{Format, Reading, ReportForm};
 use crate::cli::{Failure, Member, Session};
-use crate::durable::FileError;
 use crate::journal::Journal;
-use crate::model::BranchName;
 use crate::model::progress::Unit;
 use crate::needs::{Needs, ReferenceError};
 use crate::store::{Store, StoreError, Stored};
@@ -87,16 +85,8 @@ fn verify(
 
 /// The branches that are here, each with the entries whose contents are not all here.
 fn branches(member: &Member, store: &Store) -> Result<Vec<BranchRow>, Failure> {
-    let directory = member.home().branches(&member.domain);
-    let listed = match std::fs::read_dir(&directory) {
-        Ok(listed) => listed,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(FileError::of("list", &directory)(e).into()),
-    };
-    let names = listed.filter_map(Result::ok);
-    let names = names.filter_map(|entry| BranchName::new(entry.file_name().to_str()?).ok());
     let mut rows = Vec::new();
-    for branch in names.collect::<BTreeSet<_>>() {
+    for branch in Journal::branches(member.home(), &member.domain)? {
         if let Some(journal) = Journal::open(member.home(), &member.domain, &branch)? {
             let incomplete = incomplete(&journal, store)?;
             rows.push(BranchRow {
