@@ -3,7 +3,7 @@
 //! with the one here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::endpoint::Link;
@@ -21,47 +21,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// How often that is waited for: a check-in takes milliseconds, an import of a bundle may take minutes, and
 /// the next hello comes in any case.
 const BUSY_TRIES: usize = 100;
-
-/// The branches that are being caught up with.
-#[derive(Debug, Default)]
-pub struct Pulling(Mutex<BTreeSet<BranchName>>);
-
-impl Pulling {
-    /// Whether somebody catches up with a branch.
-    pub fn is_at(&self, branch: &BranchName) -> bool {
-        let pulling = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        pulling.contains(branch)
-    }
-}
-
-/// That a branch is being caught up with; over when dropped, also by a panic.
-struct Turn {
-    shared: Arc<Shared>,
-    branch: BranchName,
-}
-
-impl Turn {
-    /// `None` when somebody is at it.
-    fn take(shared: &Arc<Shared>, branch: &BranchName) -> Option<Self> {
-        let mut pulling = shared.pulling.0.lock().unwrap_or_else(|e| e.into_inner());
-        pulling.insert(branch.clone()).then(|| Self {
-            shared: Arc::clone(shared),
-            branch: branch.clone(),
-        })
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut pulling = self
-            .shared
-            .pulling
-            .0
-            .lock()
-            .unwrap_or_else(|e| e.into_inner());
-        pulling.remove(&self.branch);
-    }
-}
 
 /// Why nothing more came from a peer.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +60,7 @@ pub fn compare(shared: &Arc<Shared>, peer: &PublicKey, heads: &[BranchHead]) {
 
 /// Gets what the connected hosts have of a branch, until none of them has more.
 async fn catch_up(shared: &Arc<Shared>, branch: BranchName) {
-    let Some(_turn) = Turn::take(shared, &branch) else {
+    let Some(_turn) = shared.pulling.take(&branch) else {
         return;
     };
     // It is never closed.
@@ -128,15 +87,14 @@ async fn catch_up(shared: &Arc<Shared>, branch: BranchName) {
                     now.seq,
                     shared.name_of(&link.peer)
                 );
-                shared.look.notify_one();
             }
             Err(error) => {
                 failed.insert(link.peer);
-                // What came before the fault counts.
-                shared.look.notify_one();
                 told(shared, &link.peer, &branch, &error);
             }
         }
+        // What came before a fault counts, too.
+        shared.look.notify_one();
     }
 }
 

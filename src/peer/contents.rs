@@ -17,6 +17,7 @@ use super::messages::{Answer, Blob, BlobFrom, Refused, Request};
 use super::network::{Shared, chained};
 use super::serve::ask;
 use super::standing::Arriving;
+use super::turns::Turn;
 use crate::model::{BranchName, PublicKey};
 use crate::store::StoreError;
 
@@ -174,32 +175,20 @@ async fn fetch_blobs(
     all_came
 }
 
-/// That a blob is being fetched; over when dropped, also by a panic.
-struct Turn<'a> {
-    shared: &'a Shared,
-    digest: Digest,
-}
-
-impl<'a> Turn<'a> {
-    /// Waits for whoever fetches the same: branches that were forked need the same contents, and there is one
-    /// file for what arrives of each.
-    async fn wait_for(shared: &'a Shared, digest: Digest) -> Self {
-        while !shared.deliveries.begin(digest) {
-            tokio::time::sleep(TURN_PAUSE).await;
+/// Waits for whoever fetches the same: branches that were forked need the same contents, and there is one
+/// file for what arrives of each.
+async fn turn_at(shared: &Shared, digest: Digest) -> Turn<'_, Digest> {
+    loop {
+        match shared.fetching.take(&digest) {
+            Some(turn) => return turn,
+            None => tokio::time::sleep(TURN_PAUSE).await,
         }
-        Self { shared, digest }
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.shared.deliveries.end(&self.digest);
     }
 }
 
 /// Fetches one blob from whoever has it; whether it came.
 async fn fetch_blob(shared: &Arc<Shared>, branch: &BranchName, seq: u64, digest: Digest) -> bool {
-    let _turn = Turn::wait_for(shared, digest).await;
+    let _turn = turn_at(shared, digest).await;
     let is_here = shared.on_disk(move |shared| shared.local.store().contains(&digest));
     if is_here.await.unwrap_or(false) {
         return true;
@@ -215,6 +204,7 @@ async fn fetch_blob(shared: &Arc<Shared>, branch: &BranchName, seq: u64, digest:
             // Who sent the wrong part cannot be told; now all of it comes from one.
             came = fetch_from(shared, &link, seq, digest).await;
         }
+        shared.deliveries.ended(&digest);
         match came {
             Ok(()) => return true,
             Err(BlobError::Refused(_) | BlobError::Mixed) => {}

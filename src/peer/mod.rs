@@ -18,6 +18,7 @@ mod frames;
 mod messages;
 mod table;
 mod mentioned;
+mod turns;
 mod keys;
 mod book;
 mod dialling;

@@ -12,11 +12,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
+use isconf_sandbox::change::Digest;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::spawn_blocking;
 
 use super::accepting;
-use super::catch_up::{self, Pulling};
+use super::catch_up;
 use super::contents;
 use super::dialling;
 use super::discovery;
@@ -31,6 +32,7 @@ use super::serve;
 use super::standing::Deliveries;
 use super::table::{Peer, Table};
 use super::telling;
+use super::turns::Turns;
 use crate::durable::FileError;
 use crate::identity::HostKey;
 use crate::model::{BranchName, DomainName, Home, HostName, PublicKey};
@@ -71,7 +73,7 @@ pub struct PeerView {
     /// Who.
     pub key: PublicKey,
     /// Where.
-    pub address: Option<std::net::SocketAddr>,
+    pub address: Option<SocketAddr>,
     /// What it said of itself last.
     pub hello: Option<Hello>,
     /// When it was heard last.
@@ -114,7 +116,7 @@ pub enum JoinError {
     #[error("{address}: {source}")]
     Meet {
         /// The address.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Why.
         source: MeetError,
     },
@@ -130,7 +132,10 @@ pub struct Shared {
     pub(super) port: Port,
     pub(super) member: Member,
     pub(super) local: Local,
-    pub(super) pulling: Pulling,
+    /// The branches that are being caught up with.
+    pub(super) pulling: Turns<BranchName>,
+    /// The blobs that are being fetched.
+    pub(super) fetching: Turns<Digest>,
     pub(super) deliveries: Deliveries,
     /// Something here may have changed.
     pub(super) look: Notify,
@@ -184,7 +189,8 @@ impl Network {
             member,
             local: Local::new(&facts.home, &facts.domain),
             facts,
-            pulling: Pulling::default(),
+            pulling: Turns::default(),
+            fetching: Turns::default(),
             deliveries: Deliveries::default(),
             look: Notify::new(),
             want: watch::Sender::new(()),
@@ -271,18 +277,21 @@ impl Shared {
         spawn_blocking(move || work(&shared)).await
     }
 
+    /// Whether a subject is due to be dealt with: it was not lately.
+    pub(super) fn is_due(&self, subject: String) -> bool {
+        is_due_in(&self.mentioned, subject)
+    }
+
     /// Warns about a subject, unless that was done lately.
     pub(super) fn mention(&self, subject: String, words: impl FnOnce() -> String) {
-        let mut mentioned = self.mentioned.lock().unwrap_or_else(|e| e.into_inner());
-        if mentioned.is_due(subject, Instant::now()) {
+        if self.is_due(subject) {
             tracing::warn!("{}", words());
         }
     }
 
     /// The same about somebody who proved nothing: however many there are, they do not silence the rest.
     pub(super) fn mention_stranger(&self, subject: String, words: impl FnOnce() -> String) {
-        let mut strangers = self.strangers.lock().unwrap_or_else(|e| e.into_inner());
-        if strangers.is_due(subject, Instant::now()) {
+        if is_due_in(&self.strangers, subject) {
             tracing::warn!("{}", words());
         }
     }
@@ -428,6 +437,11 @@ impl Shared {
         }
         is_news
     }
+}
+
+fn is_due_in(of: &Mutex<Mentioned>, subject: String) -> bool {
+    let mut of = of.lock().unwrap_or_else(|e| e.into_inner());
+    of.is_due(subject, Instant::now())
 }
 
 /// An error with its causes.

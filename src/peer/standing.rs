@@ -53,29 +53,18 @@ pub struct Arriving {
 /// the number of branches.
 #[derive(Debug, Default)]
 pub struct Deliveries {
-    /// Those that somebody fetches; how far they are, when that is known.
-    arriving: Mutex<BTreeMap<Digest, Option<Arriving>>>,
+    arriving: Mutex<BTreeMap<Digest, Arriving>>,
     hindered: Mutex<BTreeMap<BranchName, String>>,
 }
 
 impl Deliveries {
-    /// Notes that a blob is going to be fetched; `false` when somebody is at it.
-    pub fn begin(&self, blob: Digest) -> bool {
-        let mut arriving = self.arriving();
-        let is_free = !arriving.contains_key(&blob);
-        if is_free {
-            arriving.insert(blob, None);
-        }
-        is_free
-    }
-
     /// Notes how far a blob is.
     pub fn arrives(&self, blob: Digest, how: Arriving) {
-        self.arriving().insert(blob, Some(how));
+        self.arriving().insert(blob, how);
     }
 
-    /// Notes that nobody fetches a blob any more.
-    pub fn end(&self, blob: &Digest) {
+    /// Notes that nothing more of a blob comes.
+    pub fn ended(&self, blob: &Digest) {
         self.arriving().remove(blob);
     }
 
@@ -94,7 +83,7 @@ impl Deliveries {
         self.hindered().remove(branch);
     }
 
-    fn arriving(&self) -> MutexGuard<'_, BTreeMap<Digest, Option<Arriving>>> {
+    fn arriving(&self) -> MutexGuard<'_, BTreeMap<Digest, Arriving>> {
         // Each change is one insertion or removal, so that what a panic left is whole.
         self.arriving.lock().unwrap_or_else(|e| e.into_inner())
     }
@@ -120,11 +109,15 @@ impl Network {
         let _late = timeout(ASKING, all).await;
         asking.detach_all();
         let caught_up = async {
-            while shared.pulling.is_at(branch) {
+            while shared.pulling.is_taken(branch) {
                 tokio::time::sleep(LOOK).await;
             }
         };
         let _goes_on = timeout(CATCHING_UP, caught_up).await;
+        let asked = branch.clone();
+        // Looking for what is missing moves on up to where all is complete.
+        let looked = shared.on_disk(move |shared| shared.local.wanted(&asked, 0));
+        let _told_by_whoever_fetches = looked.await;
         shared.read_heads().await;
         // What hindered it may be over; if not, it is noted again.
         shared.deliveries.goes_on(branch);
@@ -134,12 +127,8 @@ impl Network {
     /// How a branch stands.
     pub async fn standing(&self, branch: &BranchName) -> Standing {
         let shared: &Arc<Shared> = self.shared();
-        let wanted = branch.clone();
-        let here = shared.on_disk(move |shared| {
-            // Looking for what is missing moves on up to where all is complete.
-            let _told_by_whoever_fetches = shared.local.wanted(&wanted, 0);
-            shared.local.head(&wanted).ok().flatten()
-        });
+        let asked = branch.clone();
+        let here = shared.on_disk(move |shared| shared.local.head(&asked).ok().flatten());
         let here = here.await.ok().flatten();
         let (known, connected) = {
             let table = shared.table();
@@ -149,7 +138,7 @@ impl Network {
         let mut arriving: Vec<_> = deliveries
             .arriving()
             .iter()
-            .filter_map(|(blob, arriving)| Some((*blob, (*arriving)?)))
+            .map(|(blob, arriving)| (*blob, *arriving))
             .collect();
         arriving.sort_by_key(|(_, arriving)| std::cmp::Reverse(arriving.length));
         let hindrance = deliveries.hindered().get(branch).cloned();

@@ -1,29 +1,12 @@
 //! Entries and contents go from host to host, whoever is there to give them.
 
-use serde_json::Value;
-
+use super::{connected, status};
 use crate::support::machine::Machine;
 use crate::support::network::{Port, domain_of, wait_for};
-
-/// What a host says of itself.
-fn status(machine: &Machine) -> Value {
-    let done = machine.isconf(["status", "--json"]).code(0);
-    serde_json::from_str(&done.out()).expect("the status is JSON")
-}
 
 /// The number of the last entry that a host knows.
 fn head(machine: &Machine) -> u64 {
     status(machine)["journal"]["seq"].as_u64().unwrap_or(0)
-}
-
-/// How many hosts a host is connected with.
-fn connected(machine: &Machine) -> usize {
-    let status = status(machine);
-    let peers = status["peers"].as_array().expect("a list");
-    peers
-        .iter()
-        .filter(|peer| peer["connected"] == true)
-        .count()
 }
 
 /// Makes and checks in an entry with a file, and one with a command.

@@ -1,20 +1,8 @@
 //! Hosts that do not belong to the domain get nothing, and those that do are told why they cannot come in.
 
-use serde_json::Value;
-
+use super::connected;
 use crate::support::machine::Machine;
 use crate::support::network::{Port, PrivateNetwork, domain_of, wait_for};
-
-/// How many hosts a host is connected with.
-fn connected(machine: &Machine) -> usize {
-    let done = machine.isconf(["status", "--json"]).code(0);
-    let status: Value = serde_json::from_str(&done.out()).expect("the status is JSON");
-    let peers = status["peers"].as_array().expect("a list");
-    peers
-        .iter()
-        .filter(|peer| peer["connected"] == true)
-        .count()
-}
 
 fn set_keys(machine: &Machine, keys: &str) {
     machine.write("/var/is/conf/hmac_keys", keys);
