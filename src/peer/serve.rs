@@ -90,12 +90,12 @@ async fn answer(
         },
         Request::Doubt(digest) => {
             // Looked at once in a while: it takes a reading of the whole blob.
-            shared.mention(format!("doubt {digest}"), || {
+            if shared.is_due(format!("doubt {digest}")) {
                 let name = shared.name_of(&link.peer);
-                format!("{name} says that blob {digest} is damaged here; it is looked at")
-            });
-            let looked = shared.on_disk(move |shared| shared.local.look_at_blob(&digest));
-            let _sets_it_aside_if_it_is = looked.await;
+                tracing::warn!("{name} says that blob {digest} is damaged here; it is looked at");
+                let looked = shared.on_disk(move |shared| shared.local.look_at_blob(&digest));
+                let _sets_it_aside_if_it_is = looked.await;
+            }
             refuse(send, Refused::Missing).await
         }
     }
