@@ -9,6 +9,14 @@ fn head(machine: &Machine) -> u64 {
     status(machine)["journal"]["seq"].as_u64().unwrap_or(0)
 }
 
+/// Waits until a host has the first entries, and all that they need.
+#[track_caller]
+fn wait_for_entries(machine: &Machine, entries: u64) {
+    // The cache tells by its status whether contents are missing.
+    let has_all = || head(machine) == entries && machine.isconf(["cache"]).status() == 0;
+    wait_for("the entries with their contents", has_all);
+}
+
 /// Makes and checks in an entry with a file, and one with a command.
 fn change(origin: &Machine, text: &str) {
     origin.isconf(["lock", "for the test"]).code(0);
@@ -54,7 +62,7 @@ fn case_47_a_new_host_catches_up_when_the_origin_is_gone_for_ever() {
     };
     change(&hosts[0], "one");
     // The journal and all that it needs are on the other one before the origin dies.
-    wait_for("the entries", || head(&hosts[1]) == 2);
+    wait_for_entries(&hosts[1], 2);
     updated(&hosts[1], "one");
     drop(hosts.remove(0));
     let newer = Machine::ready("h3").expect("hosts can be made");
@@ -73,7 +81,7 @@ fn case_49_a_host_that_was_cut_off_catches_up() {
         return;
     };
     change(&hosts[0], "one");
-    wait_for("the entries", || head(&hosts[2]) == 2);
+    wait_for_entries(&hosts[2], 2);
     network.cut(Port(3));
     change(&hosts[0], "two");
     wait_for("the entries", || head(&hosts[1]) == 4);
