@@ -18,6 +18,7 @@ pub mod journal;
 pub mod history;
 pub mod lock;
 pub mod peer;
+pub mod quorum;
 pub mod check_in;
 pub mod needs;
 pub mod bundle;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use isconf_sandbox::change::Digest;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::HostLock;
 use crate::chain::RecordText;
@@ -19,7 +19,7 @@ const MAX_LOCK_BYTES: u64 = 64 * 1024;
 const FIRST_LINE: &str = "# isconf lock 1\n";
 
 /// A branch's lock as it stands. The default is that of a missing or empty file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BranchLock {
     /// The number of the last holder; grows with every taking, also across unlocks.
     pub fence: u64,
@@ -28,7 +28,7 @@ pub struct BranchLock {
 }
 
 /// A branch lock that somebody has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// Who.
     pub author: Author,
@@ -45,7 +45,7 @@ pub struct Held {
 }
 
 /// What somebody who wants the lock says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// Who.
     pub author: Author,
@@ -128,11 +128,17 @@ impl BranchLock {
         }
     }
 
-    /// Takes the lock. Its holder may take it again, which replaces message and time and keeps the
-    /// fence, the journal's end, and what was taken over.
+    /// Takes the lock; see [`taken`](Self::taken).
     pub fn take(host: &HostLock, path: &Path, claim: Claim) -> Result<Held, LockError> {
-        let before = Self::load(path)?;
-        let held = match before.held {
+        let (lock, held) = Self::load(path)?.taken(claim)?;
+        lock.store(host, path)?;
+        Ok(held)
+    }
+
+    /// The lock as it is when `claim` was granted, and what its holder has. A holder may take it again,
+    /// which replaces message and time and keeps the fence, the journal's end, and what was taken over.
+    pub fn taken(self, claim: Claim) -> Result<(Self, Held), LockError> {
+        let held = match self.held {
             Some(held) if held.author != claim.author => {
                 return Err(LockError::HeldByOther(Box::new(held)));
             }
@@ -146,7 +152,7 @@ impl BranchLock {
                 author: claim.author,
                 message: claim.message,
                 since: claim.since,
-                fence: before.fence + 1,
+                fence: self.fence + 1,
                 journal: claim.journal,
                 takes_over: claim.takes_over,
             },
@@ -155,8 +161,7 @@ impl BranchLock {
             fence: held.fence,
             held: Some(held.clone()),
         };
-        lock.store(host, path)?;
-        Ok(held)
+        Ok((lock, held))
     }
 
     /// The lock's holder, if that is `author`.
@@ -171,23 +176,47 @@ impl BranchLock {
     /// Gives up the lock with number `fence`; an unlocked branch stays so.
     pub fn release(host: &HostLock, path: &Path, fence: u64) -> Result<(), LockError> {
         let lock = Self::load(path)?;
-        match lock.held {
-            None => Ok(()),
+        match lock.released(fence)? {
+            released if released == lock => Ok(()),
+            released => released.store(host, path),
+        }
+    }
+
+    /// The lock as it is when it was given up with number `fence`.
+    pub fn released(&self, fence: u64) -> Result<Self, LockError> {
+        match &self.held {
             Some(held) if held.fence != fence => Err(LockError::Fenced {
                 expected: fence,
                 found: held.fence,
             }),
-            Some(_) => Self { fence, held: None }.store(host, path),
+            Some(_) | None => Ok(self.broken()),
+        }
+    }
+
+    /// The lock as it is when nobody has it, whoever had.
+    pub const fn broken(&self) -> Self {
+        Self {
+            fence: self.fence,
+            held: None,
         }
     }
 
     /// Frees the branch whoever has it; returns who had it, to be told.
     pub fn break_open(host: &HostLock, path: &Path) -> Result<Option<Held>, LockError> {
-        let Self { fence, held } = Self::load(path)?;
-        if held.is_some() {
-            Self { fence, held: None }.store(host, path)?;
+        let lock = Self::load(path)?;
+        if lock.held.is_some() {
+            lock.broken().store(host, path)?;
         }
-        Ok(held)
+        Ok(lock.held)
+    }
+
+    /// Replaces the file with what is so elsewhere: with what the voters of the domain granted.
+    pub fn note(self, host: &HostLock, path: &Path) -> Result<(), LockError> {
+        match Self::load(path) {
+            Ok(known) if known == self => Ok(()),
+            Ok(_) | Err(LockError::Malformed { .. }) => self.store(host, path),
+            Err(error) => Err(error),
+        }
     }
 
     /// Replaces the file.

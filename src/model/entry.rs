@@ -26,7 +26,7 @@ impl fmt::Display for EntryId {
 /// An entry's place in its journal and its identity. Since identities are chained, two journals
 /// that hold the same reference are equal up to there. Sequence number 0 with the journal's genesis
 /// stands for the place before the first entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EntryRef {
     /// Sequence number, from 1.
     pub seq: u64,

@@ -1,6 +1,9 @@
 //! The message of a lock, which becomes the message of its entries. Upholds: a lock says why.
 
 use std::fmt;
+use std::str::FromStr;
+
+use super::stored_text::stored_as_text;
 
 /// The longest message, in bytes; a sentence or two, not a document.
 pub const MAX_MESSAGE_BYTES: usize = 4096;
@@ -41,6 +44,16 @@ impl fmt::Display for LockMessage {
         f.write_str(&self.0)
     }
 }
+
+impl FromStr for LockMessage {
+    type Err = EmptyMessage;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::new(text)
+    }
+}
+
+stored_as_text!(LockMessage);
 
 #[cfg(test)]
 mod tests {

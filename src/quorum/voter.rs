@@ -1,0 +1,232 @@
+//! This host as a voter. Upholds: an order is granted by the leader of more than half of the voters, or by
+//! nobody; the number of voters is never even.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::error::{CheckIsLeaderError, ClientWriteError, RaftError};
+use openraft::{ChangeMembers, Config, Raft};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::calls::{CallKind, Carrier, Lines};
+use super::database::{Database, DatabaseError};
+use super::kinds::{Epoch, Kinds, Seat, VoterId};
+use super::log::Log;
+use super::machine::{Applied, Machine};
+use crate::lock::{CheckIn, Ledger, Order, Verdict};
+use crate::model::PublicKey;
+
+/// How often a leader is heard, and how long one is missed before another is chosen, in milliseconds: a
+/// lock is a person's, who does not notice two seconds, and hosts are idle most of the time.
+const HEARTBEAT: u64 = 250;
+const ELECTION: (u64, u64) = (1000, 2000);
+
+/// How long an answer of more than half of the voters may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a host that becomes a voter may take to get the ledger.
+const LEARNING: Duration = Duration::from_secs(10);
+
+/// Why this host is no voter.
+#[derive(Debug, thiserror::Error)]
+pub enum VoterError {
+    /// Its file cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The engine stopped.
+    #[error("the voter stopped: {0}")]
+    Engine(String),
+}
+
+/// Why an order could not be given to this voter now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotNow {
+    /// Another one leads, if it is known.
+    #[error("another voter leads")]
+    OtherLeads(Option<PublicKey>),
+    /// More than half of the voters did not answer. Whether the order was carried out is not known.
+    #[error("more than half of the voters did not answer")]
+    NoQuorum,
+}
+
+/// A voter at work.
+#[derive(Clone)]
+pub struct Voter {
+    epoch: Epoch,
+    own: PublicKey,
+    raft: Raft<Kinds>,
+    database: Database,
+    applied: watch::Receiver<Applied>,
+}
+
+impl std::fmt::Debug for Voter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Voter")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Voter {
+    /// Begins, or goes on where it was. `ledger` is what a new one begins with; every voter of an epoch
+    /// but its founder gets the founder's instead.
+    pub async fn open(
+        path: &Path,
+        epoch: Epoch,
+        own: PublicKey,
+        ledger: Ledger,
+        carrier: Arc<dyn Carrier>,
+    ) -> Result<Self, VoterError> {
+        let path = path.to_path_buf();
+        let opened = tokio::task::spawn_blocking(move || Database::open(&path));
+        let database = opened.await.map_err(DatabaseError::from)??;
+        let machine = Machine::open(database.clone(), ledger).await?;
+        let applied = machine.watch();
+        let config = Config {
+            cluster_name: epoch.to_string(),
+            heartbeat_interval: HEARTBEAT,
+            election_timeout_min: ELECTION.0,
+            election_timeout_max: ELECTION.1,
+            install_snapshot_timeout: 10_000,
+            ..Config::default()
+        };
+        let log = Log::new(database.clone());
+        let raft = Raft::new(
+            VoterId(own),
+            Arc::new(config),
+            Lines(carrier),
+            log,
+            machine,
+        );
+        Ok(Self {
+            epoch,
+            own,
+            raft: raft.await.map_err(|e| VoterError::Engine(e.to_string()))?,
+            database,
+            applied,
+        })
+    }
+
+    /// The epoch of which it is a voter.
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Begins an epoch with this host as its only voter.
+    pub async fn found(&self, seat: Seat) -> Result<(), VoterError> {
+        let members = BTreeMap::from([(VoterId(self.own), seat)]);
+        let engine = |e: String| VoterError::Engine(e);
+        let done = self.raft.initialize(members).await;
+        done.map_err(|e| engine(e.to_string()))?;
+        let leads = self.raft.wait(Some(LEARNING));
+        let leads = leads.current_leader(VoterId(self.own), "founded").await;
+        leads.map(|_| ()).map_err(|e| engine(e.to_string()))
+    }
+
+    /// Gives an order.
+    pub async fn order(&self, order: Order) -> Result<Verdict, NotNow> {
+        let written = timeout(PATIENCE, self.raft.client_write(order)).await;
+        match written {
+            Ok(Ok(written)) => written.data.ok_or(NotNow::NoQuorum),
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(other)))) => {
+                Err(NotNow::OtherLeads(other.leader_id.map(|leader| leader.0)))
+            }
+            Ok(Err(_)) | Err(_) => Err(NotNow::NoQuorum),
+        }
+    }
+
+    /// The ledger as more than half of the voters know it now.
+    pub async fn ledger(&self) -> Result<Ledger, NotNow> {
+        match timeout(PATIENCE, self.raft.ensure_linearizable()).await {
+            Ok(Ok(_)) => Ok(self.applied.borrow().ledger.clone()),
+            Ok(Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(other)))) => {
+                Err(NotNow::OtherLeads(other.leader_id.map(|leader| leader.0)))
+            }
+            Ok(Err(_)) | Err(_) => Err(NotNow::NoQuorum),
+        }
+    }
+
+    /// The ledger as this voter knows it, and as it becomes.
+    pub fn applied(&self) -> watch::Receiver<Applied> {
+        self.applied.clone()
+    }
+
+    /// Who votes, as far as this voter knows.
+    pub fn members(&self) -> BTreeMap<PublicKey, Seat> {
+        let metrics = self.raft.metrics().borrow().clone();
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<_> = membership.voter_ids().collect();
+        let seats = membership.nodes();
+        seats
+            .filter(|(id, _)| voters.contains(id))
+            .map(|(id, seat)| (id.0, seat.clone()))
+            .collect()
+    }
+
+    /// Whether this voter leads.
+    pub fn leads(&self) -> bool {
+        let metrics = self.raft.metrics().borrow().clone();
+        metrics.current_leader == Some(VoterId(self.own))
+    }
+
+    /// Has exactly these hosts vote from now on; only the leader can. Their number must be odd.
+    pub async fn seat(&self, members: BTreeMap<PublicKey, Seat>) -> Result<(), VoterError> {
+        debug_assert!(members.len() % 2 == 1, "an even number outvotes nobody");
+        let engine = |e: String| VoterError::Engine(e);
+        let now = self.members();
+        for (key, seat) in &members {
+            if !now.contains_key(key) {
+                let learns = self.raft.add_learner(VoterId(*key), seat.clone(), true);
+                let learnt = timeout(LEARNING, learns).await;
+                let learnt = learnt.map_err(|_| engine("it does not get the ledger".to_owned()))?;
+                learnt.map_err(|e| engine(e.to_string()))?;
+            }
+        }
+        let ids: BTreeSet<_> = members.keys().map(|key| VoterId(*key)).collect();
+        let change = self
+            .raft
+            .change_membership(ChangeMembers::ReplaceAllVoters(ids), false);
+        let changed = timeout(LEARNING, change).await;
+        let changed = changed.map_err(|_| engine("the voters do not answer".to_owned()))?;
+        changed.map(|_| ()).map_err(|e| engine(e.to_string()))
+    }
+
+    /// Answers the call of another voter.
+    pub async fn answer(&self, kind: CallKind, body: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
+        match kind {
+            CallKind::Append => {
+                let done = self.raft.append_entries(serde_json::from_slice(body)?).await;
+                serde_json::to_vec(&done)
+            }
+            CallKind::Vote => {
+                let done = self.raft.vote(serde_json::from_slice(body)?).await;
+                serde_json::to_vec(&done)
+            }
+            CallKind::Ledger => {
+                let done = self.raft.install_snapshot(serde_json::from_slice(body)?).await;
+                serde_json::to_vec(&done)
+            }
+        }
+    }
+
+    /// The entries that were checked in and may not be in the journal here yet, in their order.
+    pub async fn batches(&self) -> Result<Vec<CheckIn>, DatabaseError> {
+        Machine::batches(&self.database).await
+    }
+
+    /// Forgets entries that are in the journal here.
+    pub async fn appended(&self, batch: &CheckIn) -> Result<(), DatabaseError> {
+        Machine::appended(&self.database, batch).await
+    }
+
+    /// Stops, and lets go of its file.
+    pub async fn stop(self) {
+        let _panicked = self.raft.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
