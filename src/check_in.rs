@@ -12,13 +12,16 @@ use crate::durable::FileError;
 use crate::history::{History, HistoryError};
 use crate::identity::HostKey;
 use crate::journal::{
-    Journal, JournalError, OthersDrafts, Wip, WipDraft, WipFault, check_drafts, check_holder,
+    Journal, JournalError, MAX_BATCH_BYTES, OthersDrafts, Wip, WipDraft, WipFault, check_drafts,
+    check_holder,
 };
-use crate::lock::{AppendLock, BranchLock, Held, HostLock, LockError};
+use crate::lock::{AppendLock, Authority, BranchLock, Held, HostLock, Kept, LockError, NoVerdict};
 use crate::model::report::Description;
 use crate::model::{
     Author, BranchName, Deed, DomainName, Draft, EntryRef, Hazard, Home, Moment, ReceiptBody,
 };
+use crate::needs::ReferenceError;
+use crate::store::StoreError;
 use isconf_sandbox::commit::crash_point;
 use std::path::PathBuf;
 
@@ -48,6 +51,8 @@ pub struct CheckedIn {
     pub hazardous: Vec<Hazardous>,
     /// The lock that was released; none when a crash had released it already.
     pub released: Option<Held>,
+    /// Where the contents are.
+    pub kept: Kept,
 }
 
 /// What becomes of drafts about which something hazardous was found.
@@ -98,6 +103,21 @@ pub enum DraftsError {
 /// Why nothing was checked in.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckInError {
+    /// Those who keep the lock gave no verdict.
+    #[error(transparent)]
+    NoVerdict(#[from] NoVerdict),
+    /// Something could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What an entry needs cannot be told.
+    #[error(transparent)]
+    Needs(#[from] ReferenceError),
+    /// There is more than can be agreed on at once.
+    #[error("the entries have {bytes} bytes together; {MAX_BATCH_BYTES} can be checked in at once")]
+    TooMany {
+        /// How long they are.
+        bytes: u64,
+    },
     /// The branch lock is not the author's.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -147,17 +167,18 @@ pub enum CheckInError {
 }
 
 /// Checks in the drafts of `author`, signed with this host's key. Without drafts it releases the
-/// lock. To be called after [`recover`].
+/// lock. Where several hosts keep the lock, `authority` speaks for them. To be called after [`recover`].
 pub fn check_in(
     site: Site<'_>,
     author: &Author,
     key: &HostKey,
     now: Moment,
     strictness: Strictness,
+    authority: Option<&dyn Authority>,
 ) -> Result<CheckedIn, CheckInError> {
     let lock_path = site.home.branch_lock(site.domain, site.branch);
-    let held = BranchLock::load(&lock_path)?.check(author)?.clone();
-    // From before the look at the journal's end until it is longer.
+    let held = agreed::lock_here(site)?.check(author)?.clone();
+    // From before the look at the journal's end until it is longer, unless others are to be asked.
     let right = AppendLock::take(site.home, site.domain, site.branch)?;
     let mut journal = Journal::open_or_create(&right)?;
     let history = History::open_or_create(site.host, site.home, site.domain)?;
@@ -166,6 +187,9 @@ pub fn check_in(
     let wip = match wip {
         Some(wip) if !made.is_empty() => wip,
         begun => {
+            if let Some(authority) = authority {
+                agreed::release(site, authority, &held)?;
+            }
             BranchLock::release(site.host, &lock_path, held.fence)?;
             if let Some(empty) = begun {
                 empty.remove(site.host)?;
@@ -176,6 +200,7 @@ pub fn check_in(
                 authors: Vec::new(),
                 hazardous: Vec::new(),
                 released: Some(held),
+                kept: Kept::Elsewhere,
             });
         }
     };
@@ -194,11 +219,24 @@ pub fn check_in(
         ..wip.draft
     };
     let drafts: Vec<_> = made.into_iter().map(with_message).collect();
-    journal.append(&right, &drafts, key)?;
-    drop(right);
+    let kept = match authority {
+        None => {
+            journal.append(&right, &drafts, key)?;
+            drop(right);
+            Kept::Elsewhere
+        }
+        Some(authority) => {
+            drop((journal, right));
+            let kept = agreed::append(site, authority, &held, &drafts, key)?;
+            let right = AppendLock::take(site.home, site.domain, site.branch)?;
+            journal = Journal::open_or_create(&right)?;
+            kept
+        }
+    };
     crash_point("ci-journal");
     Ok(CheckedIn {
         hazardous,
+        kept,
         ..finish(site, &journal, wip, now)?
     })
 }
@@ -297,6 +335,7 @@ fn finish(
         authors,
         hazardous: Vec::new(),
         released,
+        kept: Kept::Elsewhere,
     })
 }
 
@@ -353,5 +392,6 @@ fn release(site: Site<'_>, base: EntryRef) -> Result<Option<Held>, LockError> {
     }
 }
 
+mod agreed;
 #[cfg(test)]
 mod tests;

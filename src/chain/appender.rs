@@ -9,9 +9,9 @@ use isconf_sandbox::change::Digest;
 use isconf_sandbox::commit::crash_point;
 use isconf_sandbox::fs::sync_at;
 
-use super::error::{ChainError, Fault};
+use super::error::ChainError;
 use super::file::{length_of, read_head};
-use super::record::{Frame, MAX_RECORD_BYTES, check_last};
+use super::record::{Frame, check_follows, check_last};
 use super::{Chain, Head, RecordRef};
 use crate::durable::{self, FileError};
 
@@ -94,20 +94,9 @@ impl<'a> Appender<'a> {
         let kind = self.chain.header.kind();
         let next = self.next_frame();
         let offset = self.written_to + self.buffer.len() as u64;
-        let check = || {
-            if record.len() as u64 > MAX_RECORD_BYTES {
-                let limit = MAX_RECORD_BYTES;
-                return Err(Fault::TooLong { limit });
-            }
-            // A second start inside would make two records of one when it is read again.
-            if record.windows(3).any(|bytes| bytes == b"\n[[") {
-                let found = super::error::shortened(record);
-                return Err(Fault::NotARecord { found });
-            }
-            Frame::parse(kind, record)?.check_follows(next.seq - 1, next.prev)?;
-            check_last(kind, record, offset)
-        };
-        check().map_err(|fault| self.chain.broken(next.seq, fault))?;
+        check_follows(kind, record, next.seq - 1, next.prev)
+            .and_then(|()| check_last(kind, record, offset))
+            .map_err(|fault| self.chain.broken(next.seq, fault))?;
         self.records.push(RecordRef {
             offset,
             length: record.len() as u64,

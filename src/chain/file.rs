@@ -12,7 +12,7 @@ use isconf_sandbox::fs::sync_at;
 use super::error::{BrokenChain, ChainError, Fault};
 use super::head::MAX_HEAD_BYTES;
 use super::header::MAX_HEADER_BYTES;
-use super::record::{RecordRef, seal_line};
+use super::record::{Frame, RecordRef, seal_line};
 use super::scan::{ScanError, scan};
 use super::{Appender, ChainKind, Head, Header};
 use crate::durable::{self, FileError};
@@ -181,16 +181,33 @@ impl Chain {
         bodies: &[String],
         seal: &dyn Fn(&Digest) -> String,
     ) -> Result<(), ChainError> {
-        let kind = self.header.kind();
+        let records = self.prepare(bodies.iter().cloned(), seal);
         let mut appender = Appender::begin(self)?;
-        for body in bodies {
-            let mut record = appender.next_frame().to_text(kind);
-            record.push_str(body);
-            let digest = Digest::of(record.as_bytes());
-            record.push_str(&seal_line(kind, &seal(&digest)));
-            appender.push(record.as_bytes())?;
+        for record in records {
+            appender.push(&record)?;
         }
         appender.finish()
+    }
+
+    /// Makes records that can follow the end of this chain; see [`append`](Self::append).
+    pub fn prepare(
+        &self,
+        bodies: impl IntoIterator<Item = String>,
+        seal: &dyn Fn(&Digest) -> String,
+    ) -> Vec<Vec<u8>> {
+        let (kind, head) = (self.header.kind(), self.head());
+        let (mut seq, mut prev) = (head.seq, head.id);
+        let mut records = Vec::new();
+        for body in bodies {
+            seq += 1;
+            let mut record = Frame { seq, prev }.to_text(kind);
+            record.push_str(&body);
+            let digest = Digest::of(record.as_bytes());
+            record.push_str(&seal_line(kind, &seal(&digest)));
+            prev = Digest::of(record.as_bytes());
+            records.push(record.into_bytes());
+        }
+        records
     }
 
     /// Takes the last record off a chain with a head file, durably and at once: the head names the

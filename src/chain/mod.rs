@@ -35,7 +35,7 @@ pub use file::{Chain, Place, cut_torn_tail};
 pub use head::Head;
 pub use header::Header;
 pub use kind::ChainKind;
-pub use record::{MAX_RECORD_BYTES, RecordRef, SealedRecord, split_seal};
+pub use record::{MAX_RECORD_BYTES, RecordRef, SealedRecord, check_follows, split_seal};
 pub use record_form::{FormFault, check_form, parse_row};
 pub use record_text::RecordText;
 pub(crate) use scan::record_ends;

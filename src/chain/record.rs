@@ -75,6 +75,21 @@ impl Frame {
     }
 }
 
+/// Checks that a record that was made elsewhere is one, and follows record `seq` with identity `id`. Its seal
+/// is another matter.
+pub fn check_follows(kind: ChainKind, record: &[u8], seq: u64, id: Digest) -> Result<(), Fault> {
+    if record.len() as u64 > MAX_RECORD_BYTES {
+        let limit = MAX_RECORD_BYTES;
+        return Err(Fault::TooLong { limit });
+    }
+    // A second start inside would make two records of one when it is read again.
+    if record.windows(3).any(|bytes| bytes == b"\n[[") {
+        let found = shortened(record);
+        return Err(Fault::NotARecord { found });
+    }
+    Frame::parse(kind, record)?.check_follows(seq, id)
+}
+
 /// A decimal number without sign or leading zero.
 fn parse_number(digits: &[u8]) -> Option<u64> {
     let has_one_form = digits.first().is_some_and(|d| (b'1'..=b'9').contains(d));

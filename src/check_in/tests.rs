@@ -27,6 +27,7 @@ fn check_in_at(host: &Host) -> Result<CheckedIn, CheckInError> {
         &key(),
         Moment::EPOCH,
         Strictness::Tell,
+        None,
     )
 }
 
@@ -112,7 +113,14 @@ fn drafts_of_another_are_checked_in_only_by_who_took_them_over() {
             takes_over,
         };
         BranchLock::take(&host.lock, &path, claim).unwrap();
-        match check_in(site(&host), &bob, &key(), Moment::EPOCH, Strictness::Tell) {
+        match check_in(
+            site(&host),
+            &bob,
+            &key(),
+            Moment::EPOCH,
+            Strictness::Tell,
+            None,
+        ) {
             Err(CheckInError::Others(others)) => {
                 assert!(!takes_over && is_locked(&host) && has_wip(&host));
                 assert_eq!((others.count, others.authors.len()), (2, 1));

@@ -83,6 +83,14 @@ impl Failure {
             CheckInError::JournalChanged { .. } => Self::of(ExitCode::Failure, &error).hint(
                 "your wip is kept. `isconf unlock --discard` takes your changes back; after `isconf up`, lock and make them again.",
             ),
+            CheckInError::NoVerdict(error) => error.into(),
+            CheckInError::Store(error) => error.into(),
+            CheckInError::Needs(_) => Self::of(ExitCode::Trouble, &error).hint(
+                "nothing was checked in. `isconf cache --verify` says which contents are damaged.",
+            ),
+            CheckInError::TooMany { .. } => Self::of(ExitCode::Failure, &error).hint(
+                "nothing was checked in. `isconf undo` takes back the last changes, to be made after the first ones were checked in.",
+            ),
             CheckInError::Drafts(error) => error.into(),
             CheckInError::Others(others) => Self::of_others_drafts(&others),
             CheckInError::Hazards(ref drafts) => of_hazards(Self::of(ExitCode::Failure, &error), drafts),

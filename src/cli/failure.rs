@@ -7,7 +7,7 @@ use std::io;
 
 use nix::errno::Errno;
 
-use crate::lock::LockError;
+use crate::lock::{Denial, LockError};
 use crate::model::BranchName;
 use crate::model::report::Refusal;
 use crate::replay::chain;
@@ -53,6 +53,32 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// What those who keep the locks denied.
+    pub fn of_denial(denial: &Denial, branch: &BranchName) -> Self {
+        match denial {
+            Denial::HeldByOther(held) => {
+                Self::of_lock(LockError::HeldByOther(Box::new(held.clone())), branch)
+            }
+            Denial::NotLocked => Self::of_lock(LockError::NotLocked, branch),
+            Denial::Fenced { expected, found } => {
+                let (expected, found) = (*expected, *found);
+                Self::of_lock(LockError::Fenced { expected, found }, branch)
+            }
+            Denial::OtherHead(last) => Self::new(
+                ExitCode::Failure,
+                format!(
+                    "those who keep the locks know {branch} up to entry {}, and this host has another journal",
+                    last.seq
+                ),
+            )
+            .hint("`isconf up` gets what they have. If entries came by a bundle, they count when the voters have them too: import it there."),
+            Denial::Exists => Self::new(ExitCode::Failure, format!("{branch} already exists"))
+                .hint(format!("`isconf migrate {branch}` moves this host there.")),
+            Denial::TooManyBranches => Self::of(ExitCode::Failure, denial)
+                .hint("use one of them; `isconf cache` lists those that are here."),
+        }
     }
 
     /// An error of a lock, which does not know its branch.

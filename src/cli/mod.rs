@@ -18,6 +18,7 @@ mod parse;
 mod session;
 mod verbs;
 mod failure;
+mod domain_locks;
 mod conductor_failure;
 mod worksite;
 mod advice;

@@ -70,6 +70,7 @@ impl Settings {
             "IS_CI_STRICT" => of(&self.ci_strict, |strict| {
                 if *strict { "yes" } else { "no" }.to_owned()
             }),
+            "IS_VOTER_PATIENCE" => of(&self.voter_patience, ToString::to_string),
             "IS_LIMIT_TIME" => of(&self.limit_time, ToString::to_string),
             "IS_LIMIT_PROCESSES" => of(&self.limit_processes, ToString::to_string),
             "IS_LIMIT_DISK" => of(&self.limit_disk, ToString::to_string),

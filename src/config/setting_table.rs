@@ -67,6 +67,12 @@ pub const SETTINGS: &[SettingRow] = &[
         "Do not look for peers on the local network; use the addresses of `IS_NETS` only.",
     ),
     row(
+        "IS_VOTER_PATIENCE",
+        "24h",
+        "a number of seconds, or with m or h of minutes or hours",
+        "How long a host that keeps the domain's locks may be gone before another one takes its place.",
+    ),
+    row(
         "IS_HMAC_KEYS",
         "",
         "an absolute path",

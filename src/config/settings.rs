@@ -60,6 +60,8 @@ pub struct Settings {
     pub secret: Setting<Vec<PathGlob>>,
     /// `IS_NETWORK`.
     pub network: Setting<Network>,
+    /// `IS_VOTER_PATIENCE`, seconds.
+    pub voter_patience: Setting<u64>,
     /// `IS_CI_STRICT`.
     pub ci_strict: Setting<bool>,
     /// `IS_LIMIT_TIME`, seconds; 0 for none.
@@ -380,6 +382,7 @@ impl<'a> Reader<'a> {
             ignore: self.list("IS_IGNORE", value::globs),
             secret: self.list("IS_SECRET", value::globs),
             network: self.required("IS_NETWORK", value::network),
+            voter_patience: self.required("IS_VOTER_PATIENCE", value::seconds),
             ci_strict: self.required("IS_CI_STRICT", value::yes_or_no),
             limit_time: self.required("IS_LIMIT_TIME", value::seconds),
             limit_processes: self.required("IS_LIMIT_PROCESSES", value::entries),

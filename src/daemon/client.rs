@@ -13,7 +13,10 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
+use isconf_sandbox::change::Digest;
+
 use crate::model::{BranchName, Home};
+use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk};
 
 use super::protocol::{
     Answer, AnswerError, DaemonStatus, MAX_ANSWER_BYTES, PeerStatus, Refusal, Request, Standing,
@@ -113,6 +116,40 @@ pub fn join(
     }
 }
 
+/// Brings something to whoever keeps the locks of the domain; what came of it.
+pub fn ledger(
+    home: &Home,
+    what: LedgerAsk,
+    timeout: Duration,
+) -> Result<LedgerAnswer, ClientError> {
+    match ask(home, Request::Ledger(what), timeout)? {
+        Answer::Ledger(answer) => Ok(answer),
+        other => Err(other.into()),
+    }
+}
+
+/// Has another host keep blobs, at most [`MAX_KEPT`](super::protocol::MAX_KEPT) of them; where they are, or
+/// `None` while they are under way.
+pub fn keep(
+    home: &Home,
+    blobs: Vec<Digest>,
+    timeout: Duration,
+) -> Result<Option<KeptBy>, ClientError> {
+    match ask(home, Request::Keep(blobs), timeout)? {
+        Answer::Kept(by) => Ok(by),
+        other => Err(other.into()),
+    }
+}
+
+/// Begins the locks of the domain anew, with this host alone; the number of the epoch, or why not.
+pub fn recover(home: &Home, timeout: Duration) -> Result<Result<u64, String>, ClientError> {
+    match ask(home, Request::Recover, timeout)? {
+        Answer::Recovered(epoch) => Ok(Ok(epoch)),
+        Answer::NotRecovered(why) => Ok(Err(why)),
+        other => Err(other.into()),
+    }
+}
+
 impl From<Answer> for ClientError {
     /// Of an answer to something else.
     fn from(answer: Answer) -> Self {
@@ -124,6 +161,10 @@ impl From<Answer> for ClientError {
             | Answer::Standing(_)
             | Answer::Joined(_)
             | Answer::NotJoined(_)
+            | Answer::Ledger(_)
+            | Answer::Kept(_)
+            | Answer::Recovered(_)
+            | Answer::NotRecovered(_)
             | Answer::Stopping => Self::Unexpected,
         }
     }

@@ -12,12 +12,16 @@ use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{BranchName, HostName, PublicKey};
+use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk, LockNews};
 
 /// The version of both directions. Another one is refused, in a line of this version.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// The longest line of a request, in bytes, with its end. It has some thirty, and an address.
-pub const MAX_LINE_BYTES: usize = 4096;
+/// The longest line of a request, in bytes, with its end: that of a thousand blobs.
+pub const MAX_LINE_BYTES: usize = 128 * 1024;
+
+/// How many blobs one request names at most.
+pub const MAX_KEPT: usize = 1000;
 
 /// The longest line of an answer: that of a host with 20,000 peers.
 pub const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -33,7 +37,7 @@ pub enum Request {
     Ping,
     /// How are you?
     Status,
-    /// Files of this host changed; look, and tell the others.
+    /// Files of this host changed: look at them, and tell the others.
     Look,
     /// Ask the others what they have of this branch, get its entries, and say how it stands.
     Sync(BranchName),
@@ -41,6 +45,12 @@ pub enum Request {
     Standing(BranchName),
     /// Dial this address, and remember it.
     Join(String),
+    /// Bring this to whoever keeps the locks of the domain.
+    Ledger(LedgerAsk),
+    /// Have another host keep these blobs.
+    Keep(Vec<Digest>),
+    /// Begin the locks of the domain anew, with this host alone.
+    Recover,
     /// Please end.
     Stop,
 }
@@ -53,7 +63,7 @@ pub enum Answer {
     Pong,
     /// How it is.
     Status(DaemonStatus),
-    /// It looks.
+    /// It looked.
     Looking,
     /// How a branch stands.
     Standing(Standing),
@@ -61,6 +71,14 @@ pub enum Answer {
     Joined(PeerStatus),
     /// The address is remembered, and there is no host of the domain now.
     NotJoined(String),
+    /// What came of what was to be brought.
+    Ledger(LedgerAnswer),
+    /// Where the blobs are; `None` while they are under way.
+    Kept(Option<KeptBy>),
+    /// The number of the epoch that began.
+    Recovered(u64),
+    /// It did not begin.
+    NotRecovered(String),
     /// It ends now.
     Stopping,
     /// It did not do it.
@@ -80,6 +98,30 @@ pub struct DaemonStatus {
     pub domain: String,
     /// The hosts that it knows.
     pub peers: Vec<PeerStatus>,
+    /// Who keeps the locks of the domain, if that is known.
+    pub voting: Option<VotingStatus>,
+}
+
+/// Who keeps the locks of the domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VotingStatus {
+    /// The number of the epoch.
+    pub epoch: u64,
+    /// The hosts that vote.
+    pub voters: Vec<VoterStatus>,
+    /// The locks that are held.
+    pub locks: Vec<LockNews>,
+}
+
+/// A host that votes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoterStatus {
+    /// Its key.
+    pub key: PublicKey,
+    /// Its name.
+    pub host: String,
+    /// Whether it is this host, or connected.
+    pub connected: bool,
 }
 
 /// How a branch stands.
@@ -284,6 +326,7 @@ mod tests {
             started: 1_795_196_526,
             domain: "example.com".to_owned(),
             peers: vec![peer()],
+            voting: None,
         }
     }
 

@@ -1,11 +1,18 @@
 //! What the daemon answers to verbs. Not for how a connection goes (see `server`).
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::protocol::{Answer, Arriving, DaemonStatus, PeerStatus, Request, Standing};
+use tokio::time::timeout;
+
+use super::protocol::{
+    Answer, Arriving, DaemonStatus, PeerStatus, Request, Standing, VoterStatus, VotingStatus,
+};
 use super::run::DaemonFacts;
 use crate::model::BranchName;
-use crate::peer::{Network, PeerView};
+use crate::peer::{Network, PeerView, chained};
+
+/// How long a verb waits until it is told that blobs are under way still.
+const KEEPING: Duration = Duration::from_secs(20);
 
 /// What verbs may ask of.
 #[derive(Debug)]
@@ -31,7 +38,7 @@ impl Served {
             Request::Ping => Answer::Pong,
             Request::Status => Answer::Status(self.status()),
             Request::Look => {
-                self.network.look();
+                self.network.look().await;
                 Answer::Looking
             }
             Request::Sync(branch) => {
@@ -42,6 +49,15 @@ impl Served {
             Request::Join(address) => match self.network.join(&address).await {
                 Ok(view) => Answer::Joined(peer_status(view)),
                 Err(error) => Answer::NotJoined(error.to_string()),
+            },
+            Request::Ledger(ask) => Answer::Ledger(self.network.ledger(ask).await),
+            Request::Keep(blobs) => {
+                let kept = self.network.keep_elsewhere(&blobs);
+                Answer::Kept(timeout(KEEPING, kept).await.ok())
+            }
+            Request::Recover => match self.network.recover().await {
+                Ok(epoch) => Answer::Recovered(epoch.number),
+                Err(error) => Answer::NotRecovered(chained(&error)),
             },
             Request::Stop => Answer::Stopping,
         }
@@ -71,7 +87,23 @@ impl Served {
             started: self.started,
             domain: self.domain.clone(),
             peers: self.network.peers().into_iter().map(peer_status).collect(),
+            voting: self.voting(),
         }
+    }
+
+    fn voting(&self) -> Option<VotingStatus> {
+        let charter = self.network.charter()?;
+        let connected = self.network.connected();
+        let voters = charter.voters.iter().map(|voter| VoterStatus {
+            key: voter.key,
+            host: voter.host.clone(),
+            connected: connected.contains(&voter.key),
+        });
+        Some(VotingStatus {
+            epoch: charter.epoch.number,
+            voters: voters.collect(),
+            locks: charter.locks.clone(),
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use super::batch::Batch;
 use super::record::{RecordFault, entry_body, parse_entry};
 use super::signature::{SignatureFault, verify_signature};
 use crate::chain::{Appender, Chain, ChainError, ChainKind, Header, Place};
@@ -14,6 +15,7 @@ use crate::durable::FileError;
 use crate::identity::HostKey;
 use crate::lock::AppendLock;
 use crate::model::{BranchName, DomainName, Draft, Entry, EntryId, EntryRef, Home};
+use isconf_sandbox::change::Digest;
 
 /// A journal, wip or entry that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -230,6 +232,24 @@ impl Journal {
         self.chain
             .append(&bodies, &|digest| key.sign(digest).to_string())?;
         Ok(())
+    }
+
+    /// Makes drafts into entries signed by `key` that can follow the end of this journal, and appends
+    /// nothing. The same drafts make the same entries.
+    pub fn prepare(&self, drafts: &[Draft], key: &HostKey) -> Batch {
+        let public = key.public();
+        let bodies = drafts.iter().map(|d| entry_body(d, &public));
+        let seal = |digest: &Digest| key.sign(digest).to_string();
+        Batch::new(self.chain.prepare(bodies, &seal))
+    }
+
+    /// Appends what was prepared: all or none. Fails when it does not follow the end of this journal.
+    pub fn append_batch(&mut self, right: &AppendLock, batch: &Batch) -> Result<(), JournalError> {
+        let mut import = self.import(right)?;
+        for record in batch.records() {
+            import.push(record)?;
+        }
+        import.finish()
     }
 
     /// Begins to take over entries as another host made them.

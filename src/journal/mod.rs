@@ -5,10 +5,12 @@
 mod record;
 mod signature;
 mod entries;
+mod batch;
 mod wip;
 mod agreement;
 
 pub use agreement::{OthersDrafts, WipFault, check_drafts, check_holder, drafts_of_others};
+pub use batch::{Batch, BatchFault, MAX_BATCH_BYTES};
 pub use entries::{Import, Journal, JournalError};
 pub use record::RecordFault;
 pub(crate) use record::{rewritten_draft, rewritten_entry};

@@ -110,7 +110,7 @@ pub enum Granted {
 /// Why an order was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
-pub enum Refusal {
+pub enum Denial {
     /// Somebody else has the lock.
     #[error("locked by: {}: {} (lock time {})", .0.author, .0.message, .0.since)]
     HeldByOther(Held),
@@ -137,7 +137,7 @@ pub enum Refusal {
 }
 
 /// What became of an order.
-pub type Verdict = Result<Granted, Refusal>;
+pub type Verdict = Result<Granted, Denial>;
 
 impl Order {
     /// The branch that it is about.
@@ -153,7 +153,7 @@ impl Order {
     }
 }
 
-impl Refusal {
+impl Denial {
     /// Of an error of the lock itself; the system has no part in it.
     fn of(error: LockError) -> Self {
         match error {
@@ -202,7 +202,7 @@ impl Ledger {
     pub fn carry_out(&mut self, order: &Order) -> Verdict {
         let branch = order.branch();
         if !self.rows.contains_key(branch) && self.rows.len() >= MAX_BRANCHES {
-            return Err(Refusal::TooManyBranches);
+            return Err(Denial::TooManyBranches);
         }
         let known = self.rows.contains_key(branch);
         let mut row = self.row(branch);
@@ -210,7 +210,7 @@ impl Ledger {
             Order::Take { claim, .. } => row.take(claim)?,
             Order::Release { fence, .. } => {
                 let held = row.lock.held.clone();
-                row.lock = row.lock.released(*fence).map_err(Refusal::of)?;
+                row.lock = row.lock.released(*fence).map_err(Denial::of)?;
                 Granted::Freed(held)
             }
             Order::Break { .. } => {
@@ -221,14 +221,14 @@ impl Ledger {
             Order::CheckIn(check_in) => row.check_in(check_in)?,
             Order::Begin { head, .. } => {
                 if known && row.head != *head {
-                    return Err(Refusal::Exists);
+                    return Err(Denial::Exists);
                 }
                 row.head = *head;
                 Granted::Noted
             }
             Order::Advance { from, to, .. } => {
                 if row.head != *from {
-                    return Err(Refusal::OtherHead(row.head));
+                    return Err(Denial::OtherHead(row.head));
                 }
                 row.head = *to;
                 Granted::Noted
@@ -242,9 +242,9 @@ impl Ledger {
 impl Row {
     fn take(&mut self, claim: &Claim) -> Verdict {
         // Whose lock it is matters more than whether the host is up to date.
-        let (lock, held) = self.lock.clone().taken(claim.clone()).map_err(Refusal::of)?;
+        let (lock, held) = self.lock.clone().taken(claim.clone()).map_err(Denial::of)?;
         if claim.journal != self.head {
-            return Err(Refusal::OtherHead(self.head));
+            return Err(Denial::OtherHead(self.head));
         }
         self.lock = lock;
         Ok(Granted::Locked(held))
@@ -254,15 +254,15 @@ impl Row {
         if self.head == check_in.last {
             return Ok(Granted::CheckedIn);
         }
-        let held = self.lock.check(&check_in.author).map_err(Refusal::of)?;
+        let held = self.lock.check(&check_in.author).map_err(Denial::of)?;
         if held.fence != check_in.fence {
-            return Err(Refusal::Fenced {
+            return Err(Denial::Fenced {
                 expected: check_in.fence,
                 found: held.fence,
             });
         }
         if self.head != check_in.base {
-            return Err(Refusal::OtherHead(self.head));
+            return Err(Denial::OtherHead(self.head));
         }
         self.head = check_in.last;
         self.lock = self.lock.broken();
@@ -319,13 +319,13 @@ mod tests {
         let first = ledger.carry_out(&take("a@h1", at(0)));
         assert_eq!(fence_of(&first), 101);
         let other = ledger.carry_out(&take("b@h2", at(0)));
-        assert!(matches!(other, Err(Refusal::HeldByOther(held)) if held.fence == 101));
+        assert!(matches!(other, Err(Denial::HeldByOther(held)) if held.fence == 101));
         let order = check_in("a@h1", 101, at(0), at(2));
         assert_eq!(ledger.carry_out(&order), Ok(Granted::CheckedIn));
         // Whoever missed the answer asks again, and nothing happens twice.
         assert_eq!(ledger.carry_out(&order), Ok(Granted::CheckedIn));
         let behind = ledger.carry_out(&take("b@h2", at(0)));
-        assert_eq!(behind, Err(Refusal::OtherHead(at(2))));
+        assert_eq!(behind, Err(Denial::OtherHead(at(2))));
         assert_eq!(fence_of(&ledger.carry_out(&take("b@h2", at(2)))), 102);
     }
 
@@ -337,13 +337,15 @@ mod tests {
         let freed = ledger.carry_out(&Order::Break { branch: generic() });
         assert!(matches!(freed, Ok(Granted::Freed(Some(held))) if held.fence == 1));
         let late = check_in("a@h1", 1, at(0), at(1));
-        assert_eq!(ledger.carry_out(&late), Err(Refusal::NotLocked));
+        assert_eq!(ledger.carry_out(&late), Err(Denial::NotLocked));
         ledger.carry_out(&take("b@h2", at(0))).unwrap();
         assert!(matches!(
             ledger.carry_out(&late),
-            Err(Refusal::HeldByOther(_))
+            Err(Denial::HeldByOther(_))
         ));
-        ledger.carry_out(&check_in("b@h2", 2, at(0), at(1))).unwrap();
+        ledger
+            .carry_out(&check_in("b@h2", 2, at(0), at(1)))
+            .unwrap();
         // It locks again: another fence, another base.
         let locked = ledger.carry_out(&take("a@h1", at(1)));
         assert_eq!(fence_of(&locked), 3);
@@ -351,13 +353,10 @@ mod tests {
         let (expected, found) = (1, 3);
         assert_eq!(
             ledger.carry_out(&stale),
-            Err(Refusal::Fenced { expected, found })
+            Err(Denial::Fenced { expected, found })
         );
         let wrong_base = check_in("a@h1", 3, at(0), at(2));
-        assert_eq!(
-            ledger.carry_out(&wrong_base),
-            Err(Refusal::OtherHead(at(1)))
-        );
+        assert_eq!(ledger.carry_out(&wrong_base), Err(Denial::OtherHead(at(1))));
     }
 
     #[test]
@@ -370,7 +369,7 @@ mod tests {
         };
         assert_eq!(ledger.carry_out(&begin(at(2))), Ok(Granted::Noted));
         assert_eq!(ledger.carry_out(&begin(at(2))), Ok(Granted::Noted));
-        assert_eq!(ledger.carry_out(&begin(at(3))), Err(Refusal::Exists));
+        assert_eq!(ledger.carry_out(&begin(at(3))), Err(Denial::Exists));
         let advance = |from, to| Order::Advance {
             branch: branch.clone(),
             from,
@@ -378,7 +377,7 @@ mod tests {
         };
         assert_eq!(ledger.carry_out(&advance(at(2), at(5))), Ok(Granted::Noted));
         let late = ledger.carry_out(&advance(at(2), at(6)));
-        assert_eq!(late, Err(Refusal::OtherHead(at(5))));
+        assert_eq!(late, Err(Denial::OtherHead(at(5))));
     }
 
     #[test]
@@ -390,7 +389,7 @@ mod tests {
         }
         let before = ledger.clone();
         let refused = ledger.carry_out(&take("a@h1", at(0)));
-        assert_eq!(refused, Err(Refusal::TooManyBranches));
+        assert_eq!(refused, Err(Denial::TooManyBranches));
         assert_eq!(ledger, before);
     }
 }

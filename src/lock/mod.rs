@@ -7,8 +7,10 @@ mod host;
 mod branch;
 mod append;
 mod ledger;
+mod authority;
 
 pub use append::AppendLock;
+pub use authority::{Authority, Kept, NoVerdict};
 pub use branch::{BranchLock, Claim, Held, LockError};
-pub use ledger::{CheckIn, Granted, Ledger, Order, Refusal, Row, Verdict};
 pub use host::{Holder, HostLock, HostLockError, Wait};
+pub use ledger::{CheckIn, Denial, Granted, Ledger, Order, Row, Verdict};

@@ -119,6 +119,16 @@ impl Home {
         self.0.join("fs/cache").join(domain.as_str())
     }
 
+    /// What is known of those who keep the locks of a domain.
+    pub fn voters(&self, domain: &DomainName) -> PathBuf {
+        self.cache(domain).join("voters")
+    }
+
+    /// What this host keeps of the locks of a domain, if it votes.
+    pub fn ledger(&self, domain: &DomainName) -> PathBuf {
+        self.cache(domain).join("ledger")
+    }
+
     /// The branches of a domain, one directory each.
     pub fn branches(&self, domain: &DomainName) -> PathBuf {
         self.cache(domain).join("volume")

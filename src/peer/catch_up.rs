@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::endpoint::Link;
 use super::frames::{FrameError, cut_off};
 use super::local::LocalError;
-use super::messages::{Answer, BranchHead, Records, RecordsAfter, Refused, Request};
+use super::messages::{Answer, BranchHead, RecordsAfter, Refused, Request};
 use super::network::{Shared, chained};
 use super::serve::{PATIENCE, ask};
 use crate::chain::MAX_RECORD_BYTES;
@@ -129,9 +129,7 @@ async fn pull(
     let lengths = match answer {
         Answer::Records(records) if records.is_bounded(MAX_RECORD_BYTES) => records.lengths,
         Answer::Refused(refused) => return Err(refused.into()),
-        Answer::Records(Records { .. }) | Answer::Hello(_) | Answer::Blob(_) => {
-            return Err(PullError::Nonsense);
-        }
+        _ => return Err(PullError::Nonsense),
     };
     if lengths.is_empty() {
         // It said that it had more, and has not.

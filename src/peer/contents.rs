@@ -199,10 +199,10 @@ async fn fetch_blob(shared: &Arc<Shared>, branch: &BranchName, seq: u64, digest:
         && let Some(link) = provider(shared, branch, seq, &asked)
     {
         asked.insert(link.peer);
-        let mut came = fetch_from(shared, &link, seq, digest).await;
+        let mut came = fetch_from(shared, &link, Some(seq), digest).await;
         if matches!(came, Err(BlobError::Mixed)) {
             // Who sent the wrong part cannot be told; now all of it comes from one.
-            came = fetch_from(shared, &link, seq, digest).await;
+            came = fetch_from(shared, &link, Some(seq), digest).await;
         }
         shared.deliveries.ended(&digest);
         match came {
@@ -232,6 +232,32 @@ async fn fetch_blob(shared: &Arc<Shared>, branch: &BranchName, seq: u64, digest:
         format!("entry {seq} of branch {branch} needs blob {digest}, which nobody has now: {whom}");
     hindered(shared, branch, format!("blob {digest}"), why);
     false
+}
+
+/// Has a blob that a host says it has; whether it is here then.
+pub async fn fetch_for(shared: &Arc<Shared>, link: &Link, digest: Digest) -> bool {
+    let _turn = turn_at(shared, digest).await;
+    let is_here = shared.on_disk(move |shared| shared.local.store().contains(&digest));
+    if is_here.await.unwrap_or(false) {
+        return true;
+    }
+    let came = fetch_from(shared, link, None, digest).await;
+    shared.deliveries.ended(&digest);
+    match came {
+        Ok(()) => true,
+        Err(BlobError::Forged) => {
+            doubt(shared, link, digest);
+            false
+        }
+        Err(error @ (BlobError::Store(_) | BlobError::NoRoom(_))) => {
+            shared.mention("keep".to_owned(), || {
+                format!("contents cannot be kept: {}", chained(&error))
+            });
+            false
+        }
+        // Whoever asked for it asks again.
+        Err(_) => false,
+    }
 }
 
 /// Says that what a host sent was another blob, and tells that host: its disk may be to blame.
@@ -288,7 +314,7 @@ fn provider(
 async fn fetch_from(
     shared: &Arc<Shared>,
     link: &Link,
-    entry: u64,
+    entry: Option<u64>,
     digest: Digest,
 ) -> Result<(), BlobError> {
     let store = shared.local.store();
@@ -305,7 +331,7 @@ async fn fetch_from(
             return Err(BlobError::Mixed);
         }
         Answer::Refused(refused) => return Err(refused.into()),
-        Answer::Blob(_) | Answer::Hello(_) | Answer::Records(_) => return Err(BlobError::Nonsense),
+        _ => return Err(BlobError::Nonsense),
     };
     let (pieces, mut to_disk) = mpsc::channel::<Vec<u8>>(PIECES);
     let store = store.clone();
@@ -329,6 +355,8 @@ async fn fetch_from(
         }
     });
     let tell = |here| {
+        // What no entry here needs yet is nothing that anybody here waits for.
+        let Some(entry) = entry else { return };
         let arriving = Arriving {
             entry,
             here,

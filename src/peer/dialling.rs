@@ -99,6 +99,8 @@ pub async fn join(shared: &Arc<Shared>, place: Place) -> Result<PeerView, JoinEr
     let addresses = addresses_of(&place).await.map_err(JoinError::Name)?;
     let remembered = shared.on_disk(move |shared| book::remember(shared, &place));
     remembered.await.unwrap_or(Ok(()))?;
+    // A host that came by another one's address founds nothing, which the other one has to know.
+    shared.read_heads().await;
     let mut failure = JoinError::Name(io::ErrorKind::NotFound.into());
     for address in addresses {
         match shared.port.dial(address).await {

@@ -76,6 +76,17 @@ impl Incoming {
         serde_json::from_slice(&line).map_err(FrameError::Malformed)
     }
 
+    /// Reads so many bytes. The caller has bounded them.
+    pub async fn bytes(&mut self, length: u64) -> Result<Vec<u8>, FrameError> {
+        let mut bytes = Vec::new();
+        let mut limited = (&mut self.0).take(length);
+        let read = limited.read_to_end(&mut bytes).await;
+        match read.map_err(FrameError::Broken)? as u64 == length {
+            true => Ok(bytes),
+            false => Err(cut_off()),
+        }
+    }
+
     /// Reads at most `limit` bytes into `buffer`, as they come; 0 at the end.
     pub async fn piece(&mut self, buffer: &mut [u8], limit: u64) -> Result<usize, FrameError> {
         let wanted = usize::try_from(limit).map_or(buffer.len(), |l| l.min(buffer.len()));

@@ -13,7 +13,7 @@ use super::messages::{
 };
 use crate::durable::{self, FileError};
 use crate::journal::{Journal, JournalError};
-use crate::lock::AppendLock;
+use crate::lock::{AppendLock, BranchLock};
 use crate::model::{BranchName, DomainName, EntryRef, Home};
 use crate::needs::{Needs, ReferenceError};
 use crate::store::{Store, StoreError};
@@ -155,6 +155,24 @@ impl Local {
         Ok(match self.opened(branch)? {
             Some(known) => known.journal.last(),
             None => Journal::beginning(&self.domain),
+        })
+    }
+
+    /// Whether the journal of a branch here has all of these entries.
+    pub fn has(&self, branch: &BranchName, entries: &[EntryRef]) -> bool {
+        let beginning = Journal::beginning(&self.domain);
+        match self.opened(branch) {
+            Ok(Some(known)) => entries.iter().all(|at| known.journal.contains(*at)),
+            Ok(None) => entries.iter().all(|at| *at == beginning),
+            Err(_) => false,
+        }
+    }
+
+    /// Whether anybody ever locked a branch on this host while it was alone.
+    pub fn has_locked(&self) -> bool {
+        self.names().iter().any(|branch| {
+            let path = self.home.branch_lock(&self.domain, branch);
+            BranchLock::load(&path).is_ok_and(|lock| lock.fence > 0)
         })
     }
 

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::voting::{LedgerAnswer, LedgerAsk, SignedCharter};
 use crate::model::{BranchName, EntryId, EntryRef, HostName, PublicKey};
+use crate::quorum::{CallKind, Epoch};
 
 /// How many branches one host tells of.
 pub const MAX_BRANCHES: usize = 1000;
@@ -20,6 +22,12 @@ pub const MAX_RECORDS: usize = 10_000;
 /// About how many bytes of records come in one answer: it ends with the first record that goes beyond.
 pub const RECORDS_BYTES: u64 = 4 << 20;
 
+/// The longest call of a voter, and the longest answer, in bytes: the ledger of a thousand branches.
+pub const MAX_CALL_BYTES: u64 = 16 << 20;
+
+/// How many blobs a host is asked to keep at a time.
+pub const MAX_KEPT: usize = 1000;
+
 /// The first line of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -32,6 +40,12 @@ pub enum Request {
     Blob(BlobFrom),
     /// What came as this blob from the asked host alone was something else; is it damaged there?
     Doubt(Digest),
+    /// Fetch these blobs from here, and keep them.
+    Keep(Vec<Digest>),
+    /// From one voter to another; its bytes follow.
+    Call(VoterCall),
+    /// Bring this to whoever keeps the locks of the domain.
+    Ledger(LedgerRequest),
 }
 
 /// The first line of an answer.
@@ -44,6 +58,12 @@ pub enum Answer {
     Records(Records),
     /// The bytes follow.
     Blob(Blob),
+    /// How many of the blobs are missing still.
+    Kept(u64),
+    /// So many bytes of a voter's answer follow.
+    Called(u64),
+    /// What came of what was to be brought.
+    Ledger(LedgerAnswer),
     /// Nothing follows.
     Refused(Refused),
 }
@@ -61,6 +81,12 @@ pub struct Hello {
     pub heads: Vec<BranchHead>,
     /// Some of the hosts that it knows.
     pub introduces: Vec<Introduction>,
+    /// What it knows of those who keep the locks of the domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charter: Option<SignedCharter>,
+    /// How ready it is to be the first of them: 0 when it is not.
+    #[serde(default)]
+    pub founds: u8,
 }
 
 /// What a host has of a branch.
@@ -129,6 +155,26 @@ pub struct BlobFrom {
 pub struct Blob {
     /// Its whole length, in bytes.
     pub length: u64,
+}
+
+/// A call from one voter to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoterCall {
+    /// Of which epoch both are.
+    pub epoch: Epoch,
+    /// What is asked.
+    pub kind: CallKind,
+    /// How many bytes follow.
+    pub length: u64,
+}
+
+/// Something for whoever keeps the locks of the domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerRequest {
+    /// What.
+    pub ask: LedgerAsk,
+    /// How many hosts it may go through still.
+    pub hops: u8,
 }
 
 /// Why a request is not served.
@@ -217,6 +263,8 @@ mod tests {
                 key: PublicKey::from_bytes([7; 32]),
                 address: "192.0.2.7:65027".parse().unwrap(),
             }],
+            charter: None,
+            founds: 1,
         };
         assert!(hello.is_bounded());
         let digest = Digest::of(b"blob");

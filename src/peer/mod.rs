@@ -30,6 +30,7 @@ mod contents;
 mod accepting;
 mod telling;
 mod question;
+mod voting;
 mod network;
 mod standing;
 
@@ -38,6 +39,10 @@ pub(crate) use messages::rewritten_line;
 pub use messages::{BranchHead, Hello};
 pub(crate) use nets::counted_places;
 pub use nets::{InvalidPlace, Place};
+pub(crate) use network::chained;
 pub use network::{JoinError, Network, NetworkFacts, PeerView};
 pub use question::{QuestionError, domain_at};
 pub use standing::{Arriving, Standing};
+pub use voting::{
+    Charter, Elector, KeptBy, LedgerAnswer, LedgerAsk, LockNews, RecoverError, Trouble,
+};

@@ -7,6 +7,7 @@
 //! look (files here changed) ─────┘   heard: a longer journal ─> catch_up ─> contents ─> look
 //! ```
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -33,9 +34,13 @@ use super::standing::Deliveries;
 use super::table::{Peer, Table};
 use super::telling;
 use super::turns::Turns;
+use super::voting::{
+    self, Charter, KeptBy, LedgerAnswer, LedgerAsk, RecoverError, SignedCharter, Voting,
+};
 use crate::durable::FileError;
 use crate::identity::HostKey;
 use crate::model::{BranchName, DomainName, Home, HostName, PublicKey};
+use crate::quorum::Epoch;
 
 /// How many hosts are connected at most; whoever comes then is told of others.
 const MAX_LINKED: usize = 200;
@@ -65,6 +70,8 @@ pub struct NetworkFacts {
     pub nets: Option<PathBuf>,
     /// Whether hosts on the same network are looked for, and are told of this one.
     pub discovers: bool,
+    /// How long a voter may be gone before another host votes in its place.
+    pub voter_patience: Duration,
 }
 
 /// How another host is, for people.
@@ -131,7 +138,11 @@ pub struct Shared {
     pub(super) facts: NetworkFacts,
     pub(super) port: Port,
     pub(super) member: Member,
+    pub(super) key: Arc<HostKey>,
+    pub(super) started: Instant,
     pub(super) local: Local,
+    /// Who keeps the locks of the domain.
+    pub(super) voting: Voting,
     /// The branches that are being caught up with.
     pub(super) pulling: Turns<BranchName>,
     /// The blobs that are being fetched.
@@ -139,6 +150,8 @@ pub struct Shared {
     pub(super) deliveries: Deliveries,
     /// Something here may have changed.
     pub(super) look: Notify,
+    /// Something here changed, and others are to be told.
+    pub(super) changed: Notify,
     /// Contents may be missing: each value is news to everybody who fetches.
     pub(super) want: watch::Sender<()>,
     /// How many long answers may be given at once.
@@ -166,6 +179,10 @@ pub(super) struct Own {
     pub(super) branch: BranchName,
     /// What it has of each branch.
     pub(super) heads: Vec<BranchHead>,
+    /// What is known of the voters.
+    pub(super) charter: Option<SignedCharter>,
+    /// How ready it is to be the first voter.
+    pub(super) founds: u8,
 }
 
 /// A network that runs as long as its tokio runtime.
@@ -183,16 +200,22 @@ impl Network {
         let own = Own {
             branch: facts.branch.clone(),
             heads: Vec::new(),
+            charter: None,
+            founds: 0,
         };
         let shared = Arc::new(Shared {
             port: Port::open(facts.port, key, member.clone())?,
             member,
+            key: Arc::clone(key),
+            started: Instant::now(),
+            voting: Voting::default(),
             local: Local::new(&facts.home, &facts.domain),
             facts,
             pulling: Turns::default(),
             fetching: Turns::default(),
             deliveries: Deliveries::default(),
             look: Notify::new(),
+            changed: Notify::new(),
             want: watch::Sender::new(()),
             bulk: Semaphore::new(MAX_BULK),
             pulls: Semaphore::new(MAX_PULLS),
@@ -210,10 +233,13 @@ impl Network {
         keep_up("accepting", &shared, accepting::accept);
         keep_up("dialling", &shared, dialling::dial);
         keep_up("looking", &shared, telling::look);
+        keep_up("announcing", &shared, telling::announce);
         keep_up("telling", &shared, telling::tell);
         keep_up("resolving", &shared, dialling::resolve);
         keep_up("discovery", &shared, discovery::discover);
         keep_up("contents", &shared, contents::fetch);
+        keep_up("voters", &shared, voting::attend);
+        keep_up("batches", &shared, voting::append);
         Ok(Self(shared))
     }
 
@@ -221,9 +247,9 @@ impl Network {
         &self.0
     }
 
-    /// Says that files of this host changed.
-    pub fn look(&self) {
-        self.0.look.notify_one();
+    /// Looks at files of this host that changed. From then on whoever asks is told.
+    pub async fn look(&self) {
+        self.0.read_heads().await;
     }
 
     /// Dials an address, and remembers it whoever is there now.
@@ -245,6 +271,33 @@ impl Network {
             .collect()
     }
 
+    /// Brings something to whoever keeps the locks of the domain; what came of it.
+    pub async fn ledger(&self, ask: LedgerAsk) -> LedgerAnswer {
+        voting::place(&self.0, ask).await
+    }
+
+    /// Has another host keep contents that are here.
+    pub async fn keep_elsewhere(&self, blobs: &[Digest]) -> KeptBy {
+        voting::keep_elsewhere(&self.0, blobs).await
+    }
+
+    /// Begins a new epoch of the domain's locks, with this host as its only voter.
+    pub async fn recover(&self) -> Result<Epoch, RecoverError> {
+        voting::recover(&self.0).await
+    }
+
+    /// This host and those that are connected.
+    pub fn connected(&self) -> BTreeSet<PublicKey> {
+        let table = self.0.table();
+        let links = table.links().map(|link| link.peer);
+        links.chain([self.0.member.own]).collect()
+    }
+
+    /// What is known of the voters.
+    pub fn charter(&self) -> Option<Arc<Charter>> {
+        self.0.voting.charter()?.charter().cloned()
+    }
+
     /// Waits until nothing can be heard or said any more.
     pub async fn deaf(&self) {
         self.0.deaf.notified().await;
@@ -261,6 +314,11 @@ impl Shared {
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         // Each change is one assignment or insertion, so that what a panic left is whole.
         self.table.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// A connection with a host, if there is one.
+    pub(super) fn link_to(&self, key: &PublicKey) -> Option<Link> {
+        self.table().peer(key)?.link().cloned()
     }
 
     /// How this host is, as it was read last.
@@ -327,13 +385,20 @@ impl Shared {
     pub(super) fn hello_for(&self, other: &PublicKey) -> Hello {
         let choose = |of| fastrand::usize(..of);
         let introduces = self.table().introductions(other, choose);
-        let Own { branch, heads } = self.own().clone();
+        let Own {
+            branch,
+            heads,
+            charter,
+            founds,
+        } = self.own().clone();
         Hello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: self.facts.host.clone(),
             branch,
             heads,
             introduces,
+            charter,
+            founds,
         }
     }
 
@@ -344,6 +409,9 @@ impl Shared {
             return;
         }
         let heads = hello.heads.clone();
+        if let Some(charter) = hello.charter.clone() {
+            voting::heard(self, charter);
+        }
         let has_more = {
             let mut table = self.table();
             for introduction in &hello.introduces {
@@ -407,8 +475,8 @@ impl Shared {
         }
     }
 
-    /// Reads what this host has; whether that changed.
-    pub(super) async fn read_heads(self: &Arc<Self>) -> bool {
+    /// Reads what this host has; others are told if that changed.
+    pub(super) async fn read_heads(self: &Arc<Self>) {
         let read = self.on_disk(|shared| {
             let heads = shared.local.heads(&mut |branch, error| {
                 shared.mention(format!("journal {branch}"), || {
@@ -417,10 +485,15 @@ impl Shared {
             });
             let followed = shared.local.followed();
             let branch = followed.unwrap_or_else(|| shared.facts.branch.clone());
-            Own { branch, heads }
+            Own {
+                branch,
+                heads,
+                charter: shared.voting.charter(),
+                founds: voting::may_found(shared),
+            }
         });
         let Ok(read) = read.await else {
-            return false;
+            return;
         };
         let is_news = {
             let mut own = self.own();
@@ -428,6 +501,9 @@ impl Shared {
             *own = read;
             is_news
         };
+        if is_news {
+            self.changed.notify_one();
+        }
         if self
             .on_disk(|shared| shared.local.look_for_damage())
             .await
@@ -435,7 +511,6 @@ impl Shared {
         {
             self.want.send_replace(());
         }
-        is_news
     }
 }
 
@@ -445,7 +520,7 @@ fn is_due_in(of: &Mutex<Mentioned>, subject: String) -> bool {
 }
 
 /// An error with its causes.
-pub(super) fn chained(error: &dyn std::error::Error) -> String {
+pub(crate) fn chained(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -12,8 +12,11 @@ use tokio::time::timeout;
 
 use super::endpoint::Link;
 use super::frames::{FrameError, Incoming, cut_off, send_line};
-use super::messages::{Answer, Blob, BlobFrom, RecordsAfter, Refused, Request};
+use super::messages::{
+    Answer, Blob, BlobFrom, LedgerRequest, MAX_KEPT, RecordsAfter, Refused, Request,
+};
 use super::network::{Shared, chained};
+use super::voting;
 use crate::store::StoreError;
 
 /// How long a line may be under way, and how long a piece of a blob.
@@ -24,11 +27,21 @@ const PIECE_BYTES: usize = 512 * 1024;
 
 /// Asks; gives the answer's line, and the stream on which the rest comes.
 pub async fn ask(link: &Link, request: &Request) -> Result<(Answer, Incoming), FrameError> {
+    ask_with(link, request, &[]).await
+}
+
+/// Asks, with bytes that follow the request.
+pub async fn ask_with(
+    link: &Link,
+    request: &Request,
+    body: &[u8],
+) -> Result<(Answer, Incoming), FrameError> {
     // Waiting for a place among the requests under way is not waiting for an answer.
     let opened = link.connection().open_bi().await;
     let (mut send, receive) = opened.map_err(|e| FrameError::Broken(io::Error::other(e)))?;
     let asking = async {
         send_line(&mut send, request).await?;
+        send.write_all(body).await?;
         // Nothing follows; that the other end stopped reading is told by its answer.
         let _already_stopped = send.finish();
         let mut incoming = Incoming::new(receive);
@@ -97,6 +110,29 @@ async fn answer(
                 let _sets_it_aside_if_it_is = looked.await;
             }
             refuse(send, Refused::Missing).await
+        }
+        Request::Keep(blobs) if blobs.len() > MAX_KEPT => refuse(send, Refused::Nonsense).await,
+        Request::Keep(blobs) => match shared.bulk.try_acquire() {
+            Ok(_place) => {
+                let missing = voting::keep_for(shared, link, blobs).await;
+                in_time(send_line(send, &Answer::Kept(missing))).await
+            }
+            Err(_full) => refuse(send, Refused::Later).await,
+        },
+        Request::Call(call) => {
+            match voting::answer_call(shared, link, call, &mut incoming).await? {
+                Ok(body) => {
+                    let length = body.len() as u64;
+                    in_time(send_line(send, &Answer::Called(length))).await?;
+                    in_time(async { Ok(send.write_all(&body).await?) }).await
+                }
+                Err(refused) => refuse(send, refused).await,
+            }
+        }
+        Request::Ledger(LedgerRequest { ask, hops }) => {
+            let hops = hops.min(voting::MAX_HOPS);
+            let answer = voting::pass(shared, &ask, hops, Some(link)).await;
+            in_time(send_line(send, &Answer::Ledger(answer))).await
         }
     }
 }

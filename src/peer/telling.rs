@@ -17,14 +17,20 @@ const TELL_PAUSE: Duration = Duration::from_millis(200);
 /// Looks at the files here when somebody says that they changed, and now and then.
 pub async fn look(shared: Arc<Shared>) {
     loop {
-        if shared.read_heads().await {
-            tell_all(&shared);
-            shared.want.send_replace(());
-            // Many changes in a row are one piece of news.
-            tokio::time::sleep(TELL_PAUSE).await;
-        }
+        shared.read_heads().await;
         // Nobody said anything is as good as somebody did.
         let _in_any_case = tokio::time::timeout(LOOK_EVERY, shared.look.notified()).await;
+    }
+}
+
+/// Tells all hosts how this one is whenever that changed.
+pub async fn announce(shared: Arc<Shared>) {
+    loop {
+        shared.changed.notified().await;
+        tell_all(&shared);
+        shared.want.send_replace(());
+        // Many changes in a row are one piece of news.
+        tokio::time::sleep(TELL_PAUSE).await;
     }
 }
 

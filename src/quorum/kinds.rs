@@ -7,17 +7,27 @@ use std::io::Cursor;
 
 use serde::{Deserialize, Serialize};
 
-use crate::lock::{Order, Verdict};
+use crate::lock::{Ledger, Order, Verdict};
 use crate::model::PublicKey;
 
 openraft::declare_raft_types!(
     /// What the Raft engine needs to know of our types.
     pub Kinds:
-        D = Order,
+        D = Step,
         R = Option<Verdict>,
         NodeId = VoterId,
         Node = Seat,
 );
+
+/// What the voters agree on, one behind the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// The ledger with which the epoch begins.
+    Begin(Ledger),
+    /// An order.
+    Order(Order),
+}
 
 /// A voter: a host, by its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -71,9 +71,9 @@ impl RaftLogStorage<Kinds> for Log {
     async fn save_vote(&mut self, vote: &Vote<VoterId>) -> Result<(), StorageError<VoterId>> {
         let vote = *vote;
         // A vote that is forgotten could be given twice.
-        let written = self
-            .0
-            .change(When::Now, move |transaction| set_fact(transaction, VOTE, &vote));
+        let written = self.0.change(When::Now, move |transaction| {
+            set_fact(transaction, VOTE, &vote)
+        });
         written.await.map_err(|e| failed(ErrorVerb::Write, &e))
     }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::database::{BATCHES, Database, DatabaseError, When, fact, failed, set_fact};
-use super::kinds::{Kinds, Seat, VoterId};
+use super::kinds::{Kinds, Seat, Step, VoterId};
 use crate::lock::{CheckIn, Granted, Ledger, Order, Verdict};
 
 const STATE: &str = "state";
@@ -31,13 +31,13 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// How many entries of the log were carried out.
+    /// The place in the log up to which it was carried out.
     pub fn at(&self) -> u64 {
         self.last.map_or(0, |last| last.index)
     }
 }
 
-/// What a founding begins with, and what is known later.
+/// The ledger of a voter, kept in its file.
 #[derive(Debug, Clone)]
 pub struct Machine {
     database: Database,
@@ -172,7 +172,11 @@ impl RaftStateMachine<Kinds> for Machine {
             state.last = Some(entry.log_id);
             verdicts.push(match entry.payload {
                 EntryPayload::Blank => None,
-                EntryPayload::Normal(order) => {
+                EntryPayload::Normal(Step::Begin(ledger)) => {
+                    state.ledger = ledger;
+                    None
+                }
+                EntryPayload::Normal(Step::Order(order)) => {
                     let verdict = state.ledger.carry_out(&order);
                     if let (Order::CheckIn(batch), Ok(Granted::CheckedIn)) = (order, &verdict) {
                         batches.push(batch);

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::calls::{CallKind, Carrier, Lines};
 use super::database::{Database, DatabaseError};
-use super::kinds::{Epoch, Kinds, Seat, VoterId};
+use super::kinds::{Epoch, Kinds, Seat, Step, VoterId};
 use super::log::Log;
 use super::machine::{Applied, Machine};
 use crate::lock::{CheckIn, Ledger, Order, Verdict};
@@ -71,8 +71,7 @@ impl std::fmt::Debug for Voter {
 }
 
 impl Voter {
-    /// Begins, or goes on where it was. `ledger` is what a new one begins with; every voter of an epoch
-    /// but its founder gets the founder's instead.
+    /// Begins, or goes on where it was. `ledger` is an empty one.
     pub async fn open(
         path: &Path,
         epoch: Epoch,
@@ -94,13 +93,7 @@ impl Voter {
             ..Config::default()
         };
         let log = Log::new(database.clone());
-        let raft = Raft::new(
-            VoterId(own),
-            Arc::new(config),
-            Lines(carrier),
-            log,
-            machine,
-        );
+        let raft = Raft::new(VoterId(own), Arc::new(config), Lines(carrier), log, machine);
         Ok(Self {
             epoch,
             own,
@@ -115,20 +108,22 @@ impl Voter {
         self.epoch
     }
 
-    /// Begins an epoch with this host as its only voter.
-    pub async fn found(&self, seat: Seat) -> Result<(), VoterError> {
+    /// Begins an epoch, with this host as its only voter and with this ledger.
+    pub async fn found(&self, seat: Seat, ledger: Ledger) -> Result<(), VoterError> {
         let members = BTreeMap::from([(VoterId(self.own), seat)]);
         let engine = |e: String| VoterError::Engine(e);
         let done = self.raft.initialize(members).await;
         done.map_err(|e| engine(e.to_string()))?;
         let leads = self.raft.wait(Some(LEARNING));
         let leads = leads.current_leader(VoterId(self.own), "founded").await;
-        leads.map(|_| ()).map_err(|e| engine(e.to_string()))
+        leads.map_err(|e| engine(e.to_string()))?;
+        let written = self.raft.client_write(Step::Begin(ledger)).await;
+        written.map(|_| ()).map_err(|e| engine(e.to_string()))
     }
 
     /// Gives an order.
     pub async fn order(&self, order: Order) -> Result<Verdict, NotNow> {
-        let written = timeout(PATIENCE, self.raft.client_write(order)).await;
+        let written = timeout(PATIENCE, self.raft.client_write(Step::Order(order))).await;
         match written {
             Ok(Ok(written)) => written.data.ok_or(NotNow::NoQuorum),
             Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(other)))) => {
@@ -198,7 +193,10 @@ impl Voter {
     pub async fn answer(&self, kind: CallKind, body: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
         match kind {
             CallKind::Append => {
-                let done = self.raft.append_entries(serde_json::from_slice(body)?).await;
+                let done = self
+                    .raft
+                    .append_entries(serde_json::from_slice(body)?)
+                    .await;
                 serde_json::to_vec(&done)
             }
             CallKind::Vote => {
@@ -206,7 +204,10 @@ impl Voter {
                 serde_json::to_vec(&done)
             }
             CallKind::Ledger => {
-                let done = self.raft.install_snapshot(serde_json::from_slice(body)?).await;
+                let done = self
+                    .raft
+                    .install_snapshot(serde_json::from_slice(body)?)
+                    .await;
                 serde_json::to_vec(&done)
             }
         }

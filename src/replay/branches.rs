@@ -56,12 +56,19 @@ pub enum MoveError {
     File(#[from] FileError),
 }
 
+/// Whether `new` can be made of this host's branch, as far as this host knows.
+pub fn may_fork(host: &ThisHost, history: &History, new: &BranchName) -> Result<(), MoveError> {
+    refuse_wip(host, history)?;
+    let there = Journal::open(&host.home, &host.domain, new)?;
+    match *new == host.branch || there.is_some_and(|journal| !journal.is_empty()) {
+        true => Err(MoveError::Exists(new.clone())),
+        false => Ok(()),
+    }
+}
+
 /// Makes `new` as a copy of this host's branch, and moves there.
 pub fn fork(host: &ThisHost, history: &History, new: &BranchName) -> Result<(), MoveError> {
-    refuse_wip(host, history)?;
-    if *new == host.branch {
-        return Err(MoveError::Exists(new.clone()));
-    }
+    may_fork(host, history, new)?;
     let right = AppendLock::take(&host.home, &host.domain, new)?;
     match host.journal()?.fork(&right) {
         Ok(_) => move_to(host, new),

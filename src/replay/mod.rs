@@ -44,7 +44,7 @@ mod upkeep;
 
 pub use actions::{ActionsError, Carried, EntryFate};
 pub use again::{AgainError, Repeat};
-pub use branches::{MoveError, fork, migrate};
+pub use branches::{MoveError, fork, may_fork, migrate};
 pub use commit::{MakeRealError, chain};
 pub use contents::Contents;
 pub use inspect::{Answer, InspectError, Question, inspect};

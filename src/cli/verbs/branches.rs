@@ -2,6 +2,7 @@
 
 use super::serve::tell_daemon;
 use crate::cli::{Failure, Session};
+use crate::lock::{Authority, Order};
 use crate::model::BranchName;
 use crate::replay;
 use crate::ui::exit::ExitCode;
@@ -9,6 +10,17 @@ use crate::ui::exit::ExitCode;
 /// Makes a branch of this one and moves this host there.
 pub fn fork(session: &mut Session, branch: BranchName) -> Result<ExitCode, Failure> {
     let (host, history) = session.this_host("fork")?;
+    replay::may_fork(&host, &history, &branch)?;
+    let member = session.member()?;
+    if let Some(locks) = session.domain_locks(&member)? {
+        // Of two hosts that make a branch of the same name one does.
+        let order = Order::Begin {
+            branch: branch.clone(),
+            head: host.journal()?.last(),
+        };
+        let verdict = locks.carry_out(order)?;
+        verdict.map_err(|denial| Failure::of_denial(&denial, &branch))?;
+    }
     replay::fork(&host, &history, &branch)?;
     session.out.info(&format!("branch {branch} created"));
     moved(session, &host, &branch)

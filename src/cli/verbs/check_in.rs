@@ -6,7 +6,7 @@ use crate::check_in::{self, CheckInError, CheckedIn, EntriesBy, Hazardous, Stric
 use crate::cli::{Failure, Session};
 use crate::history::History;
 use crate::identity::HostKey;
-use crate::lock::LockError;
+use crate::lock::{Authority, Kept, LockError};
 use crate::model::Author;
 use crate::replay::{ThisHost, keep_undo};
 use crate::ui::counted;
@@ -25,10 +25,25 @@ pub fn check_in(
         true => Strictness::Refuse,
         false => Strictness::Tell,
     });
-    let done = check_in::check_in(host.site(), &host.author, &key, host.now(), strictness)
-        .map_err(|error| failure(&host, &history, error))?;
+    let member = session.member()?;
+    session.refresh_lock(&host.lock)?;
+    let locks = session.domain_locks(&member)?;
+    let done = check_in::check_in(
+        host.site(),
+        &host.author,
+        &key,
+        host.now(),
+        strictness,
+        locks.as_ref().map(|locks| locks as &dyn Authority),
+    )
+    .map_err(|error| failure(&host, &history, error))?;
     tell(session, &host.author, &done);
     warn(session, &done);
+    if done.kept == Kept::HereAlone {
+        session.out.warning(
+            "no other host can be reached: the contents are on this host alone until one comes",
+        );
+    }
     tell_daemon(session, &host.home);
     // The drafts' undo copies were kept whatever the policy says; now they are like any other.
     keep_undo(&host)?;

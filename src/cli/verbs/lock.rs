@@ -3,10 +3,11 @@
 //! the new holder says so.
 
 use super::abreast::{Awaited, get_abreast};
+use crate::cli::domain_locks::note;
 use crate::cli::invocation::{OthersWork, ReportForm};
-use crate::cli::{Failure, Session};
+use crate::cli::{Failure, Member, Session};
 use crate::journal::drafts_of_others;
-use crate::lock::{BranchLock, Claim};
+use crate::lock::{Authority, BranchLock, Claim, Denial, Granted, HostLock, Order};
 use crate::model::LockMessage;
 use crate::replay::ThisHost;
 use crate::ui::counted;
@@ -22,6 +23,7 @@ pub fn lock(
     let branch = member.branch();
     let message = message.ok_or_else(|| Failure::need_message(branch))?;
     let (host, history) = session.open(member.clone(), "lock")?;
+    session.refresh_lock(&host.lock)?;
     let before = member.branch_lock()?;
     if before.held.is_some() {
         // Whose lock it is matters more than whether this host is up to date.
@@ -63,14 +65,52 @@ pub fn lock(
         journal: journal.last(),
         takes_over,
     };
-    BranchLock::take(&host.lock, &member.branch_lock_file(), claim)
-        .map_err(|e| Failure::of_lock(e, branch))?;
+    match session.domain_locks(&member)? {
+        None => {
+            BranchLock::take(&host.lock, &member.branch_lock_file(), claim)
+                .map_err(|e| Failure::of_lock(e, branch))?;
+        }
+        Some(locks) => take_of(&locks, &member, &host.lock, claim)?,
+    }
     session.out.info(&format!("{branch} locked"));
     tell_drafts(session, &host, drafts.len());
     if let Some(others) = others {
         session.out.info(&format!("taken over: {others}"));
     }
     Ok(ExitCode::Ok)
+}
+
+/// Takes the lock where several hosts keep it.
+fn take_of(
+    locks: &dyn Authority,
+    member: &Member,
+    host: &HostLock,
+    claim: Claim,
+) -> Result<(), Failure> {
+    let branch = member.branch();
+    let here = claim.journal;
+    let order = Order::Take {
+        branch: branch.clone(),
+        claim,
+    };
+    match locks.carry_out(order)? {
+        Ok(Granted::Locked(held)) => {
+            let lock = BranchLock {
+                fence: held.fence,
+                held: Some(held),
+            };
+            note(lock, host, member)
+        }
+        Ok(_) => Err(Failure::of_denial(&Denial::NotLocked, branch)),
+        // The others have entries that did not come yet.
+        Err(Denial::OtherHead(last)) if last.seq > here.seq => Err(Failure::out_of_date()),
+        Err(denial) => {
+            if let Ok(row) = locks.row(branch) {
+                note(row.lock, host, member)?;
+            }
+            Err(Failure::of_denial(&denial, branch))
+        }
+    }
 }
 
 /// Says that there is something to go on with, so that nobody checks it in by surprise.

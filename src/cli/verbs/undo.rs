@@ -133,6 +133,8 @@ fn refuse_lock_of_another(host: &ThisHost) -> Result<(), Failure> {
 /// Takes back everything that was done under the lock, and releases it.
 pub fn discard(session: &mut Session) -> Result<ExitCode, Failure> {
     let (host, mut history) = session.this_host("unlock")?;
+    let member = session.member()?;
+    session.refresh_lock(&host.lock)?;
     refuse_lock_of_another(&host)?;
     let others = drafts_of_others(&host.wip_drafts()?, &host.author);
     let discarded = match discard_drafts(&host, &mut history) {
@@ -157,9 +159,7 @@ pub fn discard(session: &mut Session) -> Result<ExitCode, Failure> {
         let words = format!("took back changes of {author} -- please notify {author}");
         session.out.warning(&words);
     }
-    if let Some(held) = BranchLock::break_open(&host.lock, &host.branch_lock())
-        .map_err(|e| Failure::of_lock(e, &host.branch))?
-    {
+    if let Some(held) = super::unlock::break_lock(session, &member, &host.lock)? {
         let branch = &host.branch;
         session
             .out

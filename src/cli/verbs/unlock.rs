@@ -4,7 +4,7 @@
 use crate::cli::invocation::Wip;
 use crate::cli::{Failure, Member, Session};
 use crate::journal::{WipDraft, drafts_of_others};
-use crate::lock::{BranchLock, HostLock};
+use crate::lock::{Authority, BranchLock, Denial, Granted, Held, HostLock, Order};
 use crate::model::Author;
 use crate::ui::counted;
 use crate::ui::exit::ExitCode;
@@ -22,8 +22,7 @@ fn keep(session: &mut Session) -> Result<ExitCode, Failure> {
     let branch = member.branch();
     let author = member.author()?;
     let host = right_to_unlock(session, &member)?;
-    let held = BranchLock::break_open(&host, &member.branch_lock_file())
-        .map_err(|e| Failure::of_lock(e, branch))?;
+    let held = break_lock(session, &member, &host)?;
     let out = &mut session.out;
     match held {
         None => out.info(&format!("{branch} was not locked")),
@@ -44,6 +43,31 @@ fn keep(session: &mut Session) -> Result<ExitCode, Failure> {
         Err(failure) => out.warning(&failure.message),
     }
     Ok(ExitCode::Ok)
+}
+
+/// Frees the branch, wherever its lock is kept; who had it.
+pub(super) fn break_lock(
+    session: &Session,
+    member: &Member,
+    host: &HostLock,
+) -> Result<Option<Held>, Failure> {
+    let branch = member.branch();
+    let path = member.branch_lock_file();
+    let of_lock = |e| Failure::of_lock(e, branch);
+    let Some(locks) = session.domain_locks(member)? else {
+        return BranchLock::break_open(host, &path).map_err(of_lock);
+    };
+    let order = Order::Break {
+        branch: branch.clone(),
+    };
+    match locks.carry_out(order)? {
+        Ok(Granted::Freed(held)) => {
+            BranchLock::break_open(host, &path).map_err(of_lock)?;
+            Ok(held)
+        }
+        Ok(_) => Err(Failure::of_denial(&Denial::NotLocked, branch)),
+        Err(denial) => Err(Failure::of_denial(&denial, branch)),
+    }
 }
 
 /// Says what stays, and how to go on with it.

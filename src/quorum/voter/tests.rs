@@ -8,7 +8,7 @@ use openraft::testing::{StoreBuilder, Suite};
 use super::super::calls::CallError;
 use super::super::kinds::VoterId;
 use super::*;
-use crate::lock::{Claim, Granted, Refusal};
+use crate::lock::{Claim, Denial, Granted};
 use crate::model::{Author, BranchName, EntryId, EntryRef, LockMessage, Moment};
 use isconf_sandbox::change::Digest;
 
@@ -102,7 +102,15 @@ fn seats(numbers: &[u64]) -> BTreeMap<PublicKey, Seat> {
 async fn three_agree_and_one_alone_grants_nothing() {
     let (directory, wires) = (tempfile::tempdir().unwrap(), Wires::default());
     let first = voter(&wires, directory.path(), 1).await;
-    first.found(seats(&[1])[&key(1)].clone()).await.unwrap();
+    let seat = seats(&[1])[&key(1)].clone();
+    // The founder's ledger is everybody's.
+    let mut ledger = Ledger::new(beginning(), 0);
+    let web = BranchName::new("web").unwrap();
+    let branch = || web.clone();
+    ledger
+        .carry_out(&Order::Break { branch: branch() })
+        .unwrap();
+    first.found(seat, ledger).await.unwrap();
     assert_eq!(first.members(), seats(&[1]));
     let second = voter(&wires, directory.path(), 2).await;
     let third = voter(&wires, directory.path(), 3).await;
@@ -111,7 +119,16 @@ async fn three_agree_and_one_alone_grants_nothing() {
     let granted = first.order(take("a@h1")).await.unwrap();
     assert!(matches!(granted, Ok(Granted::Locked(held)) if held.fence == 1));
     let refused = first.order(take("b@h2")).await.unwrap();
-    assert!(matches!(refused, Err(Refusal::HeldByOther(_))));
+    assert!(matches!(refused, Err(Denial::HeldByOther(_))));
+    let followed = second
+        .applied()
+        .wait_for(|applied| {
+            let branches = applied.ledger.rows().map(|(branch, _)| branch);
+            branches.eq([&BranchName::generic(), &web])
+        })
+        .await
+        .is_ok();
+    assert!(followed);
     // Others say who leads.
     let other = second.order(take("b@h2")).await.unwrap_err();
     assert_eq!(other, NotNow::OtherLeads(Some(key(1))));

@@ -1,0 +1,197 @@
+//! The locks of a domain of several hosts, by way of the daemon. Upholds: as long as a host was never among
+//! others, its own file is all there is; from then on nothing is locked or checked in without those who
+//! keep the locks.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use isconf_sandbox::change::Digest;
+
+use super::failure::Failure;
+use super::session::{Member, Session};
+use crate::daemon::client::{self, ClientError};
+use crate::daemon::{MAX_KEPT, running_daemon};
+use crate::durable;
+use crate::lock::{
+    Authority, BranchLock, HostLock, Kept, LockError, NoVerdict, Order, Row, Verdict,
+};
+use crate::model::{BranchName, Home};
+use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk, Trouble};
+use crate::ui::exit::ExitCode;
+
+/// How long the daemon may take for one answer: as long as the voters may, through a neighbour, and some more.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// How long it may take to ask the daemon whether others are there.
+const GLANCE: Duration = Duration::from_secs(2);
+
+/// How long contents are under way until somebody who waits is told.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// The longest list of addresses that is read, in bytes.
+const MAX_LIST: u64 = 1 << 20;
+
+/// Those who keep the locks.
+pub struct DomainLocks {
+    home: Home,
+    /// Somebody waits for contents that are under way.
+    told: Cell<bool>,
+}
+
+impl Session {
+    /// Those who keep the locks of this host's domain; `None` as long as this host is alone in it.
+    pub fn domain_locks(&self, member: &Member) -> Result<Option<DomainLocks>, Failure> {
+        let home = member.home();
+        let locks = || DomainLocks {
+            home: home.clone(),
+            told: Cell::new(false),
+        };
+        if durable::read_small(&home.voters(&member.domain), MAX_LIST)?.is_some() {
+            return Ok(Some(locks()));
+        }
+        let came_by_address = durable::read_small(&home.joined(), MAX_LIST)?.is_some();
+        let has_locked = member.branch_lock()?.fence > 0;
+        let runs = running_daemon(home)?.is_some();
+        let is_among_others = || {
+            let status = client::status(home, GLANCE).ok();
+            status.is_some_and(|status| status.peers.iter().any(|peer| peer.connected))
+        };
+        let is_alone = !(came_by_address && !has_locked) && !(runs && is_among_others());
+        Ok((!is_alone).then(locks))
+    }
+
+    /// Takes what is so among all hosts for what is so here, where the lock here is not the caller's: it may be
+    /// since, or somebody else's.
+    pub fn refresh_lock(&mut self, host: &HostLock) -> Result<(), Failure> {
+        let member = &self.member()?;
+        let author = member.author()?;
+        let path = member.branch_lock_file();
+        if member.branch_lock()?.check(&author).is_ok() {
+            return Ok(());
+        }
+        if let Some(locks) = self.domain_locks(member)?
+            && let Ok(row) = locks.row(member.branch())
+        {
+            let noted = row.lock.note(host, &path);
+            noted.map_err(|e| Failure::of_lock(e, member.branch()))?;
+        }
+        Ok(())
+    }
+}
+
+impl DomainLocks {
+    fn ask(&self, what: LedgerAsk) -> Result<LedgerAnswer, NoVerdict> {
+        match client::ledger(&self.home, what, PATIENCE) {
+            Ok(LedgerAnswer::Trouble(trouble)) => Err(no_verdict(&trouble)),
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(unasked(&error)),
+        }
+    }
+
+    fn keep_some(&self, blobs: &[Digest]) -> Result<Kept, NoVerdict> {
+        let begun = Instant::now();
+        loop {
+            match client::keep(&self.home, blobs.to_vec(), PATIENCE) {
+                Ok(Some(KeptBy::Host(_))) => return Ok(Kept::Elsewhere),
+                Ok(Some(KeptBy::NobodyThere)) => return Ok(Kept::HereAlone),
+                Ok(Some(KeptBy::NobodyCould { asked })) => {
+                    return Err(NoVerdict {
+                        why: format!(
+                            "the contents are on this host alone; asked to keep them and could not: {}",
+                            asked.join(", ")
+                        ),
+                        remedy: "your changes are kept. Is there room on those hosts, and what do their logs say? `isconf ci` goes on.".to_owned(),
+                        is_passing: true,
+                    });
+                }
+                Ok(None) => {}
+                Err(error) => return Err(unasked(&error)),
+            }
+            if begun.elapsed() > SILENCE {
+                self.told.set(true);
+            }
+        }
+    }
+}
+
+impl Authority for DomainLocks {
+    fn carry_out(&self, order: Order) -> Result<Verdict, NoVerdict> {
+        match self.ask(LedgerAsk::Order(order))? {
+            LedgerAnswer::Verdict(verdict) => Ok(verdict),
+            LedgerAnswer::Row(_) | LedgerAnswer::Trouble(_) => {
+                Err(unasked(&ClientError::Unexpected))
+            }
+        }
+    }
+
+    fn row(&self, branch: &BranchName) -> Result<Row, NoVerdict> {
+        match self.ask(LedgerAsk::Look(branch.clone()))? {
+            LedgerAnswer::Row(row) => Ok(row),
+            LedgerAnswer::Verdict(_) | LedgerAnswer::Trouble(_) => {
+                Err(unasked(&ClientError::Unexpected))
+            }
+        }
+    }
+
+    fn keep(&self, blobs: BTreeSet<Digest>) -> Result<Kept, NoVerdict> {
+        let blobs: Vec<_> = blobs.into_iter().collect();
+        let mut kept = Kept::Elsewhere;
+        for part in blobs.chunks(MAX_KEPT) {
+            if self.keep_some(part)? == Kept::HereAlone {
+                kept = Kept::HereAlone;
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// The daemon could not be asked.
+fn unasked(error: &ClientError) -> NoVerdict {
+    let is_down = matches!(error, ClientError::NotRunning);
+    NoVerdict {
+        why: match is_down {
+            true => "the locks of the domain are kept by several hosts, and the daemon here does not run".to_owned(),
+            false => error.to_string(),
+        },
+        remedy: match is_down {
+            true => "`isconf start` starts it; then do the same again.",
+            false => "nothing was changed here. Do the same again; `isconf status` shows the daemon.",
+        }
+        .to_owned(),
+        is_passing: !is_down,
+    }
+}
+
+fn no_verdict(trouble: &Trouble) -> NoVerdict {
+    let remedy = match trouble {
+        Trouble::NoVoters => {
+            "is the first host of the domain up, with its daemon? `isconf join ADDRESS` names one that is; `isconf status` shows who can be reached."
+        }
+        Trouble::NoQuorum { .. } => {
+            "what you did is kept, and `isconf up` needs nobody. Do the same again when they are back; if they are lost for good, `isconf domain recover` begins without them."
+        }
+        Trouble::Records(_) => "your changes are kept; the log of this host's daemon says more.",
+    };
+    NoVerdict {
+        why: trouble.to_string(),
+        remedy: remedy.to_owned(),
+        is_passing: !matches!(trouble, Trouble::Records(_)),
+    }
+}
+
+impl From<NoVerdict> for Failure {
+    fn from(error: NoVerdict) -> Self {
+        let code = match error.is_passing {
+            true => ExitCode::Retry,
+            false => ExitCode::Failure,
+        };
+        Self::new(code, error.why).hint(error.remedy)
+    }
+}
+
+/// Notes a lock that the domain granted.
+pub fn note(lock: BranchLock, host: &HostLock, member: &Member) -> Result<(), Failure> {
+    let noted: Result<(), LockError> = lock.note(host, &member.branch_lock_file());
+    noted.map_err(|e| Failure::of_lock(e, member.branch()))
+}

@@ -1,0 +1,102 @@
+//! What was agreed on becomes part of the journals here: a voter appends the entries of a check-in itself. Upholds:
+//! an entry is forgotten by the voter only when the journal has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::network::{Shared, chained};
+use crate::journal::{Batch, MAX_BATCH_BYTES};
+use crate::lock::CheckIn;
+use crate::quorum::Voter;
+
+/// How long it takes until entries are tried again that could not be appended.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Appends what was checked in, as long as the network is there.
+pub async fn append(shared: Arc<Shared>) {
+    let mut voters = shared.voting.voter.subscribe();
+    loop {
+        let voter = voters.borrow_and_update().clone();
+        let Some(voter) = voter else {
+            if voters.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let mut applied = voter.applied();
+        loop {
+            applied.mark_unchanged();
+            let is_done = append_all(&shared, &voter).await;
+            let retry = async {
+                match is_done {
+                    true => std::future::pending().await,
+                    false => tokio::time::sleep(PAUSE).await,
+                }
+            };
+            tokio::select! {
+                changed = voters.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                changed = applied.changed() => if changed.is_err() { break },
+                () = retry => {}
+            }
+        }
+    }
+}
+
+/// Appends what is to be appended; whether nothing is left.
+async fn append_all(shared: &Arc<Shared>, voter: &Voter) -> bool {
+    let batches = match voter.batches().await {
+        Ok(batches) => batches,
+        Err(error) => {
+            shared.mention("batches".to_owned(), || chained(&error));
+            return false;
+        }
+    };
+    let mut is_done = true;
+    for batch in batches {
+        let asked = batch.clone();
+        let appended = shared.on_disk(move |shared| append_one(shared, &asked));
+        match appended.await.unwrap_or(false) {
+            true => {
+                shared.look.notify_one();
+                // Otherwise it is found to be there the next time.
+                let _forgotten = voter.appended(&batch).await;
+            }
+            false => is_done = false,
+        }
+    }
+    is_done
+}
+
+/// Appends the entries of one check-in; whether they are in the journal then.
+fn append_one(shared: &Shared, batch: &CheckIn) -> bool {
+    let local = &shared.local;
+    if local.has(&batch.branch, &[batch.last]) {
+        return true;
+    }
+    let Ok(bytes) = local.store().get(&batch.records, MAX_BATCH_BYTES) else {
+        // It was not among those that were asked to keep them: they come as to any other host.
+        return false;
+    };
+    let Ok(read) = Batch::read(&bytes, batch.base) else {
+        return false;
+    };
+    let records: Vec<_> = read.records().collect();
+    match local.take_records(&batch.branch, batch.base, &records) {
+        Ok(Some(last)) => last == batch.last,
+        // Somebody else appends just now.
+        Ok(None) => false,
+        Err(error) => {
+            shared.mention(format!("batch {}", batch.branch), || {
+                format!(
+                    "entries of branch {} cannot be appended: {}",
+                    batch.branch,
+                    chained(&error)
+                )
+            });
+            false
+        }
+    }
+}

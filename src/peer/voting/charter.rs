@@ -1,0 +1,262 @@
+//! What every host knows of the voters: who they are, and which locks they granted. It goes from host to host.
+//! Upholds: it counts only when a voter signed it; an older one never replaces a newer one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use isconf_sandbox::change::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::super::network::{Shared, chained};
+use crate::durable;
+use crate::identity::{self, HostKey};
+use crate::lock::Held;
+use crate::model::{BranchName, PublicKey, Signature};
+use crate::quorum::{Applied, Epoch, Seat};
+
+/// The longest charter, in bytes: half of a line between hosts.
+const MAX_BYTES: usize = 96 * 1024;
+
+/// How many voters there can be: five, and others while they are replaced.
+const MAX_VOTERS: usize = 16;
+
+/// What a voter signs begins with this, so that it can be taken for nothing else.
+const SIGNED_AS: &[u8] = b"isconf charter 1\n";
+
+/// The line that names the file's format and version.
+const FIRST_LINE: &str = "# isconf voters 1\n";
+
+/// Who votes, and which locks are held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charter {
+    /// Since which founding.
+    pub epoch: Epoch,
+    /// The voters' place in their log; a greater one is newer.
+    pub at: u64,
+    /// The voters.
+    pub voters: Vec<Elector>,
+    /// The locks that are held, as many as there is room for.
+    pub locks: Vec<LockNews>,
+}
+
+/// A voter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elector {
+    /// Which host.
+    pub key: PublicKey,
+    /// Its name, for people.
+    pub host: String,
+}
+
+/// A lock that is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockNews {
+    /// Of which branch.
+    pub branch: BranchName,
+    /// By whom.
+    pub held: Held,
+}
+
+/// A charter with the signature of a voter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedCharter {
+    /// The charter as JSON: exactly the bytes that were signed.
+    text: String,
+    /// Who signed it.
+    signer: PublicKey,
+    /// The signature.
+    signature: Signature,
+    /// What the text says; read when it is verified.
+    #[serde(skip)]
+    charter: Option<Arc<Charter>>,
+}
+
+impl Charter {
+    /// What a voter knows.
+    pub fn of(epoch: Epoch, members: &BTreeMap<PublicKey, Seat>, applied: &Applied) -> Self {
+        let voters = members.iter().map(|(key, seat)| Elector {
+            key: *key,
+            host: seat.host.clone(),
+        });
+        let held = applied.ledger.rows().filter_map(|(branch, row)| {
+            Some(LockNews {
+                branch: branch.clone(),
+                held: row.lock.held.clone()?,
+            })
+        });
+        let mut charter = Self {
+            epoch,
+            at: applied.at(),
+            voters: voters.collect(),
+            locks: Vec::new(),
+        };
+        let mut room = MAX_BYTES / 2;
+        for news in held {
+            // A message may be four times as long when it is escaped.
+            let length = 1000 + 4 * news.held.message.as_str().len();
+            match room.checked_sub(length) {
+                Some(left) => room = left,
+                None => break,
+            }
+            charter.locks.push(news);
+        }
+        charter
+    }
+
+    /// Whether a host votes.
+    pub fn has_voter(&self, key: &PublicKey) -> bool {
+        self.voters.iter().any(|voter| voter.key == *key)
+    }
+}
+
+impl SignedCharter {
+    /// Signs a charter.
+    pub fn sign(charter: Charter, key: &HostKey) -> Self {
+        let text = serde_json::to_string(&charter);
+        let text = text.expect("strings and numbers always have a JSON form");
+        Self {
+            signature: key.sign(&signed(&text)),
+            signer: key.public(),
+            text,
+            charter: Some(Arc::new(charter)),
+        }
+    }
+
+    /// What it says; `None` when it is none: too long, or not signed by one of its voters.
+    fn verified(mut self) -> Option<(Self, Arc<Charter>)> {
+        if self.text.len() > MAX_BYTES {
+            return None;
+        }
+        let charter: Charter = serde_json::from_str(&self.text).ok()?;
+        let is_bounded = charter.voters.len() <= MAX_VOTERS
+            && charter
+                .voters
+                .iter()
+                .all(|v| v.host.len() <= 255 && !v.host.contains(char::is_control));
+        if !is_bounded || !charter.has_voter(&self.signer) {
+            return None;
+        }
+        identity::verify(&self.signer, &signed(&self.text), &self.signature).ok()?;
+        let charter = Arc::new(charter);
+        self.charter = Some(Arc::clone(&charter));
+        Some((self, charter))
+    }
+
+    /// What it says. One that was not verified says nothing.
+    pub fn charter(&self) -> Option<&Arc<Charter>> {
+        self.charter.as_ref()
+    }
+}
+
+fn signed(text: &str) -> Digest {
+    Digest::of(&[SIGNED_AS, text.as_bytes()].concat())
+}
+
+/// Takes a charter if it is newer than the one that is known; whether it was taken.
+pub(super) fn take(shared: &Arc<Shared>, offered: SignedCharter) -> bool {
+    let known = shared.voting.charter();
+    let known_text = known.as_ref().map(|known| &known.text);
+    if known_text == Some(&offered.text) {
+        return false;
+    }
+    let signer = offered.signer;
+    let Some((offered, charter)) = offered.verified() else {
+        return false;
+    };
+    if let Some(known) = known.as_ref().and_then(SignedCharter::charter) {
+        if (charter.epoch, charter.at) <= (known.epoch, known.at) {
+            return false;
+        }
+        // While one of the voters can be asked, they are who say who votes.
+        let is_one_there = || {
+            let table = shared.table();
+            let mut voters = known.voters.iter();
+            voters.any(|voter| {
+                table
+                    .peer(&voter.key)
+                    .is_some_and(|peer| peer.link().is_some())
+            })
+        };
+        let is_of_them = known.has_voter(&signer) || signer == shared.member.own;
+        if charter.epoch == known.epoch && !is_of_them && is_one_there() {
+            return false;
+        }
+    }
+    *shared.voting.known() = Some(offered);
+    true
+}
+
+/// Reads what was known when the daemon ended.
+pub(super) async fn load(shared: &Arc<Shared>) {
+    let read = shared.on_disk(|shared| {
+        let path = shared.facts.home.voters(&shared.facts.domain);
+        let bytes = durable::read_small(&path, 2 * MAX_BYTES as u64)?;
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        Ok::<_, durable::FileError>(text.and_then(|text| {
+            serde_json::from_str::<SignedCharter>(text.strip_prefix(FIRST_LINE)?).ok()
+        }))
+    });
+    match read.await {
+        Ok(Ok(Some(charter))) => {
+            if let Some((charter, _)) = charter.verified() {
+                *shared.voting.known() = Some(charter);
+            }
+        }
+        Ok(Ok(None)) | Err(_) => {}
+        Ok(Err(error)) => shared.mention("voters".to_owned(), || chained(&error)),
+    }
+}
+
+/// Writes down what is known; whether that could be done.
+pub(super) async fn save(shared: &Arc<Shared>, charter: &SignedCharter) -> bool {
+    let text = serde_json::to_string(charter);
+    let text = text.expect("strings and numbers always have a JSON form");
+    let written = shared.on_disk(move |shared| {
+        let path = shared.facts.home.voters(&shared.facts.domain);
+        durable::create_directories(&shared.facts.home.cache(&shared.facts.domain))?;
+        durable::replace(&path, format!("{FIRST_LINE}{text}\n").as_bytes())
+    });
+    match written.await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            shared.mention("voters".to_owned(), || chained(&error));
+            false
+        }
+        Err(_panicked) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_charter_that_one_of_its_voters_signed_is_one() {
+        let key = HostKey::from_secret(&[1; 32]);
+        let stranger = HostKey::from_secret(&[2; 32]);
+        let charter = Charter {
+            epoch: Epoch {
+                number: 1,
+                founder: key.public(),
+            },
+            at: 7,
+            voters: vec![Elector {
+                key: key.public(),
+                host: "h1".to_owned(),
+            }],
+            locks: Vec::new(),
+        };
+        let good = SignedCharter::sign(charter.clone(), &key);
+        let sent = serde_json::to_string(&good).unwrap();
+        let came: SignedCharter = serde_json::from_str(&sent).unwrap();
+        assert_eq!(came.charter(), None, "it was not verified");
+        assert_eq!(*came.clone().verified().unwrap().1, charter);
+        let mut changed = came.clone();
+        changed.text = changed.text.replace("\"at\":7", "\"at\":8");
+        assert!(changed.verified().is_none());
+        assert!(SignedCharter::sign(charter, &stranger).verified().is_none());
+        let mut long = came;
+        long.text.push_str(&" ".repeat(MAX_BYTES));
+        assert!(long.verified().is_none());
+    }
+}

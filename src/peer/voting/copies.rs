@@ -1,0 +1,123 @@
+//! Having other hosts keep contents before they are needed there. Upholds: a host says that it keeps a blob only
+//! when the blob is durable there and has its digest.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use isconf_sandbox::change::Digest;
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use super::super::contents;
+use super::super::endpoint::Link;
+use super::super::messages::{Answer, MAX_KEPT, Request};
+use super::super::network::Shared;
+use super::super::serve::ask;
+use crate::model::PublicKey;
+
+/// How long a host fetches before it says how much is missing still: less than its answer is waited for.
+const FETCHING: Duration = Duration::from_secs(5);
+
+/// How often in a row a host may have got nothing more.
+const MAX_IDLE: u32 = 6;
+
+/// How many hosts are asked to keep contents, one after another.
+const MAX_ASKED: usize = 5;
+
+/// Where contents are beside this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeptBy {
+    /// On this host, by name.
+    Host(String),
+    /// Nowhere, since no other host can be reached.
+    NobodyThere,
+    /// Nowhere, although hosts can be reached.
+    NobodyCould {
+        /// Who was asked, by name.
+        asked: Vec<String>,
+    },
+}
+
+/// Fetches what `link`'s host asks this one to keep; how many blobs are missing still.
+pub async fn keep_for(shared: &Arc<Shared>, link: &Link, blobs: Vec<Digest>) -> u64 {
+    let begun = Instant::now();
+    let mut missing = 0;
+    for digest in blobs {
+        let left = FETCHING.saturating_sub(begun.elapsed());
+        let (shared, link) = (Arc::clone(shared), link.clone());
+        // It goes on when it is late: two at once would spoil what arrived.
+        let fetch = tokio::spawn(async move { contents::fetch_for(&shared, &link, digest).await });
+        if !matches!(timeout(left, fetch).await, Ok(Ok(true))) {
+            missing += 1;
+        }
+    }
+    missing
+}
+
+/// Asks a host to keep blobs until it does; whether it does.
+pub async fn kept(link: &Link, blobs: &[Digest]) -> bool {
+    for part in blobs.chunks(MAX_KEPT) {
+        let (mut fewest, mut idle) = (u64::MAX, 0);
+        loop {
+            let before = Instant::now();
+            match ask(link, &Request::Keep(part.to_vec())).await {
+                Ok((Answer::Kept(0), _)) => break,
+                Ok((Answer::Kept(missing), _)) => {
+                    // A long blob is under way as long as it takes all its time.
+                    let is_under_way = before.elapsed() >= FETCHING / 2;
+                    idle = match missing < fewest || is_under_way {
+                        true => 0,
+                        false => idle + 1,
+                    };
+                    fewest = fewest.min(missing);
+                }
+                Ok(_) | Err(_) => return false,
+            }
+            if idle >= MAX_IDLE {
+                return false;
+            }
+            if before.elapsed() < FETCHING / 2 {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+    true
+}
+
+/// Has one other host keep blobs: a voter, if one can be reached.
+pub async fn keep_elsewhere(shared: &Arc<Shared>, blobs: &[Digest]) -> KeptBy {
+    let (mut tried, mut could_not) = (BTreeSet::new(), Vec::new());
+    loop {
+        let link = candidates(shared)
+            .into_iter()
+            .find(|link| !tried.contains(&link.peer));
+        let Some(link) = link.filter(|_| tried.len() < MAX_ASKED) else {
+            break;
+        };
+        tried.insert(link.peer);
+        if kept(&link, blobs).await {
+            return KeptBy::Host(shared.name_of(&link.peer));
+        }
+        // One that went away meanwhile is as good as one that was not there.
+        if shared.link_to(&link.peer).is_some() {
+            could_not.push(shared.name_of(&link.peer));
+        }
+    }
+    match could_not.is_empty() {
+        true => KeptBy::NobodyThere,
+        false => KeptBy::NobodyCould { asked: could_not },
+    }
+}
+
+/// The connected hosts, voters first.
+fn candidates(shared: &Shared) -> Vec<Link> {
+    let charter = shared.voting.charter();
+    let charter = charter.as_ref().and_then(|signed| signed.charter());
+    let is_voter = |key: &PublicKey| charter.is_some_and(|charter| charter.has_voter(key));
+    let mut links: Vec<_> = shared.table().links().cloned().collect();
+    fastrand::shuffle(&mut links);
+    links.sort_by_key(|link| !is_voter(&link.peer));
+    links
+}

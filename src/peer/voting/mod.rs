@@ -1,0 +1,106 @@
+//! This host's part in keeping the domain's locks: who votes, whether this host does, and how an order gets
+//! to whoever leads the voters. Not for how voters agree (see `quorum`). Upholds: what is told of the voters
+//! is signed by one of them; a host serves one epoch at a time; only hosts of the domain are heard.
+//!
+//! ```text
+//! verb ─> orders ─> (a neighbour) ─> leader ─> quorum ─> batches ─> journals of the voters
+//!                                     └─> steward: founds, seats       charter ─> everybody, by hello
+//! ```
+
+mod batches;
+mod calls;
+mod charter;
+mod copies;
+mod orders;
+mod steward;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::{Notify, watch};
+
+pub(super) use batches::append;
+pub(super) use calls::answer as answer_call;
+pub use charter::{Charter, Elector, LockNews, SignedCharter};
+pub use copies::KeptBy;
+pub(super) use copies::keep_elsewhere;
+pub(super) use copies::keep_for;
+pub use orders::{LedgerAnswer, LedgerAsk, Trouble};
+pub(super) use orders::{MAX_HOPS, pass, place};
+pub use steward::RecoverError;
+pub(super) use steward::{attend, may_found, recover};
+
+use super::network::Shared;
+use crate::quorum::Voter;
+
+/// What this host knows of the voters, and its own vote.
+#[derive(Debug)]
+pub struct Voting {
+    known: Mutex<Option<SignedCharter>>,
+    /// The voter that runs here; each change is news.
+    voter: watch::Sender<Option<Voter>>,
+    /// One at a time opens and closes the voter.
+    changing: tokio::sync::Mutex<()>,
+    /// How many verbs of this host wait for a verdict. One at a time holds the host lock, and those that ask
+    /// do nothing by themselves.
+    asking: AtomicUsize,
+    /// Something is to be looked at before the next tick.
+    pub(super) wake: Notify,
+}
+
+impl Default for Voting {
+    fn default() -> Self {
+        Self {
+            known: Mutex::default(),
+            voter: watch::Sender::new(None),
+            changing: tokio::sync::Mutex::default(),
+            asking: AtomicUsize::new(0),
+            wake: Notify::new(),
+        }
+    }
+}
+
+impl Voting {
+    /// What is known of the voters.
+    pub(super) fn charter(&self) -> Option<SignedCharter> {
+        self.known().clone()
+    }
+
+    /// The voter that runs here, if one does.
+    pub(super) fn voter(&self) -> Option<Voter> {
+        self.voter.borrow().clone()
+    }
+
+    /// Notes that a verb of this host waits.
+    fn asks(&self) -> Asking<'_> {
+        self.asking.fetch_add(1, Ordering::SeqCst);
+        Asking(self)
+    }
+
+    /// Whether a verb of this host waits for a verdict.
+    fn is_asked(&self) -> bool {
+        self.asking.load(Ordering::SeqCst) > 0
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<SignedCharter>> {
+        // Each change is one assignment, so that what a panic left is whole.
+        self.known.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// That a verb of this host waits.
+struct Asking<'a>(&'a Voting);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.asking.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Takes what a host said of the voters, if it is news and one of them signed it.
+pub(super) fn heard(shared: &Arc<Shared>, charter: SignedCharter) {
+    if charter::take(shared, charter) {
+        shared.voting.wake.notify_one();
+        shared.look.notify_one();
+    }
+}
