@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 pub use super::domain_args::{CacheArgs, JoinArgs, LockArgs, UnlockArgs};
 use super::hazard_args::{CheckArgs, CiArgs};
-pub use super::nested_verbs::{BundleVerb, KeysVerb};
+pub use super::nested_verbs::{BundleVerb, DomainVerb, KeysVerb};
 use super::preview_args::{NoopArg, OfflineArg, PreviewArgs};
 
 /// Keeps machines the same by replaying one ordered journal of changes on all of them.
@@ -238,6 +238,13 @@ pub enum Verb {
     /// Exit status 1 when contents that an entry needs are missing.
     #[command(after_help = "Example:\n  isconf cache --verify")]
     Cache(CacheArgs),
+    /// Look after the domain as a whole
+    #[command(
+        subcommand,
+        subcommand_value_name = "VERB",
+        subcommand_help_heading = "Verbs"
+    )]
+    Domain(DomainVerb),
     /// Make, change or list the keys of the domain
     ///
     /// Hosts of a domain know each other's bundles by these keys. All have the same file.

@@ -135,6 +135,8 @@ pub enum Command {
     Probe(Format),
     /// Show the domain's contents.
     Cache(Reading, Format),
+    /// Begin the locks of the domain anew.
+    DomainRecover(Consent),
     /// Make a key.
     KeysGenerate,
     /// Take a step of changing the key.
@@ -351,6 +353,15 @@ pub enum Times {
     Ignored,
     /// They do (`--times`).
     Compared,
+}
+
+/// Whether a person said that something is to be done that cannot be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// It is only told what would be done.
+    Missing,
+    /// It is done (`--yes`).
+    Given,
 }
 
 /// How sure `diff` is to be.

@@ -115,6 +115,7 @@ fn dispatch(session: &mut Session, command: Command) -> Result<ExitCode, Failure
         Command::Probe(format) => verbs::probe(session, format),
         Command::Cache(reading, format) => verbs::cache(session, reading, format),
         Command::KeysGenerate => verbs::keys_generate(session),
+        Command::DomainRecover(consent) => verbs::domain_recover(session, consent),
         Command::KeysRotate => verbs::keys_rotate(session),
         Command::KeysList => verbs::keys_list(session),
         Command::Completions(shell) => verbs::print_completions(session, shell),

@@ -1,4 +1,4 @@
-//! The verbs of `bundle` and `keys` as the user types them. A part of `args`. Upholds: help,
+//! The verbs of `bundle`, `domain` and `keys` as the user types them. A part of `args`. Upholds: help,
 //! completions and man pages are made from this alone.
 
 use std::path::PathBuf;
@@ -27,6 +27,21 @@ pub enum BundleVerb {
         /// Take it in although no key of the domain vouches for it
         #[arg(long)]
         allow_unauthenticated: bool,
+    },
+}
+
+/// The verbs of `domain`.
+#[derive(Debug, Subcommand)]
+pub enum DomainVerb {
+    /// Begin the locks of the domain anew, after most of the hosts that kept them are lost for good
+    ///
+    /// This host keeps them alone from then on, and others join it. The journals as they are here count. Says
+    /// what it means, and does it with --yes.
+    #[command(after_help = "Example:\n  isconf domain recover --yes")]
+    Recover {
+        /// Do it
+        #[arg(long)]
+        yes: bool,
     },
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::*;
 use crate::check_in::Strictness;
 use crate::cli::invocation::{
-    Command, Diffs, EntryName, ExecCommand, FailedCommand, Format, JournalPolicy, OthersWork,
-    Presentation, RebootPolicy, ReportForm, RunMode, TryCommand, UpCommand, Wip,
+    Command, Consent, Diffs, EntryName, ExecCommand, FailedCommand, Format, JournalPolicy,
+    OthersWork, Presentation, RebootPolicy, ReportForm, RunMode, TryCommand, UpCommand, Wip,
 };
 use crate::model::Network;
 use crate::model::{LockMessage, ScratchName};
@@ -412,6 +412,9 @@ fn the_other_verbs_resolve() {
     assert_eq!(command("bundle export f --since 3"), export);
     assert_eq!(command("keys generate"), Command::KeysGenerate);
     assert_eq!(command("keys rotate"), Command::KeysRotate);
+    let recover = |consent| Command::DomainRecover(consent);
+    assert_eq!(command("domain recover"), recover(Consent::Missing));
+    assert_eq!(command("domain recover --yes"), recover(Consent::Given));
     assert_eq!(command("daemon"), Command::Daemon);
     match command("init example.com") {
         Command::Init { branch, .. } => assert_eq!(branch.as_str(), "generic"),

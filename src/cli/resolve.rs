@@ -12,12 +12,12 @@ use crate::replay::{Outside, Repeat};
 use crate::ui::output::Volume;
 
 use super::args::{
-    BundleVerb, CommandLine, DiffArgs, EnvArgs, ExecArgs, InitArgs, KeysVerb, LockArgs, ReportArgs,
-    SnapArgs, TryArgs, UpArgs, Verb,
+    BundleVerb, CommandLine, DiffArgs, DomainVerb, EnvArgs, ExecArgs, InitArgs, KeysVerb, LockArgs,
+    ReportArgs, SnapArgs, TryArgs, UpArgs, Verb,
 };
 use super::hazard_args::CiArgs;
 use super::invocation::{
-    Command, Diffs, EntryName, EnvFormat, ExecCommand, FailedCommand, Format, Invocation,
+    Command, Consent, Diffs, EntryName, EnvFormat, ExecCommand, FailedCommand, Format, Invocation,
     JournalPolicy, OthersWork, Place, Presentation, Reading, RebootPolicy, ReportForm, RunMode,
     Times, Trust, TryCommand, UpCommand, Wip,
 };
@@ -175,6 +175,9 @@ fn command(verb: Verb, before: Before) -> Result<Command, UsageError> {
             either(args.verify, Reading::Everything, Reading::Changed),
             format(args.json),
         ),
+        Verb::Domain(DomainVerb::Recover { yes }) => {
+            Command::DomainRecover(either(yes, Consent::Given, Consent::Missing))
+        }
         Verb::Keys(KeysVerb::Generate) => Command::KeysGenerate,
         Verb::Keys(KeysVerb::Rotate) => Command::KeysRotate,
         Verb::Keys(KeysVerb::List) => Command::KeysList,

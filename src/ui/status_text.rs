@@ -34,6 +34,8 @@ pub struct StatusView {
     pub daemon: Option<u32>,
     /// The other hosts of the domain that the daemon knows.
     pub peers: Vec<PeerRow>,
+    /// Who keeps the locks of the domain; `None` while this host is alone, or the daemon does not run.
+    pub voters: Option<VotersRow>,
     /// The names of kept scratchpads.
     pub kept: Vec<String>,
     /// What waits for recovery, in words; `None` when nothing does.
@@ -72,6 +74,26 @@ pub struct PeerRow {
     pub connected: bool,
     /// Whether it sent what cannot be, and is ignored for a while.
     pub ignored: bool,
+}
+
+/// Who keeps the locks of the domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VotersRow {
+    /// How often that began: once, and whenever most of them were lost.
+    pub epoch: u64,
+    /// The hosts.
+    pub hosts: Vec<VoterRow>,
+}
+
+/// A host that keeps the locks of the domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VoterRow {
+    /// Its name.
+    pub host: String,
+    /// Its key.
+    pub key: PublicKey,
+    /// Whether it is this host, or connected.
+    pub reachable: bool,
 }
 
 /// How many other hosts are shown to people.
@@ -118,6 +140,10 @@ pub fn status_text(status: &StatusView, style: Style) -> String {
         |pid| format!("running, process {pid}"),
     );
     page.line(2, &format!("daemon    {daemon}"));
+    if let Some(voters) = &status.voters {
+        let words = voter_words(&page, voters);
+        page.line(2, &format!("voters    {words}"));
+    }
     peer_lines(&mut page, &status.peers);
     for name in &status.kept {
         page.line(2, &format!("kept      {}", escaped(name.as_bytes())));
@@ -127,6 +153,26 @@ pub fn status_text(status: &StatusView, style: Style) -> String {
         page.line(2, &page.paint(Role::Failure, &words));
     }
     page.into_text()
+}
+
+/// Who keeps the locks, and who of them cannot be reached.
+fn voter_words(page: &Page, voters: &VotersRow) -> String {
+    let words = voters.hosts.iter().map(|voter| {
+        let name = escaped(voter.host.as_bytes());
+        match voter.reachable {
+            true => name,
+            false => format!("{name} (not reached)"),
+        }
+    });
+    let words = words.collect::<Vec<_>>().join(", ");
+    let reached = voters.hosts.iter().filter(|voter| voter.reachable).count();
+    match reached * 2 > voters.hosts.len() {
+        true => words,
+        false => page.paint(
+            Role::Failure,
+            &format!("{words}: too few for a lock or a check-in"),
+        ),
+    }
 }
 
 /// The other hosts, those that are connected first.
@@ -195,6 +241,7 @@ pub fn status_json(status: &StatusView) -> Result<String, serde_json::Error> {
         pending: status.pending,
         wip: status.wip,
         daemon: status.daemon,
+        voters: status.voters.as_ref(),
         peers: &status.peers,
         kept: &status.kept,
         recovery: status.recovery.as_deref(),
@@ -214,6 +261,7 @@ struct StatusJson<'a> {
     pending: u64,
     wip: u64,
     daemon: Option<u32>,
+    voters: Option<&'a VotersRow>,
     peers: &'a [PeerRow],
     kept: &'a [String],
     recovery: Option<&'a str>,

@@ -4,6 +4,7 @@
 
 mod init;
 mod join;
+mod domain;
 mod lock;
 mod unlock;
 mod callers_input;
@@ -35,6 +36,7 @@ pub(super) use bundle::{bundle_export, bundle_import};
 pub(super) use cache::cache;
 pub(super) use check_in::check_in;
 pub(super) use diff::diff;
+pub(super) use domain::domain_recover;
 pub(super) use env::env;
 pub(super) use exec::exec;
 pub(super) use history::history;

@@ -8,13 +8,15 @@ use super::serve::{daemon_pid, daemon_status};
 use crate::chain::{ChainError, Fault};
 use crate::cli::invocation::Format;
 use crate::cli::{Failure, Member, Session};
-use crate::daemon::PeerStatus;
+use crate::daemon::{PeerStatus, VotingStatus};
 use crate::history::{History, HistoryError};
-use crate::lock::BranchLock;
+use crate::lock::Held;
 use crate::model::{EntryRef, Moment};
 use crate::replay::kept_names;
 use crate::ui::exit::ExitCode;
-use crate::ui::status_text::{LockView, PeerRow, StatusView, status_json, status_text};
+use crate::ui::status_text::{
+    LockView, PeerRow, StatusView, VoterRow, VotersRow, status_json, status_text,
+};
 
 /// Shows where this host stands.
 pub fn status(session: &mut Session, format: Format) -> Result<ExitCode, Failure> {
@@ -49,21 +51,32 @@ fn view(member: &Member) -> Result<StatusView, Failure> {
     let head = journal.as_ref().map(|journal| journal.last());
     let daemon = daemon_pid(member)?;
     let asked = daemon.and_then(|_| daemon_status(member));
-    let peers = asked.map_or_else(Vec::new, |status| status.peers);
+    let (peers, voting) =
+        asked.map_or_else(Default::default, |status| (status.peers, status.voting));
     let peers = peers.into_iter().map(peer_row).collect();
+    let lock = match &voting {
+        // Where several hosts keep the lock, the file here says what was so when it was last asked for.
+        Some(voting) => {
+            let mut locks = voting.locks.iter();
+            let own = locks.find(|lock| lock.branch == *member.branch());
+            own.map(|lock| lock_view(lock.held.clone()))
+        }
+        None => member.branch_lock()?.held.map(lock_view),
+    };
     let kept = kept_names(member.home())?.into_iter();
     let entries = journal.as_ref().map_or(0, |journal| journal.len());
     Ok(StatusView {
         host: member.settings.host.value.clone(),
         domain: member.domain.clone(),
         branch: member.branch().clone(),
-        lock: lock_view(member.branch_lock()?),
+        lock,
         at,
         head: head.filter(is_an_entry),
         pending: entries - applied,
         wip: member.drafts()?.len() as u64,
         daemon,
         peers,
+        voters: voting.map(voters_row),
         kept: kept.map(|(name, _command)| name).collect(),
         recovery,
     })
@@ -111,11 +124,22 @@ fn readable(
     }
 }
 
-fn lock_view(lock: BranchLock) -> Option<LockView> {
-    let held = lock.held?;
-    Some(LockView {
+fn lock_view(held: Held) -> LockView {
+    LockView {
         holder: held.author,
         message: held.message.to_string(),
         since: held.since,
-    })
+    }
+}
+
+fn voters_row(voting: VotingStatus) -> VotersRow {
+    let hosts = voting.voters.into_iter().map(|voter| VoterRow {
+        host: voter.host,
+        key: voter.key,
+        reachable: voter.connected,
+    });
+    VotersRow {
+        epoch: voting.epoch,
+        hosts: hosts.collect(),
+    }
 }

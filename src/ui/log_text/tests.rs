@@ -7,7 +7,9 @@ use super::super::diff::NoSecrets;
 use super::super::history_text::{Behind, HistoryLine, history_json, history_text};
 use super::super::sample::{changes, entry, path};
 use super::super::schema::assert_valid;
-use super::super::status_text::{LockView, PeerRow, StatusView, status_json, status_text};
+use super::super::status_text::{
+    LockView, PeerRow, StatusView, VoterRow, VotersRow, status_json, status_text,
+};
 use super::*;
 use crate::model::{
     Author, Bytes, ChangeDigests, Deed, EffectSummary, Hazard, HazardCode, HazardName, Hex, Moment,
@@ -248,6 +250,14 @@ fn peer(connected: bool) -> PeerRow {
     }
 }
 
+fn voter(host: &str, reachable: bool) -> VoterRow {
+    VoterRow {
+        host: host.to_owned(),
+        key: PublicKey::from_bytes([7; 32]),
+        reachable,
+    }
+}
+
 #[test]
 fn status_is_a_page() {
     let status = StatusView {
@@ -264,6 +274,14 @@ fn status_is_a_page() {
         pending: 12,
         wip: 0,
         daemon: Some(42),
+        voters: Some(VotersRow {
+            epoch: 1,
+            hosts: vec![
+                voter("alpha", true),
+                voter("beta", true),
+                voter("gamma", false),
+            ],
+        }),
         peers: vec![peer(true), peer(false)],
         kept: vec!["mine".to_owned()],
         recovery: Some("a commit was interrupted".to_owned()),
@@ -278,6 +296,7 @@ fn status_is_a_page() {
         \x20 wip       nothing\n\
         \x20 lock      root@beta: installing (since 2026-11-20 17:44:31 UTC)\n\
         \x20 daemon    running, process 42\n\
+        \x20 voters    alpha, beta, gamma (not reached)\n\
         \x20 peers     1 connected, 1 not\n\
         \x20   beta  192.0.2.7:65027  has entry 12 of generic\n\
         \x20   beta  192.0.2.7:65027  has entry 12 of generic  not connected, seen 2026-11-20 17:44:31 UTC\n\
@@ -286,6 +305,7 @@ fn status_is_a_page() {
     );
     assert_valid("log.schema.json", &status_json(&status).unwrap());
     let quiet = StatusView {
+        voters: None,
         lock: None,
         daemon: None,
         kept: Vec::new(),
