@@ -53,12 +53,12 @@ impl Session {
         let came_by_address = durable::read_small(&home.joined(), MAX_LIST)?.is_some();
         let has_locked = member.branch_lock()?.fence > 0;
         let runs = running_daemon(home)?.is_some();
-        let is_among_others = || {
+        let sees_others = || {
             let status = client::status(home, GLANCE).ok();
             status.is_some_and(|status| status.peers.iter().any(|peer| peer.connected))
         };
-        let is_alone = !(came_by_address && !has_locked) && !(runs && is_among_others());
-        Ok((!is_alone).then(locks))
+        let is_among_others = (came_by_address && !has_locked) || (runs && sees_others());
+        Ok(is_among_others.then(locks))
     }
 
     /// Takes what is so among all hosts for what is so here, where the lock here is not the caller's: it may be

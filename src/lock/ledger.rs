@@ -184,7 +184,7 @@ impl Ledger {
 
     /// A branch as it stands; one that nobody ever locked is as before its first entry.
     pub fn row(&self, branch: &BranchName) -> Row {
-        self.rows.get(branch).cloned().unwrap_or_else(|| Row {
+        self.rows.get(branch).cloned().unwrap_or(Row {
             lock: BranchLock {
                 fence: self.first_fence,
                 held: None,
@@ -384,7 +384,7 @@ mod tests {
     fn orders_that_are_refused_change_nothing() {
         let mut ledger = Ledger::new(at(0), 0);
         for number in 0..MAX_BRANCHES {
-            let branch = BranchName::new(&format!("branch{number}")).unwrap();
+            let branch = BranchName::new(format!("branch{number}")).unwrap();
             ledger.carry_out(&Order::Break { branch }).unwrap();
         }
         let before = ledger.clone();

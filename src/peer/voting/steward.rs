@@ -399,7 +399,7 @@ fn wanted_seats(
         }
         seats.insert(key, seat);
     }
-    if seats.len() % 2 == 0 || seats.len() < members.len() {
+    if seats.len().is_multiple_of(2) || seats.len() < members.len() {
         // Those that are gone keep their seats until there is somebody for them.
         let gone = members
             .iter()
@@ -413,7 +413,7 @@ fn wanted_seats(
             seats.insert(key, seat);
         }
     }
-    if seats.len() % 2 == 0 {
+    if seats.len().is_multiple_of(2) {
         let newcomer = seats
             .keys()
             .find(|key| !members.contains_key(*key))
