@@ -242,7 +242,8 @@ pub enum Verb {
     #[command(
         subcommand,
         subcommand_value_name = "VERB",
-        subcommand_help_heading = "Verbs"
+        subcommand_help_heading = "Verbs",
+        after_help = "Example:\n  isconf domain recover --yes"
     )]
     Domain(DomainVerb),
     /// Make, change or list the keys of the domain

@@ -326,7 +326,15 @@ mod tests {
             started: 1_795_196_526,
             domain: "example.com".to_owned(),
             peers: vec![peer()],
-            voting: None,
+            voting: Some(VotingStatus {
+                epoch: 1,
+                voters: vec![VoterStatus {
+                    key: PublicKey::from_bytes([7; 32]),
+                    host: "web1".to_owned(),
+                    connected: true,
+                }],
+                locks: Vec::new(),
+            }),
         }
     }
 
@@ -376,6 +384,9 @@ mod tests {
             Request::Sync(BranchName::generic()),
             Request::Standing(BranchName::generic()),
             Request::Join("web1".to_owned()),
+            Request::Ledger(LedgerAsk::Look(BranchName::generic())),
+            Request::Keep(vec![Digest::of(b"blob")]),
+            Request::Recover,
             Request::Stop,
         ];
         let answers = [
@@ -385,6 +396,9 @@ mod tests {
             Answer::Standing(standing()),
             Answer::Joined(peer()),
             Answer::NotJoined("it did not answer in time".to_owned()),
+            Answer::Kept(Some(KeptBy::Host("web1".to_owned()))),
+            Answer::Recovered(2),
+            Answer::NotRecovered("why".to_owned()),
             Answer::Stopping,
             Answer::Refused(Refusal::UnknownVersion(2)),
             Answer::Refused(Refusal::Malformed),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::endpoint::{MAX_STRANGERS, MeetError, canonical};
-use super::network::Shared;
+use super::this_host::Shared;
 
 /// Lets hosts of the domain in.
 pub async fn accept(shared: Arc<Shared>) {

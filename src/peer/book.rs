@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::nets::{self, MAX_NETS_BYTES, Place};
-use super::network::{Shared, chained};
+use super::this_host::{Shared, chained};
 use crate::chain::RecordText;
 use crate::durable::{self, FileError};
 use crate::model::PublicKey;

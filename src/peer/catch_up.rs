@@ -10,8 +10,8 @@ use super::endpoint::Link;
 use super::frames::{FrameError, cut_off};
 use super::local::LocalError;
 use super::messages::{Answer, BranchHead, RecordsAfter, Refused, Request};
-use super::network::{Shared, chained};
 use super::serve::{PATIENCE, ask};
+use super::this_host::{Shared, chained};
 use crate::chain::MAX_RECORD_BYTES;
 use crate::model::{BranchName, EntryRef, PublicKey};
 

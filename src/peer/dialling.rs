@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use super::book;
 use super::endpoint::{CloseCode, MeetError, canonical};
 use super::nets::{self, MAX_NETS_BYTES, Place};
-use super::network::{JoinError, PeerView, Shared, chained};
+use super::network::{JoinError, PeerView};
+use super::this_host::{Shared, chained};
 use crate::durable;
 use crate::model::PublicKey;
 

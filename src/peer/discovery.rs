@@ -7,7 +7,7 @@ use std::sync::Arc;
 use isconf_sandbox::change::Digest;
 use mdns_sd::{Error, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
 
-use super::network::Shared;
+use super::this_host::Shared;
 use crate::model::{DomainName, PublicKey};
 
 /// The service: DNS-SD wants at most fifteen letters.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::endpoint::CloseCode;
-use super::network::{Shared, chained};
+use super::this_host::{Shared, chained};
 use crate::identity::{HmacKeys, HmacKeysError};
 
 /// How often the file is looked at: the original took at most ten seconds.

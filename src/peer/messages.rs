@@ -239,6 +239,7 @@ pub(crate) fn rewritten_line(line: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::Trouble;
 
     #[test]
     fn the_lines_are_those_of_the_page() {
@@ -274,12 +275,28 @@ mod tests {
             Request::Records(RecordsAfter { branch, seq, id }),
             Request::Blob(BlobFrom { digest, offset: 0 }),
             Request::Doubt(digest),
+            Request::Keep(vec![digest]),
+            Request::Call(VoterCall {
+                epoch: Epoch {
+                    number: 1,
+                    founder: PublicKey::from_bytes([7; 32]),
+                },
+                kind: CallKind::Vote,
+                length: 120,
+            }),
+            Request::Ledger(LedgerRequest {
+                ask: LedgerAsk::Look(BranchName::generic()),
+                hops: 3,
+            }),
         ];
         let lengths = vec![812, 644];
         let answers = [
             Answer::Hello(hello),
             Answer::Records(Records { lengths, last: 14 }),
             Answer::Blob(Blob { length: 4711 }),
+            Answer::Kept(0),
+            Answer::Called(80),
+            Answer::Ledger(LedgerAnswer::Trouble(Trouble::NoVoters)),
             Answer::Refused(Refused::Missing),
         ];
         for request in requests {

@@ -31,6 +31,7 @@ mod accepting;
 mod telling;
 mod question;
 mod voting;
+mod this_host;
 mod network;
 mod standing;
 
@@ -39,10 +40,10 @@ pub(crate) use messages::rewritten_line;
 pub use messages::{BranchHead, Hello};
 pub(crate) use nets::counted_places;
 pub use nets::{InvalidPlace, Place};
-pub(crate) use network::chained;
 pub use network::{JoinError, Network, NetworkFacts, PeerView};
 pub use question::{QuestionError, domain_at};
 pub use standing::{Arriving, Standing};
+pub(crate) use this_host::chained;
 pub use voting::{
     Charter, Elector, KeptBy, LedgerAnswer, LedgerAsk, LockNews, RecoverError, Trouble,
 };

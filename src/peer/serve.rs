@@ -15,7 +15,7 @@ use super::frames::{FrameError, Incoming, cut_off, send_line};
 use super::messages::{
     Answer, Blob, BlobFrom, LedgerRequest, MAX_KEPT, RecordsAfter, Refused, Request,
 };
-use super::network::{Shared, chained};
+use super::this_host::{Shared, chained};
 use super::voting;
 use crate::store::StoreError;
 

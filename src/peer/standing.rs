@@ -8,7 +8,8 @@ use isconf_sandbox::change::Digest;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::network::{Network, Shared};
+use super::network::Network;
+use super::this_host::Shared;
 use crate::model::BranchName;
 
 /// How long the other hosts may take to say what they have, before it is gone on without them.

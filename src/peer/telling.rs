@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::network::Shared;
+use super::this_host::Shared;
 
 /// How often the files here are looked at without anybody having said that they changed, and how often
 /// connected hosts are told how this one is, in any case.

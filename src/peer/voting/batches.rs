@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::network::{Shared, chained};
+use super::super::this_host::{Shared, chained};
 use crate::journal::{Batch, MAX_BATCH_BYTES};
 use crate::lock::CheckIn;
 use crate::quorum::Voter;

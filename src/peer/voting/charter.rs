@@ -7,7 +7,7 @@ use std::sync::Arc;
 use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::super::network::{Shared, chained};
+use super::super::this_host::{Shared, chained};
 use crate::durable;
 use crate::identity::{self, HostKey};
 use crate::lock::Held;

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use super::super::contents;
 use super::super::endpoint::Link;
 use super::super::messages::{Answer, MAX_KEPT, Request};
-use super::super::network::Shared;
 use super::super::serve::ask;
+use super::super::this_host::Shared;
 use crate::model::PublicKey;
 
 /// How long a host fetches before it says how much is missing still: less than its answer is waited for.

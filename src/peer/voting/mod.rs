@@ -30,7 +30,7 @@ pub(super) use orders::{MAX_HOPS, pass, place};
 pub use steward::RecoverError;
 pub(super) use steward::{attend, may_found, recover};
 
-use super::network::Shared;
+use super::this_host::Shared;
 use crate::quorum::Voter;
 
 /// What this host knows of the voters, and its own vote.

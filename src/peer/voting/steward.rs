@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::super::book;
 use super::super::endpoint::Link;
 use super::super::local::LocalError;
-use super::super::network::{Shared, chained};
+use super::super::this_host::{Shared, chained};
 use super::calls::Roads;
 use super::charter::{self, Charter, SignedCharter};
 use crate::durable::{self, FileError};

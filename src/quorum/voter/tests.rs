@@ -1,3 +1,5 @@
+//! Voters in one process, and the engine's own tests of what they keep.
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
