@@ -177,7 +177,9 @@ pub fn check_in(
     authority: Option<&dyn Authority>,
 ) -> Result<CheckedIn, CheckInError> {
     let lock_path = site.home.branch_lock(site.domain, site.branch);
-    let held = agreed::lock_here(site)?.check(author)?.clone();
+    let held = agreed::lock_here(site)?
+        .check(author, &key.public())?
+        .clone();
     // From before the look at the journal's end until it is longer, unless others are to be asked.
     let right = AppendLock::take(site.home, site.domain, site.branch)?;
     let mut journal = Journal::open_or_create(&right)?;

@@ -30,6 +30,9 @@ pub struct Target<'a> {
     pub allow_unauthenticated: bool,
 }
 
+/// Asks, before anything is taken in, whether what a bundle holds may be: for hosts whose journals others share.
+pub type Leave<'a> = &'a mut dyn FnMut(&BundleHeader) -> bool;
+
 /// What was taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
@@ -55,6 +58,9 @@ pub enum ImportError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Whoever was asked gave no leave, and says why.
+    #[error("the bundle may not be taken in now")]
+    NoLeave,
     /// It is one of another domain.
     #[error("the bundle is one of domain {found}, not {expected}")]
     WrongDomain {
@@ -106,6 +112,7 @@ pub fn import(
     target: Target<'_>,
     path: &Path,
     mut file: impl Read + Seek,
+    leave: Leave<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Imported, ImportError> {
     // A file that has no length is told as one by `authenticate`.
@@ -119,6 +126,9 @@ pub fn import(
     let (mut input, digest, authentication) =
         Input::authenticate(path, told, target.keys, target.allow_unauthenticated)?;
     let header = input.header()?;
+    if header.domain == *target.domain && !leave(&header) {
+        return Err(ImportError::NoLeave);
+    }
     let right = right_to(target, &header)?;
     let mut journal = journal_of(&right, &header)?;
     let known = compare_known(&journal, &mut input, header.first_seq)?;

@@ -17,5 +17,5 @@ mod tests;
 
 pub use export::{ExportError, Exported, Source, export};
 pub use format::BundleHeader;
-pub use import::{ImportError, Imported, Target, import};
+pub use import::{ImportError, Imported, Leave, Target, import};
 pub use input::{BundleError, BundleFault};

@@ -95,6 +95,7 @@ fn import_anyhow(
         target,
         Path::new("file.bundle"),
         Cursor::new(bytes),
+        &mut |_| true,
         &mut Silent,
     )
 }
@@ -157,7 +158,7 @@ fn progress_ends_where_the_total_is() {
         allow_unauthenticated: false,
     };
     let path = Path::new("file.bundle");
-    import(target, path, Cursor::new(&bytes), &mut back).unwrap();
+    import(target, path, Cursor::new(&bytes), &mut |_| true, &mut back).unwrap();
     assert!(out.ended && back.ended);
     for (phase, total, done) in &out.phases {
         assert_eq!(*total, Some(*done), "{phase}");

@@ -14,7 +14,7 @@ use crate::identity::HostKey;
 use crate::journal::{Batch, Journal, MAX_BATCH_BYTES};
 use crate::lock::{
     AppendLock, Authority, BranchLock, CheckIn, Denial, Granted, Held, Kept, LockError, NoVerdict,
-    Order,
+    Order, Under,
 };
 use crate::model::{Draft, EntryRef};
 use crate::needs::Needs;
@@ -52,8 +52,11 @@ pub(super) fn append(
     let last = batch.last(base);
     let order = Order::CheckIn(CheckIn {
         branch: site.branch.clone(),
-        author: held.author.clone(),
-        fence: held.fence,
+        under: Under {
+            author: held.author.clone(),
+            host: held.host,
+            fence: held.fence,
+        },
         base,
         last,
         records,
@@ -128,6 +131,7 @@ fn unexpected() -> NoVerdict {
         why: "those who keep the locks answered something else".to_owned(),
         remedy: "are all hosts of the same version of isconf? `isconf status` shows it.".to_owned(),
         is_passing: false,
+        is_down: false,
     }
 }
 

@@ -34,6 +34,7 @@ fn check_in_at(host: &Host) -> Result<CheckedIn, CheckInError> {
 fn lock(host: &Host, message: &str) -> Held {
     let claim = Claim {
         author: author(),
+        host: key().public(),
         message: LockMessage::new(message).unwrap(),
         since: Moment::EPOCH,
         journal: host.journal().last(),
@@ -107,6 +108,7 @@ fn drafts_of_another_are_checked_in_only_by_who_took_them_over() {
     for takes_over in [false, true] {
         let claim = Claim {
             author: bob.clone(),
+            host: key().public(),
             message: LockMessage::new("why").unwrap(),
             since: Moment::EPOCH,
             journal: host.journal().last(),

@@ -255,6 +255,8 @@ impl From<ImportError> for Failure {
             ) => Self::of(ExitCode::Trouble, &error).hint(CARRY_AGAIN),
             ImportError::Journal(error) => error.into(),
             ImportError::Store(error) => error.into(),
+            // Whoever gave no leave said why.
+            ImportError::NoLeave => Self::of(ExitCode::Failure, &error),
             ImportError::WrongDomain { .. } => Self::of(ExitCode::Failure, &error)
                 .hint("domains never mix; take a bundle of this host's domain."),
             ImportError::Gap { last, .. } => Self::of(ExitCode::Failure, &error).hint(format!(

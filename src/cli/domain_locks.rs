@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use isconf_sandbox::change::Digest;
@@ -24,7 +25,7 @@ use crate::ui::exit::ExitCode;
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// How long it may take to ask the daemon whether others are there.
-const GLANCE: Duration = Duration::from_secs(2);
+const GLANCE: Duration = Duration::from_secs(10);
 
 /// How long contents are under way until somebody who waits is told.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -50,15 +51,15 @@ impl Session {
         if durable::read_small(&home.voters(&member.domain), MAX_LIST)?.is_some() {
             return Ok(Some(locks()));
         }
-        let came_by_address = durable::read_small(&home.joined(), MAX_LIST)?.is_some();
+        let is_there =
+            |path: PathBuf| durable::read_small(&path, MAX_LIST).map(|read| read.is_some());
         let has_locked = member.branch_lock()?.fence > 0;
-        let runs = running_daemon(home)?.is_some();
-        let sees_others = || {
-            let status = client::status(home, GLANCE).ok();
-            status.is_some_and(|status| status.peers.iter().any(|peer| peer.connected))
-        };
-        let is_among_others = (came_by_address && !has_locked) || (runs && sees_others());
-        Ok(is_among_others.then(locks))
+        // It met others, or an administrator said where they are.
+        let is_among_others = is_there(home.peers())? || (is_there(home.joined())? && !has_locked);
+        if is_among_others || (running_daemon(home)?.is_some() && sees_others(home)?) {
+            return Ok(Some(locks()));
+        }
+        Ok(None)
     }
 
     /// Takes what is so among all hosts for what is so here, where the lock here is not the caller's: it may be
@@ -67,7 +68,11 @@ impl Session {
         let member = &self.member()?;
         let author = member.author()?;
         let path = member.branch_lock_file();
-        if member.branch_lock()?.check(&author).is_ok() {
+        if member
+            .branch_lock()?
+            .check(&author, &member.host_key()?)
+            .is_ok()
+        {
             return Ok(());
         }
         if let Some(locks) = self.domain_locks(member)?
@@ -77,6 +82,15 @@ impl Session {
             noted.map_err(|e| Failure::of_lock(e, member.branch()))?;
         }
         Ok(())
+    }
+}
+
+/// Whether the daemon is connected with others. One that does not say so in time is no reason to do without them.
+fn sees_others(home: &Home) -> Result<bool, Failure> {
+    match client::status(home, GLANCE) {
+        Ok(status) => Ok(status.peers.iter().any(|peer| peer.connected)),
+        Err(ClientError::NotRunning) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -103,6 +117,7 @@ impl DomainLocks {
                         ),
                         remedy: "your changes are kept. Is there room on those hosts, and what do their logs say? `isconf ci` goes on.".to_owned(),
                         is_passing: true,
+                        is_down: false,
                     });
                 }
                 Ok(None) => {}
@@ -156,10 +171,11 @@ fn unasked(error: &ClientError) -> NoVerdict {
         },
         remedy: match is_down {
             true => "`isconf start` starts it; then do the same again.",
-            false => "nothing was changed here. Do the same again; `isconf status` shows the daemon.",
+            false => "whether it was done is not known; do the same again. `isconf status` shows the daemon.",
         }
         .to_owned(),
         is_passing: !is_down,
+        is_down,
     }
 }
 
@@ -177,6 +193,7 @@ fn no_verdict(trouble: &Trouble) -> NoVerdict {
         why: trouble.to_string(),
         remedy: remedy.to_owned(),
         is_passing: !matches!(trouble, Trouble::Records(_)),
+        is_down: false,
     }
 }
 

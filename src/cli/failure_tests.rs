@@ -46,6 +46,7 @@ fn broken(path: &str, fault: Fault) -> ChainError {
 
 fn held() -> LockError {
     LockError::HeldByOther(Box::new(Held {
+        host: crate::model::PublicKey::from_bytes([1; 32]),
         takes_over: false,
         author: Author::new("alice@h1").unwrap(),
         message: LockMessage::new("mine").unwrap(),

@@ -11,10 +11,11 @@ use std::time::{Duration, SystemTime};
 use crate::config::{Settings, Surroundings};
 use crate::durable::{self, FileError};
 use crate::history::{History, HistoryError};
+use crate::identity::HostKey;
 use crate::journal::{Journal, JournalError, Wip, WipDraft};
 use crate::lock::{BranchLock, Holder, HostLock, Wait};
 use crate::model::progress::{Progress, Silent};
-use crate::model::{Author, BranchName, DomainName, Home, Moment};
+use crate::model::{Author, BranchName, DomainName, Home, Moment, PublicKey};
 use crate::ui::exit::ExitCode;
 use crate::ui::output::{Output, Volume};
 
@@ -180,6 +181,11 @@ impl Member {
     /// Who makes entries and takes the lock here.
     pub fn author(&self) -> Result<Author, Failure> {
         Ok(self.settings.author()?)
+    }
+
+    /// Which host this is; its key is made when it has none.
+    pub fn host_key(&self) -> Result<PublicKey, Failure> {
+        Ok(HostKey::load_or_create(&self.home().host_key())?.public())
     }
 
     /// The branch's journal; `None` when this host has none.

@@ -39,7 +39,8 @@ impl Session {
     /// The same for a verb that said already on which branch it works.
     pub fn open(&mut self, member: Member, verb: &str) -> Result<(ThisHost, History), Failure> {
         let lock = self.host_lock(member.home(), verb)?;
-        let host = ThisHost::new(member.settings, member.domain, lock, self.clock)?;
+        let key = member.host_key()?;
+        let host = ThisHost::new(member.settings, member.domain, lock, key, self.clock)?;
         let (repaired, history) = recover(&host)?;
         for repair in repaired {
             self.out.info(&repair.sentence());
@@ -69,7 +70,8 @@ impl Session {
     pub fn put_right(&mut self, member: &Member) -> Option<String> {
         let lock = self.lock_if_free(member.home(), "status")?;
         let member = member.clone();
-        let host = ThisHost::new(member.settings, member.domain, lock, self.clock).ok()?;
+        let key = member.host_key().ok()?;
+        let host = ThisHost::new(member.settings, member.domain, lock, key, self.clock).ok()?;
         match recover(&host) {
             Ok((repaired, history)) => {
                 for repair in repaired {

@@ -16,11 +16,11 @@ use nix::sys::time::TimeVal;
 use isconf_sandbox::change::Digest;
 
 use crate::model::{BranchName, Home};
-use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk};
+use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk, Numbered};
 
 use super::protocol::{
-    Answer, AnswerError, DaemonStatus, MAX_ANSWER_BYTES, PeerStatus, Refusal, Request, Standing,
-    read_answer, request_line,
+    Answer, AnswerError, DaemonStatus, HostStatus, MAX_ANSWER_BYTES, PeerStatus, Refusal, Request,
+    Standing, read_answer, request_line,
 };
 
 /// How long a verb waits for the daemon, as in the original. Each step may take this long.
@@ -141,6 +141,26 @@ pub fn keep(
     }
 }
 
+/// Asks how the hosts of the domain stand.
+pub fn hosts(home: &Home, timeout: Duration) -> Result<Vec<HostStatus>, ClientError> {
+    match ask(home, Request::Hosts, timeout)? {
+        Answer::Hosts(hosts) => Ok(hosts),
+        other => Err(other.into()),
+    }
+}
+
+/// Asks what happened behind an event; without one, from when on.
+pub fn events(
+    home: &Home,
+    after: Option<u64>,
+    timeout: Duration,
+) -> Result<(u64, Vec<Numbered>), ClientError> {
+    match ask(home, Request::Events(after), timeout)? {
+        Answer::Events(last, events) => Ok((last, events)),
+        other => Err(other.into()),
+    }
+}
+
 /// Begins the locks of the domain anew, with this host alone; the number of the epoch, or why not.
 pub fn recover(home: &Home, timeout: Duration) -> Result<Result<u64, String>, ClientError> {
     match ask(home, Request::Recover, timeout)? {
@@ -163,6 +183,8 @@ impl From<Answer> for ClientError {
             | Answer::NotJoined(_)
             | Answer::Ledger(_)
             | Answer::Kept(_)
+            | Answer::Hosts(_)
+            | Answer::Events(..)
             | Answer::Recovered(_)
             | Answer::NotRecovered(_)
             | Answer::Stopping => Self::Unexpected,

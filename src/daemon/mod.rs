@@ -24,8 +24,8 @@ pub use daemon_lock::{DaemonLock, DaemonLockError, running_daemon};
 pub use log::Log;
 pub(crate) use protocol::rewritten_request;
 pub use protocol::{
-    Answer, DaemonStatus, MAX_KEPT, PROTOCOL_VERSION, PeerStatus, Refusal, Request, Standing,
-    VoterStatus, VotingStatus,
+    Answer, DaemonStatus, HostStatus, MAX_KEPT, PROTOCOL_VERSION, PeerStatus, Refusal, Request,
+    Standing, VoterStatus, VotingStatus,
 };
 pub use readiness::{Manager, NOTIFY_SOCKET};
 pub use run::{Attachment, DaemonError, DaemonFacts, run};

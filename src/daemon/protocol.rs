@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BranchName, HostName, PublicKey};
-use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk, LockNews};
+use crate::model::{BranchName, HostCard, HostName, PublicKey};
+use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk, LockNews, Numbered};
 
 /// The version of both directions. Another one is refused, in a line of this version.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -49,6 +49,10 @@ pub enum Request {
     Ledger(LedgerAsk),
     /// Have another host keep these blobs.
     Keep(Vec<Digest>),
+    /// How do the hosts of the domain stand?
+    Hosts,
+    /// What happened behind this event? From now on, for none.
+    Events(Option<u64>),
     /// Begin the locks of the domain anew, with this host alone.
     Recover,
     /// Please end.
@@ -75,6 +79,10 @@ pub enum Answer {
     Ledger(LedgerAnswer),
     /// Where the blobs are; `None` while they are under way.
     Kept(Option<KeptBy>),
+    /// How the hosts of the domain stand.
+    Hosts(Vec<HostStatus>),
+    /// What happened, and the number of the last event.
+    Events(u64, Vec<Numbered>),
     /// The number of the epoch that began.
     Recovered(u64),
     /// It did not begin.
@@ -100,6 +108,23 @@ pub struct DaemonStatus {
     pub peers: Vec<PeerStatus>,
     /// Who keeps the locks of the domain, if that is known.
     pub voting: Option<VotingStatus>,
+}
+
+/// How a host stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostStatus {
+    /// Its key.
+    pub key: PublicKey,
+    /// Its version of isconf.
+    pub isconf: String,
+    /// What it said.
+    pub card: HostCard,
+    /// The last entry of its branch, as far as this host knows.
+    pub last: Option<u64>,
+    /// When it was heard last, in seconds since 1970, if this host is connected with it now and then.
+    pub seen: Option<u64>,
+    /// Whether it is this host, or connected.
+    pub connected: bool,
 }
 
 /// Who keeps the locks of the domain.
@@ -319,6 +344,24 @@ mod tests {
         }
     }
 
+    fn host() -> HostStatus {
+        HostStatus {
+            key: PublicKey::from_bytes([7; 32]),
+            isconf: "5.0.0".to_owned(),
+            card: HostCard {
+                host: HostName::new("web1").unwrap(),
+                branch: BranchName::generic(),
+                at: None,
+                congruent: None,
+                failed: None,
+                noted: crate::model::Moment::EPOCH,
+            },
+            last: Some(12),
+            seen: Some(1_795_196_530),
+            connected: true,
+        }
+    }
+
     fn status() -> DaemonStatus {
         DaemonStatus {
             pid: 4711,
@@ -386,6 +429,8 @@ mod tests {
             Request::Join("web1".to_owned()),
             Request::Ledger(LedgerAsk::Look(BranchName::generic())),
             Request::Keep(vec![Digest::of(b"blob")]),
+            Request::Hosts,
+            Request::Events(None),
             Request::Recover,
             Request::Stop,
         ];
@@ -397,6 +442,8 @@ mod tests {
             Answer::Joined(peer()),
             Answer::NotJoined("it did not answer in time".to_owned()),
             Answer::Kept(Some(KeptBy::Host("web1".to_owned()))),
+            Answer::Hosts(vec![host()]),
+            Answer::Events(7, Vec::new()),
             Answer::Recovered(2),
             Answer::NotRecovered("why".to_owned()),
             Answer::Stopping,

@@ -1,11 +1,13 @@
 //! What the daemon answers to verbs. Not for how a connection goes (see `server`).
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::timeout;
 
 use super::protocol::{
-    Answer, Arriving, DaemonStatus, PeerStatus, Request, Standing, VoterStatus, VotingStatus,
+    Answer, Arriving, DaemonStatus, HostStatus, PeerStatus, Request, Standing, VoterStatus,
+    VotingStatus,
 };
 use super::run::DaemonFacts;
 use crate::model::BranchName;
@@ -55,6 +57,11 @@ impl Served {
                 let kept = self.network.keep_elsewhere(&blobs);
                 Answer::Kept(timeout(KEEPING, kept).await.ok())
             }
+            Request::Hosts => Answer::Hosts(self.hosts()),
+            Request::Events(after) => {
+                let (last, events) = self.network.events(after);
+                Answer::Events(last, events)
+            }
             Request::Recover => match self.network.recover().await {
                 Ok(epoch) => Answer::Recovered(epoch.number),
                 Err(error) => Answer::NotRecovered(chained(&error)),
@@ -89,6 +96,29 @@ impl Served {
             peers: self.network.peers().into_iter().map(peer_status).collect(),
             voting: self.voting(),
         }
+    }
+
+    fn hosts(&self) -> Vec<HostStatus> {
+        let connected = self.network.connected();
+        let heads = self.network.heads();
+        let seen: BTreeMap<_, _> = self
+            .network
+            .peers()
+            .into_iter()
+            .filter_map(|peer| Some((peer.key, seconds(peer.last_seen?))))
+            .collect();
+        let hosts = self.network.cards().into_iter().map(|(key, published)| {
+            let card = published.card.clone();
+            HostStatus {
+                key,
+                isconf: published.isconf.clone(),
+                last: heads.get(&card.branch).copied(),
+                card,
+                seen: seen.get(&key).copied(),
+                connected: connected.contains(&key),
+            }
+        });
+        hosts.collect()
     }
 
     fn voting(&self) -> Option<VotingStatus> {

@@ -243,6 +243,15 @@ impl Journal {
         Batch::new(self.chain.prepare(bodies, &seal))
     }
 
+    /// The entries behind the first `applied` as a batch, and the place that they follow. Fails when there are
+    /// not so many.
+    pub fn batch(&self, applied: u64) -> Result<(EntryRef, Batch), JournalError> {
+        let records = self.pending(applied).map(|seq| self.chain.read(seq));
+        let records = records.collect::<Result<Vec<_>, _>>()?;
+        let base = self.at(applied).unwrap_or(self.last());
+        Ok((base, Batch::new(records)))
+    }
+
     /// Appends what was prepared: all or none. Fails when it does not follow the end of this journal.
     pub fn append_batch(&mut self, right: &AppendLock, batch: &Batch) -> Result<(), JournalError> {
         let mut import = self.import(right)?;

@@ -39,4 +39,6 @@ pub struct NoVerdict {
     pub remedy: String,
     /// Whether the same may work later.
     pub is_passing: bool,
+    /// Whether nobody could be asked, since no daemon runs here.
+    pub is_down: bool,
 }

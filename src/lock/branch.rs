@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::HostLock;
 use crate::chain::RecordText;
 use crate::durable::{self, FileError};
-use crate::model::{Author, EntryId, EntryRef, LockMessage, Moment};
+use crate::model::{Author, EntryId, EntryRef, LockMessage, Moment, PublicKey};
 
 /// The longest lock file, in bytes.
 const MAX_LOCK_BYTES: u64 = 64 * 1024;
@@ -32,6 +32,8 @@ pub struct BranchLock {
 pub struct Held {
     /// Who.
     pub author: Author,
+    /// On which host; names of hosts may be the same.
+    pub host: PublicKey,
     /// Why.
     pub message: LockMessage,
     /// Since when.
@@ -49,6 +51,8 @@ pub struct Held {
 pub struct Claim {
     /// Who.
     pub author: Author,
+    /// On which host.
+    pub host: PublicKey,
     /// Why.
     pub message: LockMessage,
     /// Now.
@@ -97,6 +101,7 @@ struct Row {
     fence: u64,
     held: bool,
     author: Option<Author>,
+    host: Option<PublicKey>,
     message: Option<String>,
     since: Option<Moment>,
     journal_seq: Option<u64>,
@@ -139,7 +144,7 @@ impl BranchLock {
     /// which replaces message and time and keeps the fence, the journal's end, and what was taken over.
     pub fn taken(self, claim: Claim) -> Result<(Self, Held), LockError> {
         let held = match self.held {
-            Some(held) if held.author != claim.author => {
+            Some(held) if (&held.author, held.host) != (&claim.author, claim.host) => {
                 return Err(LockError::HeldByOther(Box::new(held)));
             }
             Some(held) => Held {
@@ -150,6 +155,7 @@ impl BranchLock {
             },
             None => Held {
                 author: claim.author,
+                host: claim.host,
                 message: claim.message,
                 since: claim.since,
                 fence: self.fence + 1,
@@ -164,11 +170,11 @@ impl BranchLock {
         Ok((lock, held))
     }
 
-    /// The lock's holder, if that is `author`.
-    pub fn check(&self, author: &Author) -> Result<&Held, LockError> {
+    /// The lock's holder, if that is `author` on this `host`.
+    pub fn check(&self, author: &Author, host: &PublicKey) -> Result<&Held, LockError> {
         match &self.held {
             None => Err(LockError::NotLocked),
-            Some(held) if held.author == *author => Ok(held),
+            Some(held) if held.author == *author && held.host == *host => Ok(held),
             Some(held) => Err(LockError::HeldByOther(Box::new(held.clone()))),
         }
     }
@@ -232,6 +238,7 @@ impl BranchLock {
             .plain("held", self.held.is_some());
         if let Some(held) = &self.held {
             text.string("author", &held.author)
+                .string("host", &held.host)
                 .string("message", &held.message)
                 .string("since", &held.since)
                 .plain("journal_seq", held.journal.seq)
@@ -249,6 +256,7 @@ impl BranchLock {
         }
         let held = Held {
             author: row.author?,
+            host: row.host?,
             message: LockMessage::new(&row.message?).ok()?,
             since: row.since?,
             fence,
@@ -271,6 +279,8 @@ mod tests {
     use crate::lock::{Holder, Wait};
     use std::fs;
 
+    const HOST: PublicKey = PublicKey::from_bytes([1; 32]);
+
     fn host_lock(dir: &Path) -> HostLock {
         let holder = Holder {
             pid: 1,
@@ -283,6 +293,7 @@ mod tests {
     fn claim(author: &str, message: &str) -> Claim {
         Claim {
             author: Author::new(author).unwrap(),
+            host: HOST,
             message: LockMessage::new(message).unwrap(),
             since: Moment::EPOCH,
             journal: EntryRef {
@@ -309,15 +320,24 @@ mod tests {
         let again = BranchLock::take(&host, &path, claim("a@h1", "say \"why\"\\")).unwrap();
         assert_eq!((again.fence, again.message.as_str()), (1, "say \"why\"\\"));
         let lock = BranchLock::load(&path).unwrap();
-        assert_eq!(lock.check(&again.author).unwrap(), &again);
+        assert_eq!(lock.check(&again.author, &HOST).unwrap(), &again);
         assert!(matches!(
-            lock.check(&claim("b@h1", "x").author),
+            lock.check(&claim("b@h1", "x").author, &HOST),
             Err(LockError::HeldByOther(_))
         ));
+        // Another host of the same name.
+        let twin = PublicKey::from_bytes([2; 32]);
+        assert!(matches!(
+            lock.check(&again.author, &twin),
+            Err(LockError::HeldByOther(_))
+        ));
+        let mut theirs = claim("a@h1", "one");
+        theirs.host = twin;
+        assert!(BranchLock::take(&host, &path, theirs).is_err());
         BranchLock::release(&host, &path, 1).unwrap();
         let lock = BranchLock::load(&path).unwrap();
         assert!(matches!(
-            lock.check(&again.author),
+            lock.check(&again.author, &HOST),
             Err(LockError::NotLocked)
         ));
         let held = BranchLock::take(&host, &path, claim("b@h1", "two")).unwrap();

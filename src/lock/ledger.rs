@@ -9,7 +9,7 @@ use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::branch::{BranchLock, Claim, Held, LockError};
-use crate::model::{Author, BranchName, EntryRef};
+use crate::model::{Author, BranchName, EntryRef, PublicKey};
 
 /// How many branches a ledger knows.
 const MAX_BRANCHES: usize = 1000;
@@ -31,6 +31,8 @@ pub struct Row {
     pub lock: BranchLock,
     /// Its last entry.
     pub head: EntryRef,
+    /// The host that began it, of another branch.
+    pub begun_by: Option<PublicKey>,
 }
 
 /// Entries that are to be appended.
@@ -38,16 +40,25 @@ pub struct Row {
 pub struct CheckIn {
     /// To which branch.
     pub branch: BranchName,
-    /// Who appends.
-    pub author: Author,
-    /// The number of the author's lock.
-    pub fence: u64,
+    /// Under whose lock.
+    pub under: Under,
     /// The entry that they follow.
     pub base: EntryRef,
     /// The last of them.
     pub last: EntryRef,
     /// The blob that holds their records, one behind the other.
     pub records: Digest,
+}
+
+/// The lock under which entries were made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Under {
+    /// Who appends.
+    pub author: Author,
+    /// On which host.
+    pub host: PublicKey,
+    /// The number of the lock.
+    pub fence: u64,
 }
 
 /// What somebody wants of a ledger.
@@ -68,10 +79,12 @@ pub enum Order {
         /// The number.
         fence: u64,
     },
-    /// To free a branch, whoever locked it.
+    /// To free a branch, whoever locked it, if the lock still has this number.
     Break {
         /// Which.
         branch: BranchName,
+        /// The number.
+        fence: u64,
     },
     /// To append entries, and to give up the lock.
     CheckIn(CheckIn),
@@ -81,15 +94,8 @@ pub enum Order {
         branch: BranchName,
         /// The last entry.
         head: EntryRef,
-    },
-    /// To note that a journal got longer by another way than a check-in: from a bundle.
-    Advance {
-        /// Of which branch.
-        branch: BranchName,
-        /// The last entry that the ledger knows.
-        from: EntryRef,
-        /// The last one that there is.
-        to: EntryRef,
+        /// The host that begins it, which may do so again as long as nobody locked it.
+        host: PublicKey,
     },
 }
 
@@ -145,9 +151,8 @@ impl Order {
         match self {
             Self::Take { branch, .. }
             | Self::Release { branch, .. }
-            | Self::Break { branch }
-            | Self::Begin { branch, .. }
-            | Self::Advance { branch, .. } => branch,
+            | Self::Break { branch, .. }
+            | Self::Begin { branch, .. } => branch,
             Self::CheckIn(check_in) => &check_in.branch,
         }
     }
@@ -190,6 +195,7 @@ impl Ledger {
                 held: None,
             },
             head: self.beginning,
+            begun_by: None,
         })
     }
 
@@ -201,36 +207,31 @@ impl Ledger {
     /// Carries an order out, or refuses it and stays as it is.
     pub fn carry_out(&mut self, order: &Order) -> Verdict {
         let branch = order.branch();
-        if !self.rows.contains_key(branch) && self.rows.len() >= MAX_BRANCHES {
-            return Err(Denial::TooManyBranches);
-        }
         let known = self.rows.contains_key(branch);
+        if !known {
+            match order {
+                // Nobody can have it, and no name is noted for it.
+                Order::Release { .. } | Order::Break { .. } => return Ok(Granted::Freed(None)),
+                _ if self.rows.len() >= MAX_BRANCHES => return Err(Denial::TooManyBranches),
+                _ => {}
+            }
+        }
         let mut row = self.row(branch);
         let granted = match order {
             Order::Take { claim, .. } => row.take(claim)?,
-            Order::Release { fence, .. } => {
+            Order::Release { fence, .. } | Order::Break { fence, .. } => {
                 let held = row.lock.held.clone();
                 row.lock = row.lock.released(*fence).map_err(Denial::of)?;
                 Granted::Freed(held)
             }
-            Order::Break { .. } => {
-                let held = row.lock.held.clone();
-                row.lock = row.lock.broken();
-                Granted::Freed(held)
-            }
             Order::CheckIn(check_in) => row.check_in(check_in)?,
-            Order::Begin { head, .. } => {
-                if known && row.head != *head {
+            Order::Begin { head, host, .. } => {
+                let is_again = row.begun_by == Some(*host) && row.lock.fence == self.first_fence;
+                if known && !is_again {
                     return Err(Denial::Exists);
                 }
                 row.head = *head;
-                Granted::Noted
-            }
-            Order::Advance { from, to, .. } => {
-                if row.head != *from {
-                    return Err(Denial::OtherHead(row.head));
-                }
-                row.head = *to;
+                row.begun_by = Some(*host);
                 Granted::Noted
             }
         };
@@ -254,10 +255,12 @@ impl Row {
         if self.head == check_in.last {
             return Ok(Granted::CheckedIn);
         }
-        let held = self.lock.check(&check_in.author).map_err(Denial::of)?;
-        if held.fence != check_in.fence {
+        let under = &check_in.under;
+        let held = self.lock.check(&under.author, &under.host);
+        let held = held.map_err(Denial::of)?;
+        if held.fence != under.fence {
             return Err(Denial::Fenced {
-                expected: check_in.fence,
+                expected: under.fence,
                 found: held.fence,
             });
         }
@@ -275,6 +278,8 @@ mod tests {
     use super::*;
     use crate::model::{EntryId, LockMessage, Moment};
 
+    const HOST: PublicKey = PublicKey::from_bytes([1; 32]);
+
     fn at(seq: u64) -> EntryRef {
         EntryRef {
             seq,
@@ -287,6 +292,7 @@ mod tests {
             branch: BranchName::generic(),
             claim: Claim {
                 author: Author::new(author).unwrap(),
+                host: HOST,
                 message: LockMessage::new("why").unwrap(),
                 since: Moment::EPOCH,
                 journal,
@@ -298,8 +304,11 @@ mod tests {
     fn check_in(author: &str, fence: u64, base: EntryRef, last: EntryRef) -> Order {
         Order::CheckIn(CheckIn {
             branch: BranchName::generic(),
-            author: Author::new(author).unwrap(),
-            fence,
+            under: Under {
+                author: Author::new(author).unwrap(),
+                host: HOST,
+                fence,
+            },
             base,
             last,
             records: Digest::of(b"records"),
@@ -334,7 +343,11 @@ mod tests {
         let mut ledger = Ledger::new(at(0), 0);
         ledger.carry_out(&take("a@h1", at(0))).unwrap();
         let generic = BranchName::generic;
-        let freed = ledger.carry_out(&Order::Break { branch: generic() });
+        let unlock = |fence| Order::Break {
+            branch: generic(),
+            fence,
+        };
+        let freed = ledger.carry_out(&unlock(1));
         assert!(matches!(freed, Ok(Granted::Freed(Some(held))) if held.fence == 1));
         let late = check_in("a@h1", 1, at(0), at(1));
         assert_eq!(ledger.carry_out(&late), Err(Denial::NotLocked));
@@ -343,6 +356,12 @@ mod tests {
             ledger.carry_out(&late),
             Err(Denial::HeldByOther(_))
         ));
+        // Whoever meant the lock before does not break this one.
+        let (expected, found) = (1, 2);
+        assert_eq!(
+            ledger.carry_out(&unlock(1)),
+            Err(Denial::Fenced { expected, found })
+        );
         ledger
             .carry_out(&check_in("b@h2", 2, at(0), at(1)))
             .unwrap();
@@ -360,24 +379,24 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_begins_once_and_moves_on_from_where_it_is() {
+    fn a_branch_begins_once() {
         let mut ledger = Ledger::new(at(0), 0);
         let branch = BranchName::new("web").unwrap();
-        let begin = |head| Order::Begin {
+        let begin = |head, host| Order::Begin {
             branch: branch.clone(),
             head,
+            host,
         };
-        assert_eq!(ledger.carry_out(&begin(at(2))), Ok(Granted::Noted));
-        assert_eq!(ledger.carry_out(&begin(at(2))), Ok(Granted::Noted));
-        assert_eq!(ledger.carry_out(&begin(at(3))), Err(Denial::Exists));
-        let advance = |from, to| Order::Advance {
-            branch: branch.clone(),
-            from,
-            to,
-        };
-        assert_eq!(ledger.carry_out(&advance(at(2), at(5))), Ok(Granted::Noted));
-        let late = ledger.carry_out(&advance(at(2), at(6)));
-        assert_eq!(late, Err(Denial::OtherHead(at(5))));
+        let twin = PublicKey::from_bytes([2; 32]);
+        assert_eq!(ledger.carry_out(&begin(at(1), HOST)), Ok(Granted::Noted));
+        assert_eq!(ledger.carry_out(&begin(at(2), HOST)), Ok(Granted::Noted));
+        assert_eq!(ledger.carry_out(&begin(at(2), twin)), Err(Denial::Exists));
+        let mut lock = take("a@h1", at(2));
+        if let Order::Take { branch: of, .. } = &mut lock {
+            *of = branch.clone();
+        }
+        ledger.carry_out(&lock).unwrap();
+        assert_eq!(ledger.carry_out(&begin(at(2), HOST)), Err(Denial::Exists));
     }
 
     #[test]
@@ -385,7 +404,10 @@ mod tests {
         let mut ledger = Ledger::new(at(0), 0);
         for number in 0..MAX_BRANCHES {
             let branch = BranchName::new(format!("branch{number}")).unwrap();
-            ledger.carry_out(&Order::Break { branch }).unwrap();
+            let head = at(1);
+            let host = HOST;
+            let begin = Order::Begin { branch, head, host };
+            ledger.carry_out(&begin).unwrap();
         }
         let before = ledger.clone();
         let refused = ledger.carry_out(&take("a@h1", at(0)));

@@ -64,6 +64,16 @@ impl Home {
         self.conf().join("host.key")
     }
 
+    /// How this host stands, for the others.
+    pub fn card(&self) -> PathBuf {
+        self.conf().join("card")
+    }
+
+    /// What the daemon's last `up` said.
+    pub fn auto_up_log(&self) -> PathBuf {
+        self.conf().join("auto-up.log")
+    }
+
     /// The addresses of hosts that were met.
     pub fn peers(&self) -> PathBuf {
         self.conf().join("peers")
@@ -122,6 +132,11 @@ impl Home {
     /// What is known of those who keep the locks of a domain.
     pub fn voters(&self, domain: &DomainName) -> PathBuf {
         self.cache(domain).join("voters")
+    }
+
+    /// How the hosts of a domain stand.
+    pub fn cards(&self, domain: &DomainName) -> PathBuf {
+        self.cache(domain).join("cards")
     }
 
     /// What this host keeps of the locks of a domain, if it votes.

@@ -22,6 +22,7 @@ mod entry;
 mod outward;
 mod receipt;
 mod scratch_name;
+mod card;
 pub mod report;
 pub mod run;
 pub mod drift;
@@ -30,6 +31,7 @@ pub mod progress;
 
 pub use action::{ActionFate, ActionReport, OnFailure, Times};
 pub use bytes::{Bytes, InvalidBytes};
+pub use card::{CARD_FIRST_LINE, CardFailure, HostCard};
 pub use entry::{
     Draft, DraftId, Entry, EntryId, EntryKind, EntryRef, Exec, Handling, InvalidExec, Network, Snap,
 };

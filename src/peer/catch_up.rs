@@ -12,6 +12,7 @@ use super::local::LocalError;
 use super::messages::{Answer, BranchHead, RecordsAfter, Refused, Request};
 use super::serve::{PATIENCE, ask};
 use super::this_host::{Shared, chained};
+use super::voting;
 use crate::chain::MAX_RECORD_BYTES;
 use crate::model::{BranchName, EntryRef, PublicKey};
 
@@ -50,6 +51,16 @@ pub fn compare(shared: &Arc<Shared>, peer: &PublicKey, heads: &[BranchHead]) {
                 diverged(shared, peer, &head.branch);
             }
             Some(here) if here.seq >= head.seq => {}
+            // A voter does not take what the voters did not agree on: it would be in the way of what they do.
+            _ if voting::agreed(shared, &head.branch).is_some_and(|agreed| agreed < head.seq) => {
+                let (branch, seq) = (&head.branch, head.seq);
+                if shared.is_due(format!("unagreed {branch} {peer}")) {
+                    tracing::info!(
+                        "{} has entries of branch {branch} up to {seq}, which this voter does not know of yet",
+                        shared.name_of(peer)
+                    );
+                }
+            }
             Some(_) | None => {
                 let (shared, branch) = (Arc::clone(shared), head.branch.clone());
                 tokio::spawn(async move { catch_up(&shared, branch).await });
@@ -59,7 +70,7 @@ pub fn compare(shared: &Arc<Shared>, peer: &PublicKey, heads: &[BranchHead]) {
 }
 
 /// Gets what the connected hosts have of a branch, until none of them has more.
-async fn catch_up(shared: &Arc<Shared>, branch: BranchName) {
+pub async fn catch_up(shared: &Arc<Shared>, branch: BranchName) {
     let Some(_turn) = shared.pulling.take(&branch) else {
         return;
     };
@@ -77,10 +88,12 @@ async fn catch_up(shared: &Arc<Shared>, branch: BranchName) {
             // What is wrong with the journal here is told by whoever looks at it.
             return;
         };
-        let Some(link) = source(shared, &branch, last, &failed) else {
+        // A voter has what the voters agreed on, and no more.
+        let limit = voting::agreed(shared, &branch).unwrap_or(u64::MAX);
+        let Some(link) = source(shared, &branch, last, &failed).filter(|_| last.seq < limit) else {
             return;
         };
-        match pull(shared, &link, &branch, last).await {
+        match pull(shared, &link, &branch, last, limit).await {
             Ok(now) => {
                 tracing::info!(
                     "branch {branch} is at entry {} now, from {}",
@@ -119,6 +132,7 @@ async fn pull(
     link: &Link,
     branch: &BranchName,
     last: EntryRef,
+    limit: u64,
 ) -> Result<EntryRef, PullError> {
     let request = Request::Records(RecordsAfter {
         branch: branch.clone(),
@@ -126,7 +140,7 @@ async fn pull(
         id: last.id,
     });
     let (answer, mut incoming) = ask(link, &request).await?;
-    let lengths = match answer {
+    let mut lengths = match answer {
         Answer::Records(records) if records.is_bounded(MAX_RECORD_BYTES) => records.lengths,
         Answer::Refused(refused) => return Err(refused.into()),
         _ => return Err(PullError::Nonsense),
@@ -135,6 +149,7 @@ async fn pull(
         // It said that it had more, and has not.
         return Err(Refused::Missing.into());
     }
+    lengths.truncate(usize::try_from(limit - last.seq).unwrap_or(usize::MAX));
     // Bounded by `is_bounded`: an answer and one record more.
     let all: u64 = lengths.iter().sum();
     let mut bytes = vec![0; usize::try_from(all).unwrap_or(usize::MAX)];

@@ -199,10 +199,10 @@ async fn fetch_blob(shared: &Arc<Shared>, branch: &BranchName, seq: u64, digest:
         && let Some(link) = provider(shared, branch, seq, &asked)
     {
         asked.insert(link.peer);
-        let mut came = fetch_from(shared, &link, Some(seq), digest).await;
+        let mut came = fetch_from(shared, &link, (Some(seq), u64::MAX), digest).await;
         if matches!(came, Err(BlobError::Mixed)) {
             // Who sent the wrong part cannot be told; now all of it comes from one.
-            came = fetch_from(shared, &link, Some(seq), digest).await;
+            came = fetch_from(shared, &link, (Some(seq), u64::MAX), digest).await;
         }
         shared.deliveries.ended(&digest);
         match came {
@@ -234,14 +234,14 @@ async fn fetch_blob(shared: &Arc<Shared>, branch: &BranchName, seq: u64, digest:
     false
 }
 
-/// Has a blob that a host says it has; whether it is here then.
-pub async fn fetch_for(shared: &Arc<Shared>, link: &Link, digest: Digest) -> bool {
+/// Has a blob of at most so many bytes that a host says it has; whether it is here then.
+pub async fn fetch_for(shared: &Arc<Shared>, link: &Link, digest: Digest, longest: u64) -> bool {
     let _turn = turn_at(shared, digest).await;
     let is_here = shared.on_disk(move |shared| shared.local.store().contains(&digest));
     if is_here.await.unwrap_or(false) {
         return true;
     }
-    let came = fetch_from(shared, link, None, digest).await;
+    let came = fetch_from(shared, link, (None, longest), digest).await;
     shared.deliveries.ended(&digest);
     match came {
         Ok(()) => true,
@@ -314,7 +314,7 @@ fn provider(
 async fn fetch_from(
     shared: &Arc<Shared>,
     link: &Link,
-    entry: Option<u64>,
+    (entry, longest): (Option<u64>, u64),
     digest: Digest,
 ) -> Result<(), BlobError> {
     let store = shared.local.store();
@@ -323,6 +323,7 @@ async fn fetch_from(
     let offset = here.await??;
     let (answer, mut incoming) = ask(link, &Request::Blob(BlobFrom { digest, offset })).await?;
     let length = match answer {
+        Answer::Blob(Blob { length }) if length > longest => return Err(BlobError::Nonsense),
         Answer::Blob(Blob { length }) if length >= offset => length,
         // What is here cannot be its beginning; it begins anew.
         Answer::Refused(Refused::Nonsense) if offset > 0 => {

@@ -14,7 +14,7 @@ use super::messages::{
 use crate::durable::{self, FileError};
 use crate::journal::{Journal, JournalError};
 use crate::lock::{AppendLock, BranchLock};
-use crate::model::{BranchName, DomainName, EntryRef, Home};
+use crate::model::{BranchName, CARD_FIRST_LINE, DomainName, EntryRef, Home, HostCard};
 use crate::needs::{Needs, ReferenceError};
 use crate::store::{Store, StoreError};
 
@@ -119,6 +119,14 @@ impl Local {
         BranchName::new(str::from_utf8(&bytes).ok()?.trim()).ok()
     }
 
+    /// How this host stands, as the last verb that changed it wrote.
+    pub fn card(&self) -> Option<HostCard> {
+        let read = durable::read_small(&self.home.card(), MAX_BRANCH_FILE);
+        let bytes = read.ok()??;
+        let json = bytes.strip_prefix(CARD_FIRST_LINE.as_bytes())?;
+        serde_json::from_slice(json).ok().filter(HostCard::is_sound)
+    }
+
     /// What is here of each branch. A journal that cannot be used is passed over, and told.
     pub fn heads(&self, trouble: &mut dyn FnMut(&BranchName, LocalError)) -> Vec<BranchHead> {
         let mut heads = Vec::new();
@@ -164,6 +172,25 @@ impl Local {
         match self.opened(branch) {
             Ok(Some(known)) => entries.iter().all(|at| known.journal.contains(*at)),
             Ok(None) => entries.iter().all(|at| *at == beginning),
+            Err(_) => false,
+        }
+    }
+
+    /// Whether some journal here has an entry.
+    pub fn has_anywhere(&self, at: EntryRef) -> bool {
+        self.names().iter().any(|branch| self.has(branch, &[at]))
+            || at == Journal::beginning(&self.domain)
+    }
+
+    /// Whether entries behind `base`, up to `last`, can be the next ones of a branch as far as is known here: its
+    /// journal ends there or before, or has them already.
+    pub fn may_follow(&self, branch: &BranchName, base: EntryRef, last: EntryRef) -> bool {
+        match self.opened(branch) {
+            Ok(Some(known)) => {
+                let end = known.journal.last();
+                end.seq < base.seq || end == base || known.journal.contains(last)
+            }
+            Ok(None) => true,
             Err(_) => false,
         }
     }

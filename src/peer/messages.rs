@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::voting::{LedgerAnswer, LedgerAsk, SignedCharter};
+use super::signed::Signed;
+use super::voting::{LedgerAsk, SignedAnswer, SignedCharter};
 use crate::model::{BranchName, EntryId, EntryRef, HostName, PublicKey};
 use crate::quorum::{CallKind, Epoch};
 
 /// How many branches one host tells of.
-pub const MAX_BRANCHES: usize = 1000;
+pub const MAX_BRANCHES: usize = 800;
 
 /// How many other hosts one host tells of at a time.
 pub const MAX_INTRODUCED: usize = 16;
@@ -23,7 +24,10 @@ pub const MAX_RECORDS: usize = 10_000;
 pub const RECORDS_BYTES: u64 = 4 << 20;
 
 /// The longest call of a voter, and the longest answer, in bytes: the ledger of a thousand branches.
-pub const MAX_CALL_BYTES: u64 = 16 << 20;
+pub const MAX_CALL_BYTES: u64 = 8 << 20;
+
+/// How many cards are told at a time.
+pub const MAX_CARDS: usize = 100;
 
 /// How many blobs a host is asked to keep at a time.
 pub const MAX_KEPT: usize = 1000;
@@ -46,6 +50,10 @@ pub enum Request {
     Call(VoterCall),
     /// Bring this to whoever keeps the locks of the domain.
     Ledger(LedgerRequest),
+    /// This is how hosts stand.
+    Cards(Vec<Signed>),
+    /// How do hosts stand of whom I know something else? A sum for each part of them.
+    CardsBeside(Vec<u64>),
 }
 
 /// The first line of an answer.
@@ -63,7 +71,9 @@ pub enum Answer {
     /// So many bytes of a voter's answer follow.
     Called(u64),
     /// What came of what was to be brought.
-    Ledger(LedgerAnswer),
+    Ledger(SignedAnswer),
+    /// How hosts stand.
+    Cards(Vec<Signed>),
     /// Nothing follows.
     Refused(Refused),
 }
@@ -173,6 +183,8 @@ pub struct VoterCall {
 pub struct LedgerRequest {
     /// What.
     pub ask: LedgerAsk,
+    /// Comes back with the answer, so that an answer to an earlier question is none to this one.
+    pub nonce: u64,
     /// How many hosts it may go through still.
     pub hops: u8,
 }
@@ -286,8 +298,11 @@ mod tests {
             }),
             Request::Ledger(LedgerRequest {
                 ask: LedgerAsk::Look(BranchName::generic()),
+                nonce: 5,
                 hops: 3,
             }),
+            Request::Cards(Vec::new()),
+            Request::CardsBeside(vec![17]),
         ];
         let lengths = vec![812, 644];
         let answers = [
@@ -296,7 +311,8 @@ mod tests {
             Answer::Blob(Blob { length: 4711 }),
             Answer::Kept(0),
             Answer::Called(80),
-            Answer::Ledger(LedgerAnswer::Trouble(Trouble::NoVoters)),
+            Answer::Ledger(SignedAnswer::None(Trouble::NoVoters)),
+            Answer::Cards(Vec::new()),
             Answer::Refused(Refused::Missing),
         ];
         for request in requests {

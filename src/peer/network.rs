@@ -7,7 +7,7 @@
 //! look (files here changed) ─────┘   heard: a longer journal ─> catch_up ─> contents ─> look
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,10 +16,12 @@ use std::time::{Duration, Instant, SystemTime};
 use isconf_sandbox::change::Digest;
 
 use super::accepting;
+use super::cards::{self, Published};
 use super::contents;
 use super::dialling;
 use super::discovery;
 use super::endpoint::{BindError, MeetError};
+use super::events::Numbered;
 use super::keys;
 use super::messages::Hello;
 use super::nets::{InvalidPlace, Place};
@@ -132,6 +134,8 @@ impl Network {
         keep_up("discovery", &shared, discovery::discover);
         keep_up("contents", &shared, contents::fetch);
         keep_up("voters", &shared, voting::attend);
+        keep_up("seats", &shared, voting::seat_now_and_then);
+        keep_up("cards", &shared, cards::compare_now_and_then);
         keep_up("batches", &shared, voting::append);
         Ok(Self(shared))
     }
@@ -184,6 +188,30 @@ impl Network {
         let table = self.0.table();
         let links = table.links().map(|link| link.peer);
         links.chain([self.0.member.own]).collect()
+    }
+
+    /// The last entry of each branch here.
+    pub fn heads(&self) -> BTreeMap<BranchName, u64> {
+        let own = self.0.own();
+        let heads = own.heads.iter();
+        heads.map(|head| (head.branch.clone(), head.seq)).collect()
+    }
+
+    /// How all hosts stand, as each of them said.
+    pub fn cards(&self) -> Vec<(PublicKey, Arc<Published>)> {
+        self.0.cards.all()
+    }
+
+    /// What happened since an event, or from now on; the number of the last one.
+    pub fn events(&self, after: Option<u64>) -> (u64, Vec<Numbered>) {
+        let events = &self.0.events;
+        match after {
+            None => (events.last(), Vec::new()),
+            Some(number) => {
+                let told = events.after(number);
+                (told.last().map_or(number, |last| last.number), told)
+            }
+        }
     }
 
     /// What is known of the voters.

@@ -10,17 +10,19 @@ use std::time::Duration;
 use quinn::{RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 
+use super::cards;
 use super::endpoint::Link;
 use super::frames::{FrameError, Incoming, cut_off, send_line};
-use super::messages::{
-    Answer, Blob, BlobFrom, LedgerRequest, MAX_KEPT, RecordsAfter, Refused, Request,
-};
+use super::messages::{Answer, Blob, BlobFrom, MAX_KEPT, RecordsAfter, Refused, Request};
 use super::this_host::{Shared, chained};
 use super::voting;
 use crate::store::StoreError;
 
 /// How long a line may be under way, and how long a piece of a blob.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it may take until the other end has a place for a request: long answers are under way before it.
+const OPENING: Duration = Duration::from_secs(60);
 
 /// How much of a blob is read and sent at a time.
 const PIECE_BYTES: usize = 512 * 1024;
@@ -37,7 +39,8 @@ pub async fn ask_with(
     body: &[u8],
 ) -> Result<(Answer, Incoming), FrameError> {
     // Waiting for a place among the requests under way is not waiting for an answer.
-    let opened = link.connection().open_bi().await;
+    let opened = timeout(OPENING, link.connection().open_bi()).await;
+    let opened = opened.map_err(|_| FrameError::Late)?;
     let (mut send, receive) = opened.map_err(|e| FrameError::Broken(io::Error::other(e)))?;
     let asking = async {
         send_line(&mut send, request).await?;
@@ -129,9 +132,16 @@ async fn answer(
                 Err(refused) => refuse(send, refused).await,
             }
         }
-        Request::Ledger(LedgerRequest { ask, hops }) => {
-            let hops = hops.min(voting::MAX_HOPS);
-            let answer = voting::pass(shared, &ask, hops, Some(link)).await;
+        Request::Cards(signed) => {
+            cards::take(shared, signed, Some(link.peer));
+            in_time(send_line(send, &Answer::Cards(Vec::new()))).await
+        }
+        Request::CardsBeside(sums) => {
+            let beside = shared.cards.of_other_parts(&sums);
+            in_time(send_line(send, &Answer::Cards(beside))).await
+        }
+        Request::Ledger(request) => {
+            let answer = voting::pass(shared, request, Some(link)).await;
             in_time(send_line(send, &Answer::Ledger(answer))).await
         }
     }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::network::Network;
 use super::this_host::Shared;
+use super::voting;
 use crate::model::BranchName;
 
 /// How long the other hosts may take to say what they have, before it is gone on without them.
@@ -18,6 +19,9 @@ const ASKING: Duration = Duration::from_secs(2);
 /// How long getting their entries may take before the asker is told how far it is: well below the time
 /// of one conversation over the control socket.
 const CATCHING_UP: Duration = Duration::from_secs(5);
+
+/// How long a voter waits for what others say was agreed on.
+const AGREEING: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether that is over.
 const LOOK: Duration = Duration::from_millis(5);
@@ -94,6 +98,26 @@ impl Deliveries {
     }
 }
 
+/// Waits until this voter has appended what others have: what is agreed on comes a moment after the verdict.
+async fn has_what_others_have(shared: &Arc<Shared>, branch: &BranchName) {
+    loop {
+        let asked = branch.clone();
+        let last =
+            shared.on_disk(move |shared| shared.local.last(&asked).map_or(0, |last| last.seq));
+        let last = last.await.unwrap_or(0);
+        let theirs = {
+            let table = shared.table();
+            let connected = table.peers().filter(|(_, peer)| peer.link().is_some());
+            let heads = connected.filter_map(|(_, peer)| peer.head(branch));
+            heads.map(|head| head.seq).max()
+        };
+        if theirs.is_none_or(|theirs| theirs <= last) {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 impl Network {
     /// Asks the connected hosts how they are, and gets the entries of a branch that they have and this one
     /// has not; what takes long goes on afterwards.
@@ -115,6 +139,9 @@ impl Network {
             }
         };
         let _goes_on = timeout(CATCHING_UP, caught_up).await;
+        if voting::agreed(shared, branch).is_some() {
+            let _goes_on = timeout(AGREEING, has_what_others_have(shared, branch)).await;
+        }
         let asked = branch.clone();
         // Looking for what is missing moves on up to where all is complete.
         let looked = shared.on_disk(move |shared| shared.local.wanted(&asked, 0));

@@ -9,8 +9,10 @@ use isconf_sandbox::change::Digest;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::spawn_blocking;
 
+use super::cards::{self, Cards};
 use super::catch_up;
 use super::endpoint::{BindError, CloseCode, Link, Member, Port, close_words};
+use super::events::{Event, Events};
 use super::frames::FrameError;
 use super::local::Local;
 use super::mentioned::Mentioned;
@@ -30,6 +32,9 @@ const MAX_LINKED: usize = 200;
 /// How many long answers are given at once: each takes up to some megabytes while it is under way.
 const MAX_BULK: usize = 64;
 
+/// How many calls of voters are read at once: each may have some megabytes, and few have.
+const MAX_CALLS: usize = 4;
+
 /// How many branches are caught up with at once.
 const MAX_PULLS: usize = 8;
 
@@ -44,6 +49,10 @@ pub struct Shared {
     pub(super) local: Local,
     /// Who keeps the locks of the domain.
     pub(super) voting: Voting,
+    /// How all hosts stand.
+    pub(super) cards: Cards,
+    /// What happened lately.
+    pub(super) events: Events,
     /// The branches that are being caught up with.
     pub(super) pulling: Turns<BranchName>,
     /// The blobs that are being fetched.
@@ -57,6 +66,8 @@ pub struct Shared {
     pub(super) want: watch::Sender<()>,
     /// How many long answers may be given at once.
     pub(super) bulk: Semaphore,
+    /// How many calls of voters may be read at once.
+    pub(super) calls: Semaphore,
     /// How many branches may be caught up with at once.
     pub(super) pulls: Semaphore,
     /// One at a time changes the list of what was joined.
@@ -106,6 +117,8 @@ impl Shared {
             key: Arc::clone(key),
             started: Instant::now(),
             voting: Voting::default(),
+            cards: Cards::default(),
+            events: Events::default(),
             local: Local::new(&facts.home, &facts.domain),
             facts,
             pulling: Turns::default(),
@@ -115,6 +128,7 @@ impl Shared {
             changed: Notify::new(),
             want: watch::Sender::new(()),
             bulk: Semaphore::new(MAX_BULK),
+            calls: Semaphore::new(MAX_CALLS),
             pulls: Semaphore::new(MAX_PULLS),
             book: Mutex::default(),
             deaf: Notify::new(),
@@ -264,7 +278,13 @@ impl Shared {
             // It knows some others now, whom it can ask.
             link.close(CloseCode::Enough);
         }
-        tracing::info!("connected with {}", self.name_of(&link.peer));
+        let host = self.name_of(&link.peer);
+        tracing::info!("connected with {host}");
+        self.events.happened(Event::Connected { host });
+        {
+            let (shared, link) = (Arc::clone(self), link.clone());
+            tokio::spawn(async move { cards::compare(&shared, &link).await });
+        }
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             let _ended_with_the_link = serving.await;
@@ -275,6 +295,10 @@ impl Shared {
                 shared.name_of(&link.peer)
             );
             shared.table().sweep(&link.peer);
+            if shared.link_to(&link.peer).is_none() {
+                let host = shared.name_of(&link.peer);
+                shared.events.happened(Event::Lost { host });
+            }
             shared.dial.notify_one();
         });
     }
@@ -315,9 +339,20 @@ impl Shared {
         let is_news = {
             let mut own = self.own();
             let is_news = *own != read;
+            for head in &read.heads {
+                if own.heads.iter().all(|known| known.at() != head.at()) {
+                    self.events.happened(Event::Entries {
+                        branch: head.branch.clone(),
+                        last: head.seq,
+                    });
+                }
+            }
             *own = read;
             is_news
         };
+        if let Ok(Some(card)) = self.on_disk(|shared| shared.local.card()).await {
+            cards::publish_own(self, card);
+        }
         if is_news {
             self.changed.notify_one();
         }

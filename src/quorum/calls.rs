@@ -29,8 +29,6 @@ pub enum CallKind {
     Append,
     /// For its vote.
     Vote,
-    /// To begin with this ledger.
-    Ledger,
 }
 
 /// Why a call brought no answer.
@@ -111,10 +109,13 @@ impl RaftNetwork<Kinds> for Line {
 
     async fn install_snapshot(
         &mut self,
-        rpc: InstallSnapshotRequest<Kinds>,
+        _rpc: InstallSnapshotRequest<Kinds>,
         _option: RPCOption,
     ) -> Result<InstallSnapshotResponse<VoterId>, Failed<InstallSnapshotError>> {
-        self.call(CallKind::Ledger, rpc).await
+        // Logs are kept whole (see `Voter::open`), so that nobody ever needs one.
+        Err(RPCError::Unreachable(Unreachable::new(
+            &CallError::Unreachable,
+        )))
     }
 
     async fn vote(

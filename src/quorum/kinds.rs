@@ -63,6 +63,9 @@ pub struct Seat {
     pub host: String,
 }
 
+/// How often a domain can begin anew.
+const MAX_EPOCHS: u64 = 1 << 20;
+
 /// A founding of the domain's agreement. Another one follows only when a person says that the voters of
 /// the one before are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,7 +79,12 @@ pub struct Epoch {
 impl Epoch {
     /// The fence behind which those of this epoch begin, so that no lock of an earlier one is one of this.
     pub const fn first_fence(self) -> u64 {
-        self.number.saturating_sub(1) << 32
+        self.number.saturating_sub(1).saturating_mul(1 << 32)
+    }
+
+    /// Whether there can be so many: one for each time that most voters were lost.
+    pub const fn is_sound(self) -> bool {
+        0 < self.number && self.number < MAX_EPOCHS
     }
 }
 
@@ -115,5 +123,7 @@ mod tests {
         assert!(epoch(1, 1) > epoch(1, 9));
         assert_eq!(epoch(1, 1).first_fence(), 0);
         assert!(epoch(2, 1).first_fence() > 1_000_000);
+        assert!(epoch(MAX_EPOCHS - 1, 1).is_sound());
+        assert!(!epoch(MAX_EPOCHS, 1).is_sound() && !epoch(0, 1).is_sound());
     }
 }

@@ -28,6 +28,8 @@ pub struct Applied {
     pub(super) membership: StoredMembership<VoterId, Seat>,
     /// The ledger.
     pub ledger: Ledger,
+    /// Whether the ledger with which the epoch begins came. Nothing is granted before.
+    pub has_begun: bool,
 }
 
 impl Applied {
@@ -71,6 +73,7 @@ impl Machine {
             last: None,
             membership: StoredMembership::default(),
             ledger,
+            has_begun: false,
         });
         Ok(Self {
             database,
@@ -173,9 +176,13 @@ impl RaftStateMachine<Kinds> for Machine {
             verdicts.push(match entry.payload {
                 EntryPayload::Blank => None,
                 EntryPayload::Normal(Step::Begin(ledger)) => {
-                    state.ledger = ledger;
+                    if !state.has_begun {
+                        state.ledger = ledger;
+                        state.has_begun = true;
+                    }
                     None
                 }
+                EntryPayload::Normal(Step::Order(_)) if !state.has_begun => None,
                 EntryPayload::Normal(Step::Order(order)) => {
                     let verdict = state.ledger.carry_out(&order);
                     if let (Order::CheckIn(batch), Ok(Granted::CheckedIn)) = (order, &verdict) {

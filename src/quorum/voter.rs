@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::error::{CheckIsLeaderError, ClientWriteError, RaftError};
-use openraft::{ChangeMembers, Config, Raft};
+use openraft::raft::{AppendEntriesRequest, VoteRequest};
+use openraft::{ChangeMembers, Config, Raft, SnapshotPolicy, Vote};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -20,9 +21,17 @@ use crate::lock::{CheckIn, Ledger, Order, Verdict};
 use crate::model::PublicKey;
 
 /// How often a leader is heard, and how long one is missed before another is chosen, in milliseconds: a
-/// lock is a person's, who does not notice two seconds, and hosts are idle most of the time.
-const HEARTBEAT: u64 = 250;
-const ELECTION: (u64, u64) = (1000, 2000);
+/// lock is a person's, who does not notice two seconds, and hosts are idle most of the time. A heartbeat is also
+/// how long the engine waits for an answer.
+const HEARTBEAT: u64 = 500;
+const ELECTION: (u64, u64) = (1500, 3000);
+
+/// How many entries of the log are sent at a time: what fits into the time of a heartbeat on a slow line.
+const AT_A_TIME: u64 = 64;
+
+/// How far beyond the known term a call may be. Each election is one term; a voter that was cut off tries for
+/// ever, one in some seconds.
+const MAX_TERMS_AHEAD: u64 = 1 << 32;
 
 /// How long an answer of more than half of the voters may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -89,7 +98,12 @@ impl Voter {
             heartbeat_interval: HEARTBEAT,
             election_timeout_min: ELECTION.0,
             election_timeout_max: ELECTION.1,
-            install_snapshot_timeout: 10_000,
+            max_payload_entries: AT_A_TIME,
+            // The log is kept whole: an order has some hundred bytes, and people give some in a day. So a voter never
+            // gets anything but entries, one behind the other, each of which was durable before it counted.
+            snapshot_policy: SnapshotPolicy::Never,
+            replication_lag_threshold: u64::MAX,
+            max_in_snapshot_log_to_keep: u64::MAX,
             ..Config::default()
         };
         let log = Log::new(database.clone());
@@ -153,12 +167,36 @@ impl Voter {
     pub fn members(&self) -> BTreeMap<PublicKey, Seat> {
         let metrics = self.raft.metrics().borrow().clone();
         let membership = metrics.membership_config.membership();
-        let voters: BTreeSet<_> = membership.voter_ids().collect();
+        // While members change there are two sets, of which the later one is meant.
+        let voters = membership.get_joint_config().last().cloned();
+        let voters = voters.unwrap_or_default();
         let seats = membership.nodes();
         seats
             .filter(|(id, _)| voters.contains(id))
             .map(|(id, seat)| (id.0, seat.clone()))
             .collect()
+    }
+
+    /// Whether a change of the members was begun and not ended.
+    pub fn is_changing(&self) -> bool {
+        let metrics = self.raft.metrics().borrow().clone();
+        metrics
+            .membership_config
+            .membership()
+            .get_joint_config()
+            .len()
+            > 1
+    }
+
+    /// Whether the ledger with which the epoch begins came.
+    pub fn has_begun(&self) -> bool {
+        self.applied.borrow().has_begun
+    }
+
+    /// Why this voter stopped working, if it did: its disk, mostly.
+    pub fn trouble(&self) -> Option<String> {
+        let metrics = self.raft.metrics().borrow().clone();
+        metrics.running_state.err().map(|fatal| fatal.to_string())
     }
 
     /// Whether this voter leads.
@@ -169,7 +207,6 @@ impl Voter {
 
     /// Has exactly these hosts vote from now on; only the leader can. Their number must be odd.
     pub async fn seat(&self, members: BTreeMap<PublicKey, Seat>) -> Result<(), VoterError> {
-        debug_assert!(members.len() % 2 == 1, "an even number outvotes nobody");
         let engine = |e: String| VoterError::Engine(e);
         let now = self.members();
         for (key, seat) in &members {
@@ -189,28 +226,29 @@ impl Voter {
         changed.map(|_| ()).map_err(|e| engine(e.to_string()))
     }
 
-    /// Answers the call of another voter.
-    pub async fn answer(&self, kind: CallKind, body: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
-        match kind {
+    /// Answers the call of another voter; `None` when it is not one that this voter can make.
+    pub async fn answer(&self, from: &PublicKey, kind: CallKind, body: &[u8]) -> Option<Vec<u8>> {
+        let answer = match kind {
             CallKind::Append => {
-                let done = self
-                    .raft
-                    .append_entries(serde_json::from_slice(body)?)
-                    .await;
-                serde_json::to_vec(&done)
+                let call: AppendEntriesRequest<Kinds> = serde_json::from_slice(body).ok()?;
+                self.is_possible(from, &call.vote).then_some(())?;
+                serde_json::to_vec(&self.raft.append_entries(call).await)
             }
             CallKind::Vote => {
-                let done = self.raft.vote(serde_json::from_slice(body)?).await;
-                serde_json::to_vec(&done)
+                let call: VoteRequest<VoterId> = serde_json::from_slice(body).ok()?;
+                self.is_possible(from, &call.vote).then_some(())?;
+                serde_json::to_vec(&self.raft.vote(call).await)
             }
-            CallKind::Ledger => {
-                let done = self
-                    .raft
-                    .install_snapshot(serde_json::from_slice(body)?)
-                    .await;
-                serde_json::to_vec(&done)
-            }
-        }
+        };
+        answer.ok()
+    }
+
+    /// Whether a voter speaks for itself, and of a term that can be.
+    fn is_possible(&self, from: &PublicKey, vote: &Vote<VoterId>) -> bool {
+        let leader = vote.leader_id();
+        let known = self.raft.metrics().borrow().current_term;
+        leader.voted_for() == Some(VoterId(*from))
+            && leader.get_term() <= known.saturating_add(MAX_TERMS_AHEAD)
     }
 
     /// The entries that were checked in and may not be in the journal here yet, in their order.

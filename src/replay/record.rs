@@ -149,7 +149,7 @@ pub struct Permit {
 /// that nobody else's drafts would be gone on with.
 pub fn check_lock(host: &ThisHost, history: &History) -> Result<Permit, RecordingError> {
     let lock = BranchLock::load(&host.branch_lock())?;
-    let held = lock.check(&host.author)?;
+    let held = lock.check(&host.author, &host.key)?;
     let journal = host.journal()?;
     if history.position(journal.chain())? < journal.len() {
         return Err(RecordingError::OutOfDate);

@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::history::{History, HistoryError};
 use crate::journal::{Journal, JournalError, Wip, WipDraft};
 use crate::lock::{AppendLock, HostLock};
-use crate::model::{Author, BranchName, DomainName, Home, InvalidName, Moment};
+use crate::model::{Author, BranchName, DomainName, Home, InvalidName, Moment, PublicKey};
 use crate::store::Store;
 
 /// This host, locked for one verb.
@@ -31,6 +31,8 @@ pub struct ThisHost {
     pub branch: BranchName,
     /// Who uses it.
     pub author: Author,
+    /// Which host it is.
+    pub key: PublicKey,
     /// The contents.
     pub store: Store,
     /// The right to change things.
@@ -47,6 +49,7 @@ impl ThisHost {
         settings: Settings,
         domain: DomainName,
         lock: HostLock,
+        key: PublicKey,
         clock: fn() -> Moment,
     ) -> Result<Self, InvalidName> {
         let home = settings.home.value.clone();
@@ -59,6 +62,7 @@ impl ThisHost {
             domain,
             branch,
             author,
+            key,
             store,
             lock,
             clock,

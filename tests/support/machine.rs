@@ -112,10 +112,14 @@ impl Machine {
             .expect("a file can be written");
     }
 
+    /// Reads a file.
+    pub fn bytes(&self, path: &str) -> Vec<u8> {
+        self.host.read(path).expect("the file can be read")
+    }
+
     /// Reads a file as text.
     pub fn read(&self, path: &str) -> String {
-        let bytes = self.host.read(path).expect("the file can be read");
-        String::from_utf8(bytes).expect("the file is text")
+        String::from_utf8(self.bytes(path)).expect("the file is text")
     }
 
     /// Whether something is at `path`.

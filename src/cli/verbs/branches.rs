@@ -17,6 +17,7 @@ pub fn fork(session: &mut Session, branch: BranchName) -> Result<ExitCode, Failu
         let order = Order::Begin {
             branch: branch.clone(),
             head: host.journal()?.last(),
+            host: host.key,
         };
         let verdict = locks.carry_out(order)?;
         verdict.map_err(|denial| Failure::of_denial(&denial, &branch))?;

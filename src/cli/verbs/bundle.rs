@@ -6,8 +6,9 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::imported::Taking;
 use super::serve::tell_daemon;
-use crate::bundle::{Exported, Imported, Source, Target, export, import};
+use crate::bundle::{BundleHeader, Exported, Imported, Source, Target, export, import};
 use crate::cli::invocation::{ReportForm, Trust};
 use crate::cli::{Failure, Member, Session};
 use crate::durable::{self, FileError};
@@ -141,9 +142,22 @@ pub fn bundle_import(
         keys: &keys,
         allow_unauthenticated: trust == Trust::Anything,
     };
+    let locks = session.domain_locks(&member)?;
+    let mut taking = locks.map(|locks| Taking::new(locks, &member, (session.clock)()));
     let mut progress = session.progress(ReportForm::Paths);
-    let imported = import(target, path, BufReader::new(file), &mut *progress)?;
+    let mut leave = |header: &BundleHeader| taking.as_mut().is_none_or(|taking| taking.may(header));
+    let imported = import(
+        target,
+        path,
+        BufReader::new(file),
+        &mut leave,
+        &mut *progress,
+    );
     drop(progress);
+    let imported = match taking {
+        None => imported?,
+        Some(taking) => taking.end(&member, imported)?,
+    };
     tell_imported(session, &member, &imported);
     tell_daemon(session, member.home());
     Ok(ExitCode::Ok)

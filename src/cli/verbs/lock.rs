@@ -28,7 +28,7 @@ pub fn lock(
     if before.held.is_some() {
         // Whose lock it is matters more than whether this host is up to date.
         before
-            .check(&host.author)
+            .check(&host.author, &host.key)
             .map_err(|e| Failure::of_lock(e, branch))?;
     }
     get_abreast(
@@ -60,6 +60,7 @@ pub fn lock(
     };
     let claim = Claim {
         author: host.author.clone(),
+        host: host.key,
         message,
         since: (session.clock)(),
         journal: journal.last(),

@@ -25,6 +25,7 @@ mod log;
 mod show;
 mod history;
 mod bundle;
+mod imported;
 mod cache;
 mod keys;
 mod env;

@@ -124,7 +124,7 @@ fn report(host: &ThisHost, last: &LastChange) -> Result<Report, Failure> {
 /// anybody may break the lock.
 fn refuse_lock_of_another(host: &ThisHost) -> Result<(), Failure> {
     let lock = BranchLock::load(&host.branch_lock());
-    match lock.and_then(|lock| lock.check(&host.author).map(|_| ())) {
+    match lock.and_then(|lock| lock.check(&host.author, &host.key).map(|_| ())) {
         Ok(()) | Err(LockError::NotLocked) => Ok(()),
         Err(error) => Err(Failure::of_lock(error, &host.branch)),
     }
@@ -159,7 +159,7 @@ pub fn discard(session: &mut Session) -> Result<ExitCode, Failure> {
         let words = format!("took back changes of {author} -- please notify {author}");
         session.out.warning(&words);
     }
-    if let Some(held) = super::unlock::break_lock(session, &member, &host.lock)? {
+    if let Some(held) = super::unlock::give_up(session, &member, &host)? {
         let branch = &host.branch;
         session
             .out

@@ -6,6 +6,7 @@ use crate::cli::{Failure, Member, Session};
 use crate::journal::{WipDraft, drafts_of_others};
 use crate::lock::{Authority, BranchLock, Denial, Granted, Held, HostLock, Order};
 use crate::model::Author;
+use crate::replay::ThisHost;
 use crate::ui::counted;
 use crate::ui::exit::ExitCode;
 
@@ -57,8 +58,13 @@ pub(super) fn break_lock(
     let Some(locks) = session.domain_locks(member)? else {
         return BranchLock::break_open(host, &path).map_err(of_lock);
     };
+    // The lock that is broken is the one that is told of, and none that was taken since.
+    let Some(held) = locks.row(branch)?.lock.held else {
+        return BranchLock::break_open(host, &path).map_err(of_lock);
+    };
     let order = Order::Break {
         branch: branch.clone(),
+        fence: held.fence,
     };
     match locks.carry_out(order)? {
         Ok(Granted::Freed(held)) => {
@@ -68,6 +74,30 @@ pub(super) fn break_lock(
         Ok(_) => Err(Failure::of_denial(&Denial::NotLocked, branch)),
         Err(denial) => Err(Failure::of_denial(&denial, branch)),
     }
+}
+
+/// Gives up the caller's own lock, or frees the branch where nobody else can have it; who had it.
+pub(super) fn give_up(
+    session: &Session,
+    member: &Member,
+    host: &ThisHost,
+) -> Result<Option<Held>, Failure> {
+    let branch = member.branch();
+    let of_lock = |e| Failure::of_lock(e, branch);
+    let held = BranchLock::load(&host.branch_lock()).map_err(of_lock)?.held;
+    if let (Some(locks), Some(held)) = (session.domain_locks(member)?, &held) {
+        let order = Order::Release {
+            branch: branch.clone(),
+            fence: held.fence,
+        };
+        // Somebody broke it and has it now: theirs stays.
+        if let Err(denial) = locks.carry_out(order)?
+            && !matches!(denial, Denial::Fenced { .. })
+        {
+            return Err(Failure::of_denial(&denial, branch));
+        }
+    }
+    BranchLock::break_open(&host.lock, &host.branch_lock()).map_err(of_lock)
 }
 
 /// Says what stays, and how to go on with it.

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::catch_up;
 use super::super::this_host::{Shared, chained};
 use crate::journal::{Batch, MAX_BATCH_BYTES};
 use crate::lock::CheckIn;
-use crate::quorum::Voter;
+use crate::quorum::{Applied, Voter};
+use tokio::sync::watch;
 
 /// How long it takes until entries are tried again that could not be appended.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -38,15 +40,22 @@ pub async fn append(shared: Arc<Shared>) {
                     Ok(()) => break,
                     Err(_) => return,
                 },
-                changed = applied.changed() => if changed.is_err() { break },
+                () = changed(&mut applied) => {}
                 () = retry => {}
             }
         }
     }
 }
 
+/// Waits for news of a voter; one that stopped has none.
+async fn changed(applied: &mut watch::Receiver<Applied>) {
+    if applied.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
 /// Appends what is to be appended; whether nothing is left.
-async fn append_all(shared: &Arc<Shared>, voter: &Voter) -> bool {
+pub async fn append_all(shared: &Arc<Shared>, voter: &Voter) -> bool {
     let batches = match voter.batches().await {
         Ok(batches) => batches,
         Err(error) => {
@@ -64,7 +73,12 @@ async fn append_all(shared: &Arc<Shared>, voter: &Voter) -> bool {
                 // Otherwise it is found to be there the next time.
                 let _forgotten = voter.appended(&batch).await;
             }
-            false => is_done = false,
+            false => {
+                is_done = false;
+                // Others may have what comes before, or the entries themselves.
+                let (shared, branch) = (Arc::clone(shared), batch.branch);
+                tokio::spawn(async move { catch_up::catch_up(&shared, branch).await });
+            }
         }
     }
     is_done
@@ -85,7 +99,19 @@ fn append_one(shared: &Shared, batch: &CheckIn) -> bool {
     };
     let records: Vec<_> = read.records().collect();
     match local.take_records(&batch.branch, batch.base, &records) {
-        Ok(Some(last)) => last == batch.last,
+        Ok(Some(last)) if last == batch.last => true,
+        Ok(Some(last)) => {
+            // It may be behind, and others bring what is between; or it is another one.
+            if last.seq >= batch.last.seq {
+                shared.mention(format!("other {}", batch.branch), || {
+                    format!(
+                        "the journal of branch {} here has other entries than those that the voters agreed on, up to entry {}",
+                        batch.branch, batch.last.seq
+                    )
+                });
+            }
+            false
+        }
         // Somebody else appends just now.
         Ok(None) => false,
         Err(error) => {

@@ -76,7 +76,11 @@ pub async fn answer(
     let Some(voter) = steward::voter_for(shared, link, call.epoch).await else {
         return Ok(Err(Refused::Later));
     };
+    // One at a time is in memory, whoever calls.
+    let Ok(_place) = shared.calls.acquire().await else {
+        return Ok(Err(Refused::Later));
+    };
     let body = body_of(incoming, call.length).await?;
-    let answered = voter.answer(call.kind, &body).await;
-    Ok(answered.map_err(|_malformed| Refused::Nonsense))
+    let answered = voter.answer(&link.peer, call.kind, &body).await;
+    Ok(answered.ok_or(Refused::Nonsense))
 }

@@ -4,24 +4,30 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::super::events::Event;
+use super::super::signed::{Kind, Signed};
 use super::super::this_host::{Shared, chained};
 use crate::durable;
-use crate::identity::{self, HostKey};
+use crate::identity::HostKey;
 use crate::lock::Held;
-use crate::model::{BranchName, PublicKey, Signature};
+use crate::model::{BranchName, PublicKey};
 use crate::quorum::{Applied, Epoch, Seat};
 
 /// The longest charter, in bytes: half of a line between hosts.
 const MAX_BYTES: usize = 96 * 1024;
 
+/// Beyond any place in a log.
+const MAX_PLACE: u64 = 1 << 60;
+
 /// How many voters there can be: five, and others while they are replaced.
 const MAX_VOTERS: usize = 16;
 
-/// What a voter signs begins with this, so that it can be taken for nothing else.
-const SIGNED_AS: &[u8] = b"isconf charter 1\n";
+const SIGNED_AS: Kind = Kind {
+    label: "isconf charter 1",
+    max_bytes: MAX_BYTES,
+};
 
 /// The line that names the file's format and version.
 const FIRST_LINE: &str = "# isconf voters 1\n";
@@ -37,6 +43,8 @@ pub struct Charter {
     pub voters: Vec<Elector>,
     /// The locks that are held, as many as there is room for.
     pub locks: Vec<LockNews>,
+    /// Whether nobody ever locked anything, nor has any branch an entry: nothing is lost with it.
+    pub is_blank: bool,
 }
 
 /// A voter.
@@ -59,14 +67,10 @@ pub struct LockNews {
 
 /// A charter with the signature of a voter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct SignedCharter {
-    /// The charter as JSON: exactly the bytes that were signed.
-    text: String,
-    /// Who signed it.
-    signer: PublicKey,
-    /// The signature.
-    signature: Signature,
-    /// What the text says; read when it is verified.
+    signed: Signed,
+    /// What it says; read when it is verified.
     #[serde(skip)]
     charter: Option<Arc<Charter>>,
 }
@@ -89,8 +93,12 @@ impl Charter {
             at: applied.at(),
             voters: voters.collect(),
             locks: Vec::new(),
+            is_blank: applied
+                .ledger
+                .rows()
+                .all(|(_, row)| row.head.seq == 0 && row.lock.fence <= epoch.first_fence()),
         };
-        let mut room = MAX_BYTES / 2;
+        let mut room = MAX_BYTES / 4;
         for news in held {
             // A message may be four times as long when it is escaped.
             let length = 1000 + 4 * news.held.message.as_str().len();
@@ -112,31 +120,25 @@ impl Charter {
 impl SignedCharter {
     /// Signs a charter.
     pub fn sign(charter: Charter, key: &HostKey) -> Self {
-        let text = serde_json::to_string(&charter);
-        let text = text.expect("strings and numbers always have a JSON form");
         Self {
-            signature: key.sign(&signed(&text)),
-            signer: key.public(),
-            text,
+            signed: Signed::new(SIGNED_AS, &charter, key),
             charter: Some(Arc::new(charter)),
         }
     }
 
     /// What it says; `None` when it is none: too long, or not signed by one of its voters.
     fn verified(mut self) -> Option<(Self, Arc<Charter>)> {
-        if self.text.len() > MAX_BYTES {
-            return None;
-        }
-        let charter: Charter = serde_json::from_str(&self.text).ok()?;
-        let is_bounded = charter.voters.len() <= MAX_VOTERS
+        let charter: Charter = self.signed.read(SIGNED_AS)?;
+        let is_bounded = charter.epoch.is_sound()
+            && charter.at < MAX_PLACE
+            && charter.voters.len() <= MAX_VOTERS
             && charter
                 .voters
                 .iter()
                 .all(|v| v.host.len() <= 255 && !v.host.contains(char::is_control));
-        if !is_bounded || !charter.has_voter(&self.signer) {
+        if !is_bounded || !charter.has_voter(&self.signed.signer) {
             return None;
         }
-        identity::verify(&self.signer, &signed(&self.text), &self.signature).ok()?;
         let charter = Arc::new(charter);
         self.charter = Some(Arc::clone(&charter));
         Some((self, charter))
@@ -148,23 +150,19 @@ impl SignedCharter {
     }
 }
 
-fn signed(text: &str) -> Digest {
-    Digest::of(&[SIGNED_AS, text.as_bytes()].concat())
-}
-
 /// Takes a charter if it is newer than the one that is known; whether it was taken.
 pub(super) fn take(shared: &Arc<Shared>, offered: SignedCharter) -> bool {
     let known = shared.voting.charter();
-    let known_text = known.as_ref().map(|known| &known.text);
-    if known_text == Some(&offered.text) {
+    let known_text = known.as_ref().map(|known| &known.signed.text);
+    if known_text == Some(&offered.signed.text) {
         return false;
     }
-    let signer = offered.signer;
+    let signer = offered.signed.signer;
     let Some((offered, charter)) = offered.verified() else {
         return false;
     };
     if let Some(known) = known.as_ref().and_then(SignedCharter::charter) {
-        if (charter.epoch, charter.at) <= (known.epoch, known.at) {
+        if !is_newer(shared, known, &charter) {
             return false;
         }
         // While one of the voters can be asked, they are who say who votes.
@@ -182,8 +180,89 @@ pub(super) fn take(shared: &Arc<Shared>, offered: SignedCharter) -> bool {
             return false;
         }
     }
+    tell(
+        shared,
+        known.as_ref().and_then(SignedCharter::charter),
+        &charter,
+    );
     *shared.voting.known() = Some(offered);
     true
+}
+
+/// Whether a charter takes the place of the known one: a later one of the same voters, or one of a later epoch. Of two
+/// that were founded apart, the one that is not blank stays; when both are not, a person has to decide.
+fn is_newer(shared: &Shared, known: &Charter, offered: &Charter) -> bool {
+    if known.epoch == offered.epoch {
+        return offered.at > known.at;
+    }
+    if known.epoch.number != offered.epoch.number {
+        return offered.epoch > known.epoch;
+    }
+    match (known.is_blank, offered.is_blank) {
+        (true, false) => true,
+        (false, true) => false,
+        (true, true) => offered.epoch > known.epoch,
+        (false, false) => {
+            shared.mention(format!("epochs {}", offered.epoch), || {
+                format!(
+                    "the domain was begun twice: on this side its locks are kept by {}, on the other by {}; `isconf domain recover --yes` on a host of the side that is to stay makes the other one follow",
+                    names(known),
+                    names(offered)
+                )
+            });
+            false
+        }
+    }
+}
+
+fn names(charter: &Charter) -> String {
+    let names: Vec<_> = charter
+        .voters
+        .iter()
+        .map(|voter| voter.host.as_str())
+        .collect();
+    names.join(", ")
+}
+
+/// Says what changed, for people who watch.
+fn tell(shared: &Shared, before: Option<&Arc<Charter>>, now: &Charter) {
+    let locks = |charter: &Charter| -> BTreeMap<BranchName, Held> {
+        let locks = charter.locks.iter();
+        locks
+            .map(|news| (news.branch.clone(), news.held.clone()))
+            .collect()
+    };
+    let voters = |charter: &Charter| -> Vec<String> {
+        charter
+            .voters
+            .iter()
+            .map(|voter| voter.host.clone())
+            .collect()
+    };
+    if before.is_none_or(|before| voters(before) != voters(now)) {
+        shared.events.happened(Event::Voters {
+            epoch: now.epoch.number,
+            hosts: voters(now),
+        });
+    }
+    let (had, has) = (before.map_or_else(BTreeMap::new, |c| locks(c)), locks(now));
+    for (branch, held) in &had {
+        if has.get(branch).is_none_or(|now| now.fence != held.fence) {
+            shared.events.happened(Event::Freed {
+                branch: branch.clone(),
+                by: held.author.clone(),
+            });
+        }
+    }
+    for (branch, held) in has {
+        if had.get(&branch) != Some(&held) {
+            shared.events.happened(Event::Locked {
+                branch,
+                by: held.author,
+                message: held.message,
+            });
+        }
+    }
 }
 
 /// Reads what was known when the daemon ended.
@@ -245,6 +324,7 @@ mod tests {
                 host: "h1".to_owned(),
             }],
             locks: Vec::new(),
+            is_blank: true,
         };
         let good = SignedCharter::sign(charter.clone(), &key);
         let sent = serde_json::to_string(&good).unwrap();
@@ -252,11 +332,11 @@ mod tests {
         assert_eq!(came.charter(), None, "it was not verified");
         assert_eq!(*came.clone().verified().unwrap().1, charter);
         let mut changed = came.clone();
-        changed.text = changed.text.replace("\"at\":7", "\"at\":8");
+        changed.signed.text = changed.signed.text.replace("\"at\":7", "\"at\":8");
         assert!(changed.verified().is_none());
         assert!(SignedCharter::sign(charter, &stranger).verified().is_none());
         let mut long = came;
-        long.text.push_str(&" ".repeat(MAX_BYTES));
+        long.signed.text.push_str(&" ".repeat(MAX_BYTES));
         assert!(long.verified().is_none());
     }
 }

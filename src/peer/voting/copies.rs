@@ -43,14 +43,20 @@ pub enum KeptBy {
 /// Fetches what `link`'s host asks this one to keep; how many blobs are missing still.
 pub async fn keep_for(shared: &Arc<Shared>, link: &Link, blobs: Vec<Digest>) -> u64 {
     let begun = Instant::now();
-    let mut missing = 0;
+    let mut missing = blobs.len() as u64;
     for digest in blobs {
         let left = FETCHING.saturating_sub(begun.elapsed());
         let (shared, link) = (Arc::clone(shared), link.clone());
         // It goes on when it is late: two at once would spoil what arrived.
-        let fetch = tokio::spawn(async move { contents::fetch_for(&shared, &link, digest).await });
-        if !matches!(timeout(left, fetch).await, Ok(Ok(true))) {
-            missing += 1;
+        let fetch =
+            tokio::spawn(
+                async move { contents::fetch_for(&shared, &link, digest, u64::MAX).await },
+            );
+        match timeout(left, fetch).await {
+            Ok(Ok(true)) => missing -= 1,
+            Ok(_) => {}
+            // It is asked for again, and goes on until then: one at a time.
+            Err(_late) => break,
         }
     }
     missing

@@ -25,12 +25,13 @@ pub use charter::{Charter, Elector, LockNews, SignedCharter};
 pub use copies::KeptBy;
 pub(super) use copies::keep_elsewhere;
 pub(super) use copies::keep_for;
-pub use orders::{LedgerAnswer, LedgerAsk, Trouble};
-pub(super) use orders::{MAX_HOPS, pass, place};
+pub use orders::{LedgerAnswer, LedgerAsk, SignedAnswer, Trouble};
+pub(super) use orders::{pass, place};
 pub use steward::RecoverError;
-pub(super) use steward::{attend, may_found, recover};
+pub(super) use steward::{attend, may_found, recover, seat_now_and_then};
 
 use super::this_host::Shared;
+use crate::model::BranchName;
 use crate::quorum::Voter;
 
 /// What this host knows of the voters, and its own vote.
@@ -95,6 +96,15 @@ impl Drop for Asking<'_> {
     fn drop(&mut self) {
         self.0.asking.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// The number of the last entry of a branch on which the voters agreed, as far as the voter here knows. A host that does
+/// not vote knows nothing of it.
+pub(super) fn agreed(shared: &Shared, branch: &BranchName) -> Option<u64> {
+    let voter = shared.voting.voter().filter(Voter::has_begun)?;
+    let applied = voter.applied();
+    let row = applied.borrow().ledger.row(branch);
+    Some(row.head.seq)
 }
 
 /// Takes what a host said of the voters, if it is news and one of them signed it.

@@ -7,20 +7,26 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::super::contents;
 use super::super::endpoint::Link;
 use super::super::messages::{Answer, LedgerRequest, Request};
 use super::super::serve::ask;
+use super::super::signed::{Kind, Signed};
 use super::super::this_host::{Shared, chained};
+use super::charter::SignedCharter;
 use super::copies;
 use crate::journal::{Batch, MAX_BATCH_BYTES};
 use crate::lock::{CheckIn, Order, Row, Verdict};
-use crate::model::{BranchName, EntryRef, PublicKey};
-use crate::quorum::{NotNow, Voter};
+use crate::model::{BranchName, PublicKey};
+use crate::quorum::{Epoch, NotNow, Voter};
 
-/// How long a verb waits for the voters: an election takes up to two seconds, and there may be two.
-const PATIENCE: Duration = Duration::from_secs(6);
+/// How long a verb waits for the voters: an election takes up to three seconds, and there may be two.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long it waits for a check-in, of which more than half of the voters have to get the records.
+const CHECK_IN_PATIENCE: Duration = Duration::from_secs(40);
 
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -52,6 +58,30 @@ pub enum LedgerAnswer {
     /// No verdict.
     Trouble(Trouble),
 }
+
+/// What came of it, as it goes from host to host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignedAnswer {
+    /// The leader's word.
+    Signed(Signed),
+    /// No verdict.
+    None(Trouble),
+}
+
+/// What a leader signs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LeadersWord {
+    epoch: Epoch,
+    ask: LedgerAsk,
+    nonce: u64,
+    answer: LedgerAnswer,
+}
+
+const SIGNED_AS: Kind = Kind {
+    label: "isconf verdict 1",
+    max_bytes: 64 * 1024,
+};
 
 /// Why there is no verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -90,17 +120,32 @@ fn no_quorum_words(voters: usize, missing: &[String]) -> String {
 
 /// Brings an ask to the leader, however long an election may take; what came of it.
 pub async fn place(shared: &Arc<Shared>, ask: LedgerAsk) -> LedgerAnswer {
-    let deadline = Instant::now() + PATIENCE;
+    let patience = match &ask {
+        LedgerAsk::Order(Order::CheckIn(_)) => CHECK_IN_PATIENCE,
+        LedgerAsk::Order(_) | LedgerAsk::Look(_) => PATIENCE,
+    };
+    let deadline = Instant::now() + patience;
     let _asking = shared.voting.asks();
     shared.voting.wake.notify_one();
+    let request = LedgerRequest {
+        ask,
+        nonce: fastrand::u64(..),
+        hops: MAX_HOPS,
+    };
+    let mut trouble = trouble_here(shared);
     loop {
-        let trouble = match pass(shared, &ask, MAX_HOPS, None).await {
-            LedgerAnswer::Trouble(trouble @ Trouble::Records(_)) => {
-                return LedgerAnswer::Trouble(trouble);
+        let left = deadline.saturating_duration_since(Instant::now());
+        match timeout(left, pass(shared, request.clone(), None)).await {
+            Ok(SignedAnswer::Signed(signed)) => match believed(shared, &request, &signed) {
+                Some(answer) => return answer,
+                None => trouble = trouble_here(shared),
+            },
+            Ok(SignedAnswer::None(found @ Trouble::Records(_))) => {
+                return LedgerAnswer::Trouble(found);
             }
-            LedgerAnswer::Trouble(trouble) => trouble,
-            answer => return answer,
-        };
+            Ok(SignedAnswer::None(found)) => trouble = found,
+            Err(_late) => return LedgerAnswer::Trouble(trouble),
+        }
         if Instant::now() + PAUSE > deadline {
             return LedgerAnswer::Trouble(trouble);
         }
@@ -108,42 +153,66 @@ pub async fn place(shared: &Arc<Shared>, ask: LedgerAsk) -> LedgerAnswer {
     }
 }
 
+/// What a voter signed as the answer to this question; `None` for anything else.
+fn believed(shared: &Shared, request: &LedgerRequest, signed: &Signed) -> Option<LedgerAnswer> {
+    let word: LeadersWord = signed.read(SIGNED_AS)?;
+    let known = shared.voting.charter();
+    let charter = known.as_ref().and_then(SignedCharter::charter)?;
+    let is_a_voters = charter.epoch == word.epoch && charter.has_voter(&signed.signer);
+    let is_to_this = word.ask == request.ask && word.nonce == request.nonce;
+    (is_a_voters && is_to_this).then_some(word.answer)
+}
+
 /// Brings an ask one step nearer to the leader, once. `from` is the host from which it came.
 pub async fn pass(
     shared: &Arc<Shared>,
-    ask: &LedgerAsk,
-    hops: u8,
+    request: LedgerRequest,
     from: Option<&Link>,
-) -> LedgerAnswer {
-    if let LedgerAsk::Order(Order::CheckIn(check_in)) = ask
+) -> SignedAnswer {
+    let hops = request.hops.min(MAX_HOPS);
+    if let LedgerAsk::Order(Order::CheckIn(check_in)) = &request.ask
         && let Some(from) = from
         // Whoever is asked next gets them from here.
-        && !contents::fetch_for(shared, from, check_in.records).await
+        && !contents::fetch_for(shared, from, check_in.records, MAX_BATCH_BYTES).await
     {
-        let name = shared.name_of(&from.peer);
-        let why = format!("their records do not come from {name}");
-        return LedgerAnswer::Trouble(Trouble::Records(why));
+        // It may have to do with the way, and is tried again.
+        return SignedAnswer::None(trouble_here(shared));
     }
     let mut trouble = trouble_here(shared);
     let mut hint = None;
     if let Some(voter) = shared.voting.voter() {
-        match lead(shared, &voter, ask).await {
-            Ok(answer) => return answer,
+        match lead(shared, &voter, &request.ask).await {
+            Ok(LedgerAnswer::Trouble(trouble)) => return SignedAnswer::None(trouble),
+            Ok(answer) => {
+                let word = LeadersWord {
+                    epoch: voter.epoch(),
+                    ask: request.ask,
+                    nonce: request.nonce,
+                    answer,
+                };
+                return SignedAnswer::Signed(Signed::new(SIGNED_AS, &word, &shared.key));
+            }
             Err(NotNow::OtherLeads(leader)) => hint = leader,
             Err(NotNow::NoQuorum) => {}
         }
     }
     if hops == 0 {
-        return LedgerAnswer::Trouble(trouble);
+        return SignedAnswer::None(trouble);
     }
     for link in next(shared, hint, from) {
-        match forward(&link, ask, hops - 1).await {
-            Some(LedgerAnswer::Trouble(theirs)) => trouble = graver(trouble, theirs),
-            Some(answer) => return answer,
-            None => {}
+        let request = LedgerRequest {
+            hops: hops - 1,
+            ..request.clone()
+        };
+        match ask(&link, &Request::Ledger(request)).await {
+            Ok((Answer::Ledger(SignedAnswer::None(theirs)), _)) => {
+                trouble = graver(trouble, theirs);
+            }
+            Ok((Answer::Ledger(signed), _)) => return signed,
+            Ok(_) | Err(_) => {}
         }
     }
-    LedgerAnswer::Trouble(trouble)
+    SignedAnswer::None(trouble)
 }
 
 /// Whom to ask next: the leader, if it is known; voters; others, where no voter can be reached.
@@ -165,17 +234,6 @@ fn next(shared: &Shared, leader: Option<PublicKey>, from: Option<&Link>) -> Vec<
         links.truncate(MAX_NEIGHBOURS);
     }
     links
-}
-
-async fn forward(link: &Link, asked: &LedgerAsk, hops: u8) -> Option<LedgerAnswer> {
-    let request = Request::Ledger(LedgerRequest {
-        ask: asked.clone(),
-        hops,
-    });
-    match ask(link, &request).await {
-        Ok((Answer::Ledger(answer), _)) => Some(answer),
-        Ok(_) | Err(_) => None,
-    }
 }
 
 /// What is in the way as far as this host sees.
@@ -224,7 +282,6 @@ async fn lead(
         LedgerAsk::Order(order) => order,
     };
     match order {
-        Order::Take { branch, claim } => advance(shared, voter, branch, claim.journal).await?,
         Order::CheckIn(check_in) => {
             // Asked of the voters that are there, which is known only to the leader.
             voter.ledger().await?;
@@ -232,40 +289,17 @@ async fn lead(
                 return Ok(LedgerAnswer::Trouble(why));
             }
         }
-        Order::Release { .. } | Order::Break { .. } | Order::Begin { .. } => {}
-        // It is the leader's own.
-        Order::Advance { .. } => {
-            let why = "it is no order of a host".to_owned();
-            return Ok(LedgerAnswer::Trouble(Trouble::Records(why)));
+        Order::Begin { head, .. } => {
+            let head = *head;
+            let seen = shared.on_disk(move |shared| shared.local.has_anywhere(head));
+            if !seen.await.unwrap_or(false) {
+                // It comes to the leader as to everybody.
+                return Ok(LedgerAnswer::Trouble(trouble_here(shared)));
+            }
         }
+        Order::Take { .. } | Order::Release { .. } | Order::Break { .. } => {}
     }
     Ok(LedgerAnswer::Verdict(voter.order(order.clone()).await?))
-}
-
-/// Notes the end of a journal that got longer by another way than a check-in, if the journal here did, too: it was
-/// checked record by record.
-async fn advance(
-    shared: &Arc<Shared>,
-    voter: &Voter,
-    branch: &BranchName,
-    claimed: EntryRef,
-) -> Result<(), NotNow> {
-    let known = voter.ledger().await?.row(branch).head;
-    if claimed.seq <= known.seq {
-        return Ok(());
-    }
-    let asked = branch.clone();
-    let seen = shared.on_disk(move |shared| shared.local.has(&asked, &[known, claimed]));
-    if seen.await.unwrap_or(false) {
-        let order = Order::Advance {
-            branch: branch.clone(),
-            from: known,
-            to: claimed,
-        };
-        // If somebody else was faster, the claim does not fit, and is refused.
-        let _verdict = voter.order(order).await?;
-    }
-    Ok(())
 }
 
 /// Checks the records of a check-in, and has more than half of the voters keep them.
@@ -275,7 +309,12 @@ async fn records_are_kept(
     check_in: &CheckIn,
 ) -> Result<(), Trouble> {
     let (digest, base, last) = (check_in.records, check_in.base, check_in.last);
+    let branch = check_in.branch.clone();
     let checked = shared.on_disk(move |shared| {
+        // Entries that came here by another way than the voters' word would make two journals of one.
+        if !shared.local.may_follow(&branch, base, last) {
+            return Err("the voters' journal goes on otherwise".to_owned());
+        }
         let bytes = shared.local.store().get(&digest, MAX_BATCH_BYTES);
         let bytes = bytes.map_err(|e| chained(&e))?;
         let batch = Batch::read(&bytes, base).map_err(|e| chained(&e))?;

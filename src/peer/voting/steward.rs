@@ -2,20 +2,20 @@
 //! long. Upholds: the number of voters is odd; a host that came by another one's address founds nothing.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-
-use tokio::time::timeout;
 
 use super::super::book;
 use super::super::endpoint::Link;
 use super::super::local::LocalError;
 use super::super::this_host::{Shared, chained};
+use super::batches::append_all;
 use super::calls::Roads;
 use super::charter::{self, Charter, SignedCharter};
 use crate::durable::{self, FileError};
 use crate::journal::Journal;
-use crate::lock::{BranchLock, Holder, HostLock, Ledger, LockError, Row, Wait};
+use crate::lock::{BranchLock, Holder, HostLock, HostLockError, Ledger, LockError, Row, Wait};
 use crate::model::{Moment, PublicKey};
 use crate::quorum::{Epoch, Seat, Voter, VoterError};
 
@@ -27,6 +27,9 @@ const SEATS: [(usize, usize); 2] = [(10, 5), (3, 3)];
 
 /// How long a host is connected before it is seated: one that comes and goes is no voter.
 const SETTLED: Duration = Duration::from_secs(1);
+
+/// How long a host is passed over that did not become a voter, and a voter that stopped.
+const FAILED_PAUSE: Duration = Duration::from_secs(60);
 
 /// How ready a host is to found: it is not; it is; it has locked branches while it was alone.
 pub const FOUNDS_NOT: u8 = 0;
@@ -48,6 +51,21 @@ pub enum RecoverError {
     /// What is here of the journals.
     #[error(transparent)]
     Local(#[from] Box<LocalError>),
+    /// Its file is gone, and what it said to other voters with it.
+    #[error(
+        "{} is gone, and with it what this host said as a voter: another host takes its place after IS_VOTER_PATIENCE",
+        .0.display()
+    )]
+    Forgotten(PathBuf),
+    /// What was agreed on is not in the journals here.
+    #[error("entries that were agreed on are not in the journal here yet; try again in a moment")]
+    NotAppended,
+    /// There were too many epochs.
+    #[error("the domain cannot begin anew so often")]
+    TooMany,
+    /// Another host was faster.
+    #[error("another host keeps the locks of the domain by now")]
+    Outdated,
     /// Another isconf is at work here.
     #[error("another isconf is at work on this host; try again when it is done")]
     Busy,
@@ -63,20 +81,17 @@ pub enum RecoverError {
 pub async fn attend(shared: Arc<Shared>) {
     charter::load(&shared).await;
     let mut saved = shared.voting.charter();
-    let mut settled: BTreeMap<PublicKey, Instant> = BTreeMap::new();
     loop {
         keep_own_voter(&shared).await;
         if shared.voting.charter().is_none() && founds_here(&shared).await {
             match begin(&shared, 1, Ground::Alone).await {
                 Ok(epoch) => {
-                    tracing::info!("this host keeps the locks of the domain: epoch {epoch}")
+                    tracing::info!("this host keeps the locks of the domain: epoch {epoch}");
                 }
                 Err(RecoverError::Busy) => {}
                 Err(error) => shared.mention("found".to_owned(), || {
-                    format!(
-                        "the locks of the domain cannot be kept here: {}",
-                        chained(&error)
-                    )
+                    let why = chained(&error);
+                    format!("the locks of the domain cannot be kept here: {why}")
                 }),
             }
         }
@@ -88,9 +103,19 @@ pub async fn attend(shared: Arc<Shared>) {
         {
             saved = known;
         }
-        note_settled(&shared, &mut settled);
-        seat(&shared, &settled).await;
         wait(&shared).await;
+    }
+}
+
+/// Seats voters as long as the network is there: in a task of its own, since a host may take long to learn.
+pub async fn seat_now_and_then(shared: Arc<Shared>) {
+    let mut settled: BTreeMap<PublicKey, Instant> = BTreeMap::new();
+    let mut failed: BTreeMap<PublicKey, Instant> = BTreeMap::new();
+    loop {
+        note_settled(&shared, &mut settled);
+        failed.retain(|_, at| at.elapsed() < FAILED_PAUSE);
+        seat(&shared, &settled, &mut failed).await;
+        tokio::time::sleep(TICK).await;
     }
 }
 
@@ -119,12 +144,28 @@ async fn wait(shared: &Arc<Shared>) {
 
 /// Has the voter run here that is to run, and no other.
 async fn keep_own_voter(shared: &Arc<Shared>) {
+    if let Some(voter) = shared.voting.voter()
+        && let Some(why) = voter.trouble()
+    {
+        // A full disk, mostly: it goes on when there is room.
+        shared.mention("voter".to_owned(), || {
+            format!("this host does not vote for now: {why}")
+        });
+        stop(shared).await;
+        tokio::time::sleep(FAILED_PAUSE / 10).await;
+    }
     let signed = shared.voting.charter();
     let Some(charter) = signed.as_ref().and_then(SignedCharter::charter) else {
+        if shared.voting.voter().is_none()
+            && let Some(epoch) = kept_epoch(shared).await
+        {
+            // What was known of the voters is lost, and what this one said as a voter is not.
+            report(shared, open(shared, epoch, Opened::Known).await);
+        }
         return;
     };
     let runs = shared.voting.voter().map(|voter| voter.epoch());
-    if runs.is_some_and(|epoch| epoch < charter.epoch) {
+    if runs.is_some_and(|epoch| epoch != charter.epoch) {
         stop(shared).await;
         tracing::warn!(
             "the voters of the domain are those of epoch {} now; what was not checked in under an earlier lock has to be locked for again",
@@ -132,12 +173,16 @@ async fn keep_own_voter(shared: &Arc<Shared>) {
         );
     }
     if charter.has_voter(&shared.member.own) && shared.voting.voter().is_none() {
-        let opened = open(shared, charter.epoch).await;
-        if let Err(error) = opened {
-            shared.mention("voter".to_owned(), || {
-                format!("this host cannot vote: {}", chained(&error))
-            });
-        }
+        report(shared, open(shared, charter.epoch, Opened::Known).await);
+    }
+}
+
+/// Says why this host does not vote, if it does not.
+fn report(shared: &Shared, opened: Result<Voter, RecoverError>) {
+    if let Err(error) = opened {
+        shared.mention("voter".to_owned(), || {
+            format!("this host cannot vote: {}", chained(&error))
+        });
     }
 }
 
@@ -158,31 +203,85 @@ pub async fn voter_for(shared: &Arc<Shared>, link: &Link, epoch: Epoch) -> Optio
     }
     match voter {
         Some(voter) => (voter.epoch() == epoch).then_some(voter),
-        None => open(shared, epoch).await.ok(),
+        None if charter.has_voter(&shared.member.own) => {
+            open(shared, epoch, Opened::Known).await.ok()
+        }
+        None => open(shared, epoch, Opened::New).await.ok(),
     }
 }
 
+/// Whether this host is known to vote in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    /// It votes: without its file it would have forgotten what it said, and might say something else.
+    Known,
+    /// It may become a voter, and said nothing yet.
+    New,
+}
+
 /// Opens the voter of an epoch, unless it runs.
-async fn open(shared: &Arc<Shared>, epoch: Epoch) -> Result<Voter, VoterError> {
+async fn open(shared: &Arc<Shared>, epoch: Epoch, opened: Opened) -> Result<Voter, RecoverError> {
     let _alone = shared.voting.changing.lock().await;
     if let Some(voter) = shared.voting.voter() {
-        return Ok(voter);
+        return match voter.epoch() == epoch {
+            true => Ok(voter),
+            false => Err(RecoverError::Busy),
+        };
     }
-    let facts = &shared.facts;
-    let directory = facts.home.ledger(&facts.domain);
-    let path = directory.join(format!("{}-{}", epoch.number, epoch.founder));
-    let made = shared.on_disk(move |_| durable::create_directories(&directory));
-    // If it could not be made, opening says so.
-    let _made = made.await;
-    let ledger = Ledger::new(Journal::beginning(&facts.domain), epoch.first_fence());
-    let shared_there = Arc::downgrade(shared);
-    let roads = Arc::new(Roads {
-        shared: shared_there,
-        epoch,
-    });
-    let voter = Voter::open(&path, epoch, shared.member.own, ledger, roads).await?;
+    let path = ledger_file(shared, epoch);
+    if opened == Opened::Known && !exists(shared, &path).await {
+        return Err(RecoverError::Forgotten(path));
+    }
+    let voter = start(shared, epoch).await?;
     shared.voting.voter.send_replace(Some(voter.clone()));
     Ok(voter)
+}
+
+async fn exists(shared: &Arc<Shared>, path: &Path) -> bool {
+    let path = path.to_path_buf();
+    shared
+        .on_disk(move |_| path.exists())
+        .await
+        .unwrap_or(false)
+}
+
+/// The file of a voter.
+fn ledger_file(shared: &Shared, epoch: Epoch) -> PathBuf {
+    let directory = shared.facts.home.ledger(&shared.facts.domain);
+    directory.join(format!("{}-{}", epoch.number, epoch.founder))
+}
+
+/// The last epoch in which this host voted, by its files.
+async fn kept_epoch(shared: &Arc<Shared>) -> Option<Epoch> {
+    let listed = shared.on_disk(|shared| {
+        let directory = shared.facts.home.ledger(&shared.facts.domain);
+        let names = std::fs::read_dir(directory).ok()?.filter_map(Result::ok);
+        let epochs = names.filter_map(|entry| {
+            let name = entry.file_name();
+            let (number, founder) = name.to_str()?.split_once('-')?;
+            Some(Epoch {
+                number: number.parse().ok()?,
+                founder: founder.parse().ok()?,
+            })
+        });
+        epochs.filter(|epoch| epoch.is_sound()).max()
+    });
+    listed.await.ok().flatten()
+}
+
+/// Has the voter of an epoch run. Nobody hears of it yet.
+async fn start(shared: &Arc<Shared>, epoch: Epoch) -> Result<Voter, RecoverError> {
+    let facts = &shared.facts;
+    let directory = facts.home.ledger(&facts.domain);
+    let made = shared.on_disk(move |_| durable::create_directories(&directory));
+    made.await??;
+    let ledger = Ledger::new(Journal::beginning(&facts.domain), epoch.first_fence());
+    let roads = Arc::new(Roads {
+        shared: Arc::downgrade(shared),
+        epoch,
+    });
+    let path = ledger_file(shared, epoch);
+    Ok(Voter::open(&path, epoch, shared.member.own, ledger, roads).await?)
 }
 
 /// Stops the voter here, if one runs.
@@ -211,14 +310,16 @@ async fn founds_here(shared: &Arc<Shared>) -> bool {
     let mut others = table
         .peers()
         .filter(|(_, peer)| peer.link().is_some())
-        .filter_map(|(key, peer)| Some((key, peer.hello.as_ref()?)))
         .peekable();
     if ready == FOUNDS_NOT || others.peek().is_none() {
         return false;
     }
     let own = (ready, std::cmp::Reverse(shared.member.own));
-    others.all(|(key, hello)| {
-        hello.charter.is_none() && (hello.founds, std::cmp::Reverse(*key)) < own
+    // One that said nothing yet may know of voters.
+    others.all(|(key, peer)| {
+        peer.hello.as_ref().is_some_and(|hello| {
+            hello.charter.is_none() && (hello.founds, std::cmp::Reverse(*key)) < own
+        })
     })
 }
 
@@ -233,38 +334,65 @@ enum Ground {
 
 /// Begins the next epoch with this host as its only voter.
 pub async fn recover(shared: &Arc<Shared>) -> Result<Epoch, RecoverError> {
+    // What was agreed on and is here counts.
+    if let Some(voter) = shared.voting.voter()
+        && !append_all(shared, &voter).await
+    {
+        return Err(RecoverError::NotAppended);
+    }
     let signed = shared.voting.charter();
     let known = signed.as_ref().and_then(SignedCharter::charter);
     let number = known.map_or(1, |charter| charter.epoch.number + 1);
     begin(shared, number, Ground::Recovered).await
 }
 
+/// Begins an epoch with at least this number. Nobody is told before all of it is durable.
 async fn begin(shared: &Arc<Shared>, number: u64, ground: Ground) -> Result<Epoch, RecoverError> {
     let founder = shared.member.own;
+    let kept = kept_epoch(shared).await;
+    // The file of a founding that broke off is never used again.
+    let number = kept.map_or(number, |kept| number.max(kept.number + 1));
     let epoch = Epoch { number, founder };
+    if !epoch.is_sound() {
+        return Err(RecoverError::TooMany);
+    }
     // No verb may take a lock here while they are read, nor before it can know of the voters.
     let made = shared.on_disk(move |shared| ledger_of(shared, epoch, ground));
     let (_host_lock, ledger) = made.await??;
-    stop(shared).await;
-    let (home, domain) = (shared.facts.home.clone(), shared.facts.domain.clone());
-    let path = home
-        .ledger(&domain)
-        .join(format!("{}-{}", epoch.number, epoch.founder));
-    // What a founding left that nobody was told of.
-    shared.on_disk(move |_| durable::remove(&path)).await??;
-    let voter = open(shared, epoch).await?;
+    let _alone = shared.voting.changing.lock().await;
+    let voter = start(shared, epoch).await?;
+    match found(shared, &voter, ledger).await {
+        Ok(()) => {
+            if let Some(older) = shared.voting.voter.send_replace(Some(voter)) {
+                older.stop().await;
+            }
+            shared.look.notify_one();
+            Ok(epoch)
+        }
+        Err(error) => {
+            voter.stop().await;
+            Err(error)
+        }
+    }
+}
+
+/// Founds, and has that known here.
+async fn found(shared: &Arc<Shared>, voter: &Voter, ledger: Ledger) -> Result<(), RecoverError> {
     let host = shared.facts.host.to_string();
     voter.found(Seat { host }, ledger).await?;
     let applied = voter.applied().borrow().clone();
-    let charter = Charter::of(epoch, &voter.members(), &applied);
+    let charter = Charter::of(voter.epoch(), &voter.members(), &applied);
     let signed = SignedCharter::sign(charter, &shared.key);
-    if !charter::save(shared, &signed).await {
-        stop(shared).await;
-        return Err(RecoverError::NotWritten);
+    let before = shared.voting.charter();
+    // Somebody else may have founded meanwhile.
+    if !charter::take(shared, signed.clone()) {
+        return Err(RecoverError::Outdated);
     }
-    charter::take(shared, signed);
-    shared.look.notify_one();
-    Ok(epoch)
+    if charter::save(shared, &signed).await {
+        return Ok(());
+    }
+    *shared.voting.known() = before;
+    Err(RecoverError::NotWritten)
 }
 
 /// The ledger made of what is here; the lock keeps it true.
@@ -282,7 +410,7 @@ fn ledger_of(
     let host_lock = match HostLock::take(&home.host_lock(), &holder, Wait::No, &mut |_| {}) {
         Ok(lock) => Some(lock),
         // Whoever has it waits for the voters, and locks nothing by itself.
-        Err(_held) if shared.voting.is_asked() => None,
+        Err(HostLockError::Held(_)) if shared.voting.is_asked() => None,
         Err(_held) => return Err(RecoverError::Busy),
     };
     let mut ledger = Ledger::new(Journal::beginning(domain), epoch.first_fence());
@@ -293,7 +421,13 @@ fn ledger_of(
             Ground::Recovered => BranchLock::default(),
         };
         let head = shared.local.last(&branch).map_err(Box::new)?;
-        ledger.insert(branch, Row { lock, head });
+        let begun_by = None;
+        let row = Row {
+            lock,
+            head,
+            begun_by,
+        };
+        ledger.insert(branch, row);
     }
     Ok((host_lock, ledger))
 }
@@ -304,7 +438,7 @@ fn publish(shared: &Arc<Shared>) {
         return;
     };
     let (members, applied) = (voter.members(), voter.applied().borrow().clone());
-    if !members.contains_key(&shared.member.own) {
+    if !members.contains_key(&shared.member.own) || !voter.has_begun() {
         return;
     }
     let charter = Charter::of(voter.epoch(), &members, &applied);
@@ -324,19 +458,34 @@ fn note_settled(shared: &Shared, settled: &mut BTreeMap<PublicKey, Instant>) {
 }
 
 /// Has as many hosts vote as there should be, if this one leads.
-async fn seat(shared: &Arc<Shared>, settled: &BTreeMap<PublicKey, Instant>) {
-    let Some(voter) = shared.voting.voter().filter(Voter::leads) else {
+async fn seat(
+    shared: &Arc<Shared>,
+    settled: &BTreeMap<PublicKey, Instant>,
+    failed: &mut BTreeMap<PublicKey, Instant>,
+) {
+    let voter = shared.voting.voter();
+    let Some(voter) = voter.filter(|voter| voter.leads() && voter.has_begun()) else {
         return;
     };
-    let Some(seats) = seats(shared, &voter.members(), settled) else {
+    let members = voter.members();
+    let seats = match voter.is_changing() {
+        // Somebody began it and did not end it.
+        true => Some(members.clone()),
+        false => seats(shared, &members, settled, failed),
+    };
+    let Some(seats) = seats else {
         return;
     };
     let names: Vec<_> = seats.values().map(|seat| seat.host.clone()).collect();
-    // One that does not get the ledger in time is tried again, or another one.
-    match timeout(Duration::from_secs(30), voter.seat(seats)).await {
-        Ok(Ok(())) => tracing::info!("the voters of the domain are {}", names.join(", ")),
-        Ok(Err(error)) => shared.mention("seat".to_owned(), || chained(&error)),
-        Err(_late) => {}
+    let new = seats.keys().filter(|key| !members.contains_key(*key));
+    let new: Vec<_> = new.copied().collect();
+    // Whoever drops it leaves it half done until the next round.
+    match voter.seat(seats).await {
+        Ok(()) => tracing::info!("the voters of the domain are {}", names.join(", ")),
+        Err(error) => {
+            shared.mention("seat".to_owned(), || chained(&error));
+            failed.extend(new.into_iter().map(|key| (key, Instant::now())));
+        }
     }
 }
 
@@ -345,6 +494,7 @@ fn seats(
     shared: &Shared,
     members: &BTreeMap<PublicKey, Seat>,
     settled: &BTreeMap<PublicKey, Instant>,
+    failed: &BTreeMap<PublicKey, Instant>,
 ) -> Option<BTreeMap<PublicKey, Seat>> {
     let own = shared.member.own;
     let table = shared.table();
@@ -370,7 +520,9 @@ fn seats(
         .map(|(key, seat)| (*key, seat.clone()))
         .collect();
     let free = settled.iter().filter(|(key, since)| {
-        now.duration_since(**since) >= SETTLED && !members.contains_key(*key)
+        now.duration_since(**since) >= SETTLED
+            && !members.contains_key(*key)
+            && !failed.contains_key(*key)
     });
     let free = free.filter_map(|(key, _)| {
         let hello = table.peer(key)?.hello.as_ref()?;

@@ -45,7 +45,14 @@ fn the_file_keeps_what_the_engine_wants_kept() {
 #[derive(Debug, Clone, Default)]
 struct Wires(Arc<Mutex<HashMap<PublicKey, Voter>>>);
 
-impl Carrier for Wires {
+/// The wires of one voter.
+#[derive(Debug)]
+struct Wire {
+    wires: Wires,
+    from: PublicKey,
+}
+
+impl Carrier for Wire {
     fn carry(
         &self,
         to: PublicKey,
@@ -53,10 +60,11 @@ impl Carrier for Wires {
         body: Vec<u8>,
     ) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, CallError>> + Send + '_>> {
         Box::pin(async move {
-            let voter = self.0.lock().unwrap().get(&to).cloned();
+            let voter = self.wires.0.lock().unwrap().get(&to).cloned();
             let voter = voter.ok_or(CallError::Unreachable)?;
-            let answer = voter.answer(kind, &body).await;
-            answer.map_err(|e| CallError::Broken(e.into()))
+            let answer = voter.answer(&self.from, kind, &body).await;
+            let refused = || CallError::Broken(std::io::ErrorKind::InvalidData.into());
+            answer.ok_or_else(refused)
         })
     }
 }
@@ -72,7 +80,10 @@ async fn voter(wires: &Wires, directory: &Path, number: u64) -> Voter {
     };
     let path = directory.join(number.to_string());
     let ledger = Ledger::new(beginning(), 0);
-    let carrier = Arc::new(wires.clone());
+    let carrier = Arc::new(Wire {
+        wires: wires.clone(),
+        from: key(number),
+    });
     let voter = Voter::open(&path, epoch, key(number), ledger, carrier).await;
     let voter = voter.unwrap();
     wires.0.lock().unwrap().insert(key(number), voter.clone());
@@ -84,6 +95,7 @@ fn take(author: &str) -> Order {
         branch: BranchName::generic(),
         claim: Claim {
             author: Author::new(author).unwrap(),
+            host: key(1),
             message: LockMessage::new("why").unwrap(),
             since: Moment::EPOCH,
             journal: beginning(),
@@ -109,9 +121,11 @@ async fn three_agree_and_one_alone_grants_nothing() {
     let mut ledger = Ledger::new(beginning(), 0);
     let web = BranchName::new("web").unwrap();
     let branch = || web.clone();
-    ledger
-        .carry_out(&Order::Break { branch: branch() })
-        .unwrap();
+    let head = beginning();
+    let branch = branch();
+    let host = key(1);
+    let begin = Order::Begin { branch, head, host };
+    ledger.carry_out(&begin).unwrap();
     first.found(seat, ledger).await.unwrap();
     assert_eq!(first.members(), seats(&[1]));
     let second = voter(&wires, directory.path(), 2).await;
@@ -134,12 +148,20 @@ async fn three_agree_and_one_alone_grants_nothing() {
     // Others say who leads.
     let other = second.order(take("b@h2")).await.unwrap_err();
     assert_eq!(other, NotNow::OtherLeads(Some(key(1))));
+    // Nobody speaks for others, and no term is beyond all bounds.
+    let vote = |term, voter| VoteRequest::new(Vote::new(term, VoterId::from(voter)), None);
+    let body = |vote: VoteRequest<VoterId>| serde_json::to_vec(&vote).unwrap();
+    for call in [body(vote(2, 3)), body(vote(u64::MAX, 2)), b"[]".to_vec()] {
+        let answer = first.answer(&key(2), CallKind::Vote, &call).await;
+        assert_eq!(answer, None);
+    }
     // Cut off from both.
     for number in [2, 3] {
         wires.0.lock().unwrap().remove(&key(number));
     }
     let alone = first.order(Order::Break {
         branch: BranchName::generic(),
+        fence: 1,
     });
     assert_eq!(alone.await.unwrap_err(), NotNow::NoQuorum);
     assert!(first.ledger().await.is_err());

@@ -190,9 +190,7 @@ fn two_hosts_make_one_branch_of_a_name() {
     };
     change(&hosts[0], "one");
     updated(&hosts[1], "one");
-    change(&hosts[0], "two");
     hosts[0].isconf(["fork", "web"]).code(0);
-    // Made of other entries.
     hosts[1]
         .isconf(["fork", "web"])
         .code(1)
@@ -200,7 +198,121 @@ fn two_hosts_make_one_branch_of_a_name() {
     wait_for("the branch", || {
         hosts[1].isconf(["migrate", "web"]).status() == 0
     });
+    change(&hosts[0], "two");
     updated(&hosts[1], "two");
+}
+
+#[test]
+fn a_check_in_that_is_killed_before_or_after_its_moment_is_gone_on_with() {
+    let Some((_network, mut hosts)) = three() else {
+        return;
+    };
+    for (point, text) in [("ci-kept", "one"), ("ci-agreed", "two")] {
+        let origin = &mut hosts[2];
+        origin.isconf(["lock", "for the test"]).code(0);
+        let command = format!("echo {text} > /srv/text");
+        origin.isconf(["exec", "sh", "-c", &command]).code(0);
+        origin.setenv("ISCONF_CRASH_AT", point);
+        origin.isconf(["ci"]).fails();
+        origin.setenv("ISCONF_CRASH_AT", "");
+        // Done already, for others as well, or done now.
+        wait_for("the check-in", || {
+            let done = hosts[2].isconf(["ci"]);
+            [0, 221].contains(&done.status())
+        });
+        for host in &hosts[..2] {
+            host.isconf(["up"]).code(0);
+            assert_eq!(host.read("/srv/text"), format!("{text}\n"));
+        }
+        let status = status(&hosts[2]);
+        assert_eq!((&status["wip"], &status["pending"]), (&0.into(), &0.into()));
+    }
+}
+
+#[test]
+fn a_host_of_the_same_name_is_another_one() {
+    let Some((_network, hosts)) = domain_of(&["twin", "twin", "h3"]) else {
+        return;
+    };
+    hosts[0].isconf(["lock", "first"]).code(0);
+    hosts[1].isconf(["lock", "second"]).code(220).says("first");
+    hosts[1].isconf(["exec", "true"]).code(220);
+    hosts[0]
+        .isconf(["exec", "sh", "-c", "echo 1 > /srv/1"])
+        .code(0);
+    hosts[0].isconf(["ci"]).code(0);
+}
+
+#[test]
+fn what_is_taken_back_late_leaves_the_lock_of_another_alone() {
+    let Some((_network, hosts)) = three() else {
+        return;
+    };
+    hosts[0].isconf(["lock", "first"]).code(0);
+    hosts[0]
+        .isconf(["exec", "sh", "-c", "echo 1 > /srv/1"])
+        .code(0);
+    hosts[1].isconf(["unlock"]).code(0);
+    hosts[1].isconf(["lock", "second"]).code(0);
+    // Its own file says still that it has the lock.
+    hosts[0].isconf(["unlock", "--discard"]).code(0);
+    assert!(!hosts[0].exists("/srv/1"));
+    hosts[2]
+        .isconf(["lock", "third"])
+        .code(220)
+        .says("root@h2: second");
+}
+
+#[test]
+fn a_lock_that_was_taken_alone_is_kept_when_others_come() {
+    let Some((mut network, hosts)) = domain_of(&["h1"]) else {
+        return;
+    };
+    let first = &hosts[0];
+    change(first, "one");
+    first.isconf(["lock", "while alone"]).code(0);
+    first
+        .isconf(["exec", "sh", "-c", "echo 2 > /srv/2"])
+        .code(0);
+    let second = Machine::ready("h2").expect("hosts can be made");
+    network.join(&second);
+    second.isconf(["join", &Port(1).address()]).code(0);
+    updated(&second, "one");
+    second
+        .isconf(["lock", "x"])
+        .code(220)
+        .says("root@h1: while alone");
+    first.isconf(["ci"]).code(0);
+    second.isconf(["up"]).code(0);
+    assert_eq!(second.read("/srv/2"), "2\n");
+    second.isconf(["lock", "x"]).code(0);
+}
+
+#[test]
+fn entries_of_a_bundle_are_agreed_on_before_anybody_goes_on_behind_them() {
+    let Some((_network, hosts)) = three() else {
+        return;
+    };
+    // Made by a host of the domain that no network reaches.
+    let apart = Machine::ready("apart").expect("hosts can be made");
+    change(&apart, "one");
+    apart.isconf(["bundle", "export", "/root/bundle"]).code(0);
+    hosts[1].write("/root/bundle", apart.bytes("/root/bundle"));
+    hosts[0].isconf(["lock", "in the way"]).code(0);
+    hosts[1]
+        .isconf(["bundle", "import", "/root/bundle"])
+        .code(220)
+        .says("root@h1: in the way");
+    hosts[0].isconf(["unlock"]).code(0);
+    hosts[1]
+        .isconf(["bundle", "import", "/root/bundle"])
+        .code(0);
+    for host in &hosts {
+        wait_for("the entries", || head(host) == 2);
+        updated(host, "one");
+    }
+    change(&hosts[2], "two");
+    updated(&hosts[0], "two");
 }
 
 #[test]

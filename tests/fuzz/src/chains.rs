@@ -50,7 +50,13 @@ pub fn bundle(input: &[u8]) {
         allow_unauthenticated: true,
     };
     let file = Cursor::new(bytes);
-    if let Ok(imported) = import(target, Path::new("bundle"), file, &mut Silent) {
+    if let Ok(imported) = import(
+        target,
+        Path::new("bundle"),
+        file,
+        &mut |_| true,
+        &mut Silent,
+    ) {
         let journal = Journal::open(&home, &domain, &imported.header.branch);
         let journal = journal.expect("an imported journal opens");
         let length = journal.map_or(0, |journal| journal.len());
