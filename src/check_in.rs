@@ -8,7 +8,7 @@
 //!              └── here it has happened; the wip is removed last because it tells recovery so
 //! ```
 
-use crate::durable::FileError;
+use crate::durable::{self, FileError};
 use crate::history::{History, HistoryError};
 use crate::identity::HostKey;
 use crate::journal::{
@@ -243,6 +243,11 @@ pub fn check_in(
     })
 }
 
+/// Whether a check-in of the drafts here was asked for, and it is not known whether they count.
+pub fn is_undecided(site: Site<'_>) -> bool {
+    site.home.undecided(site.domain, site.branch).exists()
+}
+
 /// The drafts about which something hazardous was found when they were made.
 fn hazardous(drafts: &[WipDraft]) -> Vec<Hazardous> {
     let numbered = (1..).zip(drafts.iter().map(|wip| &wip.draft));
@@ -330,6 +335,7 @@ fn finish(
     let released = release(site, wip.base())?;
     crash_point("ci-lock");
     wip.remove(site.host)?;
+    durable::remove(&site.home.undecided(site.domain, site.branch))?;
     crash_point("ci-wip");
     Ok(CheckedIn {
         entries,

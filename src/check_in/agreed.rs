@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 
 use super::{CheckInError, Site};
+use crate::durable;
 use crate::identity::HostKey;
 use crate::journal::{Batch, Journal, MAX_BATCH_BYTES};
 use crate::lock::{
@@ -61,10 +62,17 @@ pub(super) fn append(
         last,
         records,
     });
+    // Until there is a verdict nothing may be added or taken back: the entries may count already. The file has to
+    // be there before the order is given, whenever the power fails.
+    let undecided = site.home.undecided(site.domain, site.branch);
+    durable::replace(&undecided, format!("{}\n", last.seq).as_bytes())?;
     match authority.carry_out(order)? {
         Ok(Granted::CheckedIn) => {}
         Ok(_) => return Err(unexpected().into()),
-        Err(denial) => return Err(refused(site, authority, denial, base)),
+        Err(denial) => {
+            durable::remove(&undecided)?;
+            return Err(refused(site, authority, denial, base));
+        }
     }
     crash_point("ci-agreed");
     append_here(site, &batch, (base, last))?;

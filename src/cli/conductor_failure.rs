@@ -40,6 +40,7 @@ impl Failure {
         match error {
             RecordingError::Lock(error) => Self::of_lock(error, branch),
             RecordingError::OutOfDate => Self::out_of_date(),
+            RecordingError::Undecided => Self::undecided(),
             RecordingError::Drafts(error) => error.into(),
             RecordingError::Others(others) => Self::of_others_drafts(&others),
             RecordingError::Trial(error)
@@ -54,6 +55,15 @@ impl Failure {
             RecordingError::History(error) => error.into(),
             RecordingError::Random(_) => Self::of(ExitCode::Trouble, &error),
         }
+    }
+
+    /// Drafts that may be checked in already.
+    pub fn undecided() -> Self {
+        Self::new(
+            ExitCode::Retry,
+            "it is not known whether the changes made here are checked in: `isconf ci` had no answer",
+        )
+        .hint("`isconf ci` again finds out, and checks them in if they are not; `isconf unlock --discard` takes them back.")
     }
 
     /// A snapshot that could not be taken.

@@ -180,6 +180,11 @@ impl Home {
         domain_private.join("volume").join(branch.as_str())
     }
 
+    /// Says that it is not known whether the entries that are not checked in are.
+    pub fn undecided(&self, domain: &DomainName, branch: &BranchName) -> PathBuf {
+        self.private(domain, branch).join("undecided")
+    }
+
     /// A branch's entries that are not checked in.
     pub fn wip(&self, domain: &DomainName, branch: &BranchName) -> PathBuf {
         self.private(domain, branch).join(WIP_FILE)

@@ -21,7 +21,7 @@ use super::snapshot::{Snapshot, SnapshotError};
 use super::this_host::ThisHost;
 use super::trial::{Afterwards, Trial, TrialError, attempt, blank, prepare};
 use super::work::{Streams, Work, reach};
-use crate::check_in::DraftsError;
+use crate::check_in::{DraftsError, is_undecided};
 use crate::hazards::limited;
 use crate::history::{History, HistoryError};
 use crate::journal::{JournalError, OthersDrafts, WipDraft, check_holder};
@@ -44,6 +44,9 @@ pub enum RecordingError {
     /// this host, and behind them on every other.
     #[error("this host has not applied all entries of the branch")]
     OutOfDate,
+    /// The drafts may be checked in already.
+    #[error("it is not known whether the changes made here are checked in")]
+    Undecided,
     /// The drafts of this host cannot be told.
     #[error(transparent)]
     Drafts(#[from] DraftsError),
@@ -148,6 +151,9 @@ pub struct Permit {
 /// Checks that the caller may change the branch, that this host has applied all that it has, and
 /// that nobody else's drafts would be gone on with.
 pub fn check_lock(host: &ThisHost, history: &History) -> Result<Permit, RecordingError> {
+    if is_undecided(host.site()) {
+        return Err(RecordingError::Undecided);
+    }
     let lock = BranchLock::load(&host.branch_lock())?;
     let held = lock.check(&host.author, &host.key)?;
     let journal = host.journal()?;

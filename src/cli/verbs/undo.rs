@@ -1,8 +1,10 @@
 //! `undo`, and `unlock --discard`: takes back what was committed here. Upholds: to the bit, or not
 //! at all.
 
+use crate::check_in::is_undecided;
 use crate::cli::invocation::{Diffs, Presentation, ReportForm, RunMode};
 use crate::cli::{Failure, Session};
+use crate::durable;
 use crate::journal::drafts_of_others;
 use crate::lock::{BranchLock, LockError};
 use crate::model::report::{Conflict, Description, Fate, Place, Report, Verdict};
@@ -17,6 +19,9 @@ pub fn undo(session: &mut Session, run: RunMode, show: Presentation) -> Result<E
     let mut report = report(&host, &last)?;
     if run == RunMode::Commit && last.draft().is_some() {
         refuse_lock_of_another(&host)?;
+    }
+    if last.draft().is_some() && is_undecided(host.site()) {
+        return Err(Failure::undecided());
     }
     let asked = asked_of_services(&host, &last)?;
     let begun = std::time::Instant::now();
@@ -159,6 +164,7 @@ pub fn discard(session: &mut Session) -> Result<ExitCode, Failure> {
         let words = format!("took back changes of {author} -- please notify {author}");
         session.out.warning(&words);
     }
+    durable::remove(&host.home.undecided(&host.domain, &host.branch))?;
     if let Some(held) = super::unlock::give_up(session, &member, &host)? {
         let branch = &host.branch;
         session

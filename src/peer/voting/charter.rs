@@ -91,7 +91,7 @@ impl Charter {
         let mut charter = Self {
             epoch,
             at: applied.at(),
-            voters: voters.collect(),
+            voters: by_name(voters.collect()),
             locks: Vec::new(),
             is_blank: applied
                 .ledger
@@ -213,6 +213,12 @@ fn is_newer(shared: &Shared, known: &Charter, offered: &Charter) -> bool {
             false
         }
     }
+}
+
+/// As people look for them.
+fn by_name(mut voters: Vec<Elector>) -> Vec<Elector> {
+    voters.sort_by(|a, b| a.host.cmp(&b.host));
+    voters
 }
 
 fn names(charter: &Charter) -> String {

@@ -230,6 +230,39 @@ fn a_check_in_that_is_killed_before_or_after_its_moment_is_gone_on_with() {
 }
 
 #[test]
+fn a_check_in_without_an_answer_is_asked_for_again_before_anything_else() {
+    let Some((network, hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    let origin = &hosts[1];
+    change(&hosts[0], "one");
+    updated(origin, "one");
+    origin.isconf(["lock", "for the test"]).code(0);
+    origin
+        .isconf(["exec", "sh", "-c", "echo 2 > /srv/2"])
+        .code(0);
+    network.cut(Port(2));
+    wait_for("the end of the connection", || {
+        voters(origin) == [("h1".to_owned(), false)]
+    });
+    origin.isconf(["ci"]).code(75);
+    for verb in [&["exec", "true"][..], &["undo"]] {
+        let mut words = vec!["isconf".into()];
+        words.extend(verb.iter().map(Into::into));
+        origin
+            .run(&words)
+            .code(75)
+            .says("`isconf ci` again finds out");
+    }
+    network.heal(Port(2));
+    wait_for("the check-in", || origin.isconf(["ci"]).status() == 0);
+    updated(&hosts[0], "one");
+    assert_eq!(hosts[0].read("/srv/2"), "2\n");
+    origin.isconf(["lock", "for the test"]).code(0);
+    origin.isconf(["exec", "true"]).code(0);
+}
+
+#[test]
 fn a_host_of_the_same_name_is_another_one() {
     let Some((_network, hosts)) = domain_of(&["twin", "twin", "h3"]) else {
         return;
