@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use super::domain_args::{CacheArgs, JoinArgs, LockArgs, UnlockArgs};
+pub use super::domain_args::{CacheArgs, JoinArgs, LockArgs, UnlockArgs, UpArgs};
 use super::hazard_args::{CheckArgs, CiArgs};
 pub use super::nested_verbs::{BundleVerb, DomainVerb, KeysVerb};
-use super::preview_args::{NoopArg, OfflineArg, PreviewArgs};
+use super::preview_args::{NoopArg, OfflineArg};
 
 /// Keeps machines the same by replaying one ordered journal of changes on all of them.
 ///
@@ -238,6 +238,14 @@ pub enum Verb {
     /// Exit status 1 when contents that an entry needs are missing.
     #[command(after_help = "Example:\n  isconf cache --verify")]
     Cache(CacheArgs),
+    /// Show how the hosts of the domain stand, as each of them said
+    ///
+    /// Exit status 1 when one of them stopped at an entry, or is otherwise than where its last entry was made.
+    #[command(after_help = "Example:\n  isconf hosts")]
+    Hosts(JsonArg),
+    /// Follow what happens in the domain: entries, locks, who applied what and who failed
+    #[command(after_help = "Example:\n  isconf watch")]
+    Watch(JsonArg),
     /// Look after the domain as a whole
     #[command(
         subcommand,
@@ -347,23 +355,6 @@ pub struct ExecArgs {
     /// The command and its arguments
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     pub command: Vec<OsString>,
-}
-
-/// Arguments of `up`.
-#[derive(Debug, Args)]
-pub struct UpArgs {
-    /// Preview or not.
-    #[command(flatten)]
-    pub preview: PreviewArgs,
-    /// Reboot if a reboot is due
-    #[arg(short, long, alias = "reboot_ok", conflicts_with = "noop")]
-    pub reboot_ok: bool,
-    /// Keep an entry even if a service manager then fails to do what it asked, and go on
-    #[arg(long, conflicts_with = "noop")]
-    pub keep: bool,
-    /// How the result is shown.
-    #[command(flatten)]
-    pub report: ReportArgs,
 }
 
 /// The argument of `fork` and `migrate`.

@@ -1,8 +1,11 @@
-//! The arguments of verbs that concern the domain: its lock, its hosts and its contents.
+//! The arguments of verbs that concern the domain: its lock, its hosts, its contents, and being up to date with it.
 
 use std::ffi::OsString;
 
 use clap::Args;
+
+use super::args::ReportArgs;
+use super::preview_args::PreviewArgs;
 
 /// Arguments of `lock`.
 #[derive(Debug, Args)]
@@ -46,4 +49,24 @@ pub struct CacheArgs {
     /// As JSON, for programs; the schemas are in docs/
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Preview or not.
+    #[command(flatten)]
+    pub preview: PreviewArgs,
+    /// Reboot if a reboot is due
+    #[arg(short, long, alias = "reboot_ok", conflicts_with = "noop")]
+    pub reboot_ok: bool,
+    /// Keep an entry even if a service manager then fails to do what it asked, and go on
+    #[arg(long, conflicts_with = "noop")]
+    pub keep: bool,
+    /// Then wait until every host of the branch has done so, or said that it cannot
+    #[arg(long, conflicts_with = "noop")]
+    pub wait: bool,
+    /// How the result is shown.
+    #[command(flatten)]
+    pub report: ReportArgs,
 }

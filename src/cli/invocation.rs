@@ -135,6 +135,10 @@ pub enum Command {
     Probe(Format),
     /// Show the domain's contents.
     Cache(Reading, Format),
+    /// Show how the hosts of the domain stand.
+    Hosts(Format),
+    /// Follow what happens in the domain.
+    Watch(Format),
     /// Begin the locks of the domain anew.
     DomainRecover(Consent),
     /// Make a key.
@@ -188,8 +192,19 @@ pub struct UpCommand {
     pub reboot: RebootPolicy,
     /// What becomes of an entry when a service manager does not do what it asks.
     pub on_failure: OnFailure,
+    /// Whether the other hosts are waited for.
+    pub others: Others,
     /// How the report is shown.
     pub show: Presentation,
+}
+
+/// Whether `up` ends when this host is up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// It does.
+    LeftAlone,
+    /// It ends when all hosts of the branch are, or said that they cannot (`--wait`).
+    Awaited,
 }
 
 /// What `try` does.

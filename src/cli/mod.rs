@@ -19,6 +19,7 @@ mod session;
 mod verbs;
 mod failure;
 mod domain_locks;
+mod card;
 mod conductor_failure;
 mod worksite;
 mod advice;
@@ -115,6 +116,8 @@ fn dispatch(session: &mut Session, command: Command) -> Result<ExitCode, Failure
         Command::Probe(format) => verbs::probe(session, format),
         Command::Cache(reading, format) => verbs::cache(session, reading, format),
         Command::KeysGenerate => verbs::keys_generate(session),
+        Command::Hosts(format) => verbs::hosts(session, format),
+        Command::Watch(format) => verbs::watch(session, format),
         Command::DomainRecover(consent) => verbs::domain_recover(session, consent),
         Command::KeysRotate => verbs::keys_rotate(session),
         Command::KeysList => verbs::keys_list(session),

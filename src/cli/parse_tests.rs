@@ -412,6 +412,8 @@ fn the_other_verbs_resolve() {
     assert_eq!(command("bundle export f --since 3"), export);
     assert_eq!(command("keys generate"), Command::KeysGenerate);
     assert_eq!(command("keys rotate"), Command::KeysRotate);
+    assert_eq!(command("hosts --json"), Command::Hosts(Format::Json));
+    assert_eq!(command("watch"), Command::Watch(Format::Text));
     let recover = |consent| Command::DomainRecover(consent);
     assert_eq!(command("domain recover"), recover(Consent::Missing));
     assert_eq!(command("domain recover --yes"), recover(Consent::Given));

@@ -18,8 +18,8 @@ use super::args::{
 use super::hazard_args::CiArgs;
 use super::invocation::{
     Command, Consent, Diffs, EntryName, EnvFormat, ExecCommand, FailedCommand, Format, Invocation,
-    JournalPolicy, OthersWork, Place, Presentation, Reading, RebootPolicy, ReportForm, RunMode,
-    Times, Trust, TryCommand, UpCommand, Wip,
+    JournalPolicy, Others, OthersWork, Place, Presentation, Reading, RebootPolicy, ReportForm,
+    RunMode, Times, Trust, TryCommand, UpCommand, Wip,
 };
 use super::preview_args::{NoopArg, OfflineArg};
 
@@ -175,6 +175,8 @@ fn command(verb: Verb, before: Before) -> Result<Command, UsageError> {
             either(args.verify, Reading::Everything, Reading::Changed),
             format(args.json),
         ),
+        Verb::Hosts(args) => Command::Hosts(format(args.json)),
+        Verb::Watch(args) => Command::Watch(format(args.json)),
         Verb::Domain(DomainVerb::Recover { yes }) => {
             Command::DomainRecover(either(yes, Consent::Given, Consent::Missing))
         }
@@ -333,6 +335,7 @@ fn up(args: &UpArgs, reboot_before: bool) -> Result<Command, UsageError> {
         outside: outside_of_preview(args.preview.offline, &args.preview.noop)?,
         reboot: either(may_reboot, RebootPolicy::Reboot, RebootPolicy::Stop),
         on_failure: either(args.keep, OnFailure::Keep, OnFailure::TakeBack),
+        others: either(args.wait, Others::Awaited, Others::LeftAlone),
         show: presentation(&args.report),
     }))
 }

@@ -67,6 +67,24 @@ pub const SETTINGS: &[SettingRow] = &[
         "Do not look for peers on the local network; use the addresses of `IS_NETS` only.",
     ),
     row(
+        "IS_AUTO_UP",
+        "off",
+        "`off`, `noop`, `on` or `reboot`",
+        "What the daemon does when a new entry is here with all that it needs: nothing, `up --noop`, `up`, or `up -r`. What it says is in `conf/auto-up.log`.",
+    ),
+    row(
+        "IS_UP_WINDOW",
+        "",
+        "a part of the day, HH:MM-HH:MM in UTC",
+        "When the daemon may do that; at any time when not set.",
+    ),
+    row(
+        "IS_UP_JITTER",
+        "1m",
+        "a number of seconds, or with m or h of minutes or hours",
+        "How long it waits before at most, by chance, so that hosts do not act in step.",
+    ),
+    row(
         "IS_VOTER_PATIENCE",
         "24h",
         "a number of seconds, or with m or h of minutes or hours",

@@ -8,7 +8,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::durable::{self, FileError};
-use crate::model::{Author, BranchName, DomainName, Home, HostName, InvalidName, Network};
+use crate::model::{
+    Author, AutoUp, BranchName, DailyWindow, DomainName, Home, HostName, InvalidName, Network,
+};
 
 use super::main_cf::{MainCf, MainCfError, Variable};
 use super::origin::{Origin, Setting};
@@ -60,6 +62,12 @@ pub struct Settings {
     pub secret: Setting<Vec<PathGlob>>,
     /// `IS_NETWORK`.
     pub network: Setting<Network>,
+    /// `IS_AUTO_UP`.
+    pub auto_up: Setting<AutoUp>,
+    /// `IS_UP_WINDOW`.
+    pub up_window: Option<Setting<DailyWindow>>,
+    /// `IS_UP_JITTER`, seconds.
+    pub up_jitter: Setting<u64>,
     /// `IS_VOTER_PATIENCE`, seconds.
     pub voter_patience: Setting<u64>,
     /// `IS_CI_STRICT`.
@@ -382,6 +390,9 @@ impl<'a> Reader<'a> {
             ignore: self.list("IS_IGNORE", value::globs),
             secret: self.list("IS_SECRET", value::globs),
             network: self.required("IS_NETWORK", value::network),
+            auto_up: self.required("IS_AUTO_UP", value::auto_up),
+            up_window: self.optional("IS_UP_WINDOW", value::daily_window),
+            up_jitter: self.required("IS_UP_JITTER", value::seconds),
             voter_patience: self.required("IS_VOTER_PATIENCE", value::seconds),
             ci_strict: self.required("IS_CI_STRICT", value::yes_or_no),
             limit_time: self.required("IS_LIMIT_TIME", value::seconds),

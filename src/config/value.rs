@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use crate::model::{Author, BranchName, DomainName, Home, HostName, Network};
+use crate::model::{Author, AutoUp, BranchName, DailyWindow, DomainName, Home, HostName, Network};
 
 use super::path_glob::PathGlob;
 
@@ -121,6 +121,16 @@ pub(super) fn yes_or_no(raw: &OsStr) -> Option<bool> {
         "no" => Some(false),
         _ => None,
     }
+}
+
+/// What the daemon does when a new entry came.
+pub(super) fn auto_up(raw: &OsStr) -> Option<AutoUp> {
+    AutoUp::named(raw.to_str()?)
+}
+
+/// A part of each day.
+pub(super) fn daily_window(raw: &OsStr) -> Option<DailyWindow> {
+    raw.to_str()?.parse().ok()
 }
 
 /// What network commands see.

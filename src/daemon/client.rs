@@ -15,8 +15,8 @@ use nix::sys::time::TimeVal;
 
 use isconf_sandbox::change::Digest;
 
-use crate::model::{BranchName, Home};
-use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk, Numbered};
+use crate::model::{BranchName, Home, Numbered};
+use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk};
 
 use super::protocol::{
     Answer, AnswerError, DaemonStatus, HostStatus, MAX_ANSWER_BYTES, PeerStatus, Refusal, Request,

@@ -83,6 +83,14 @@ fn plays_the_daemon() {
         discovers: false,
     };
     let facts = DaemonFacts {
+        auto_up: AutoUpFacts {
+            mode: crate::model::AutoUp::Off,
+            window: None,
+            jitter: Duration::ZERO,
+            program: "isconf".into(),
+            flags: Vec::new(),
+            log: network.home.auto_up_log(),
+        },
         network,
         manager: Manager::default(),
         now: SystemTime::now(),

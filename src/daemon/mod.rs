@@ -15,11 +15,13 @@ mod log;
 mod readiness;
 mod served;
 mod server;
+mod auto_up;
 mod run;
 mod start;
 mod stop;
 pub mod client;
 
+pub use auto_up::AutoUpFacts;
 pub use daemon_lock::{DaemonLock, DaemonLockError, running_daemon};
 pub use log::Log;
 pub(crate) use protocol::rewritten_request;

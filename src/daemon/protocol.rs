@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BranchName, HostCard, HostName, PublicKey};
-use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk, LockNews, Numbered};
+use crate::model::{BranchName, HostCard, HostName, Numbered, PublicKey};
+use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk, LockNews};
 
 /// The version of both directions. Another one is refused, in a line of this version.
 pub const PROTOCOL_VERSION: u32 = 1;

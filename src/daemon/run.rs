@@ -17,6 +17,7 @@ use crate::durable::{self, FileError};
 use crate::identity::{HostKey, HostKeyError};
 use crate::peer::{BindError, Network, NetworkFacts};
 
+use super::auto_up::{AutoUpFacts, keep_up_to_date};
 use super::daemon_lock::{DaemonLock, DaemonLockError};
 use super::log::Log;
 use super::readiness::Manager;
@@ -42,6 +43,8 @@ pub enum Attachment {
 pub struct DaemonFacts {
     /// What it is among the hosts of its domain.
     pub network: NetworkFacts,
+    /// When it brings this host up to date.
+    pub auto_up: AutoUpFacts,
     /// The service manager that waits for it.
     pub manager: Manager,
     /// The time.
@@ -112,6 +115,8 @@ async fn serve(facts: &DaemonFacts, attachment: Attachment) -> Result<(), Daemon
     // The file stays behind, as in the original: it says that a daemon once ran here.
     let pid = format!("{}\n", std::process::id());
     durable::replace(&home.pid_file(), pid.as_bytes())?;
+    // It ends with the runtime.
+    tokio::spawn(keep_up_to_date(facts.auto_up.clone(), network.clone()));
     let served = Served::new(facts, network.clone());
     let server = Server::bind(&socket, served)?;
     let (domain, port) = (&facts.network.domain, facts.network.port);

@@ -22,7 +22,9 @@ mod entry;
 mod outward;
 mod receipt;
 mod scratch_name;
+mod auto_up;
 mod card;
+mod event;
 pub mod report;
 pub mod run;
 pub mod drift;
@@ -30,11 +32,13 @@ pub mod contents;
 pub mod progress;
 
 pub use action::{ActionFate, ActionReport, OnFailure, Times};
+pub use auto_up::{AutoUp, DailyWindow, InvalidWindow};
 pub use bytes::{Bytes, InvalidBytes};
 pub use card::{CARD_FIRST_LINE, CardFailure, HostCard};
 pub use entry::{
     Draft, DraftId, Entry, EntryId, EntryKind, EntryRef, Exec, Handling, InvalidExec, Network, Snap,
 };
+pub use event::{Event, Numbered};
 pub use hazard::{HAZARDS, Hazard, HazardCode, HazardName, HazardRow};
 pub use hex::{Hex, InvalidHex, PublicKey, Signature};
 pub use home::{Home, WIP_FILE};

@@ -11,14 +11,14 @@ use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::Link;
-use super::events::{Event, Events};
+use super::events::Events;
 use super::messages::{Answer, MAX_CARDS, Request};
 use super::serve::ask;
 use super::signed::{Kind, Signed};
 use super::table::MAX_PEERS;
 use super::this_host::{Shared, chained};
 use crate::durable;
-use crate::model::{HostCard, PublicKey};
+use crate::model::{Event, HostCard, PublicKey};
 
 const SIGNED_AS: Kind = Kind {
     label: "isconf card 1",

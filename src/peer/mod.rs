@@ -40,7 +40,6 @@ mod standing;
 
 pub use cards::Published;
 pub use endpoint::{BindError, MeetError};
-pub use events::{Event, Numbered};
 pub(crate) use messages::rewritten_line;
 pub use messages::{BranchHead, Hello};
 pub(crate) use nets::counted_places;

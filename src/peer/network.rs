@@ -21,7 +21,6 @@ use super::contents;
 use super::dialling;
 use super::discovery;
 use super::endpoint::{BindError, MeetError};
-use super::events::Numbered;
 use super::keys;
 use super::messages::Hello;
 use super::nets::{InvalidPlace, Place};
@@ -31,7 +30,7 @@ use super::this_host::Shared;
 use super::voting::{self, Charter, KeptBy, LedgerAnswer, LedgerAsk, RecoverError};
 use crate::durable::FileError;
 use crate::identity::HostKey;
-use crate::model::{BranchName, DomainName, Home, HostName, PublicKey};
+use crate::model::{BranchName, DomainName, Home, HostName, Numbered, PublicKey};
 use crate::quorum::Epoch;
 
 /// What a network is made of.
@@ -188,6 +187,11 @@ impl Network {
         let table = self.0.table();
         let links = table.links().map(|link| link.peer);
         links.chain([self.0.member.own]).collect()
+    }
+
+    /// The branch that this host follows.
+    pub fn followed(&self) -> BranchName {
+        self.0.own().branch.clone()
     }
 
     /// The last entry of each branch here.

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use super::cards::{self, Cards};
 use super::catch_up;
 use super::endpoint::{BindError, CloseCode, Link, Member, Port, close_words};
-use super::events::{Event, Events};
+use super::events::Events;
 use super::frames::FrameError;
 use super::local::Local;
 use super::mentioned::Mentioned;
@@ -24,7 +24,7 @@ use super::table::Table;
 use super::turns::Turns;
 use super::voting::{self, SignedCharter, Voting};
 use crate::identity::HostKey;
-use crate::model::{BranchName, PublicKey};
+use crate::model::{BranchName, Event, PublicKey};
 
 /// How many hosts are connected at most; whoever comes then is told of others.
 const MAX_LINKED: usize = 200;

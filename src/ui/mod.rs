@@ -35,6 +35,8 @@ pub mod status_text;
 pub mod probe_text;
 pub mod settings_text;
 pub mod cache_text;
+pub mod hosts_text;
+pub mod event_text;
 pub mod kept_json;
 pub mod progress;
 pub mod output;

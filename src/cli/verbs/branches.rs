@@ -41,6 +41,7 @@ fn moved(
 ) -> Result<ExitCode, Failure> {
     let name = &host.settings.host.value;
     session.out.info(&format!("{name} migrated to {branch}"));
+    session.note_card_of(host, branch.clone());
     tell_daemon(session, &host.home);
     Ok(ExitCode::Ok)
 }

@@ -44,6 +44,7 @@ pub fn check_in(
             "no other host can be reached: the contents are on this host alone until one comes",
         );
     }
+    session.note_card(&host, None);
     tell_daemon(session, &host.home);
     // The drafts' undo copies were kept whatever the policy says; now they are like any other.
     keep_undo(&host)?;

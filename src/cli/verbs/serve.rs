@@ -9,8 +9,8 @@ use crate::cli::invocation::Place;
 use crate::cli::{Failure, Member, Session};
 use crate::daemon::client::{self, ClientError};
 use crate::daemon::{
-    self, Attachment, DAEMON_VERB, DaemonFacts, DaemonStatus, Launch, Log, Manager, NOTIFY_SOCKET,
-    Started, Stopped, running_daemon,
+    self, Attachment, AutoUpFacts, DAEMON_VERB, DaemonFacts, DaemonStatus, Launch, Log, Manager,
+    NOTIFY_SOCKET, Started, Stopped, running_daemon,
 };
 use crate::durable::FileError;
 use crate::model::{Home, Moment};
@@ -122,7 +122,17 @@ fn facts(session: &Session, member: &Member) -> DaemonFacts {
         voter_patience: Duration::from_secs(settings.voter_patience.value),
         nets: settings.nets.as_ref().map(|nets| nets.value.clone()),
     };
+    let program = std::env::current_exe();
     DaemonFacts {
+        auto_up: AutoUpFacts {
+            mode: settings.auto_up.value,
+            window: settings.up_window.as_ref().map(|window| window.value),
+            jitter: Duration::from_secs(settings.up_jitter.value),
+            // Where it cannot be told, the one of the search path is the same.
+            program: program.unwrap_or_else(|_| "isconf".into()),
+            flags: session.flags_for_daemon(),
+            log: member.home().auto_up_log(),
+        },
         network,
         manager: Manager::at(session.around.var(NOTIFY_SOCKET).map(Into::into)),
         now: UNIX_EPOCH + (session.clock)().since(Moment::EPOCH),

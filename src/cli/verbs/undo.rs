@@ -1,6 +1,7 @@
 //! `undo`, and `unlock --discard`: takes back what was committed here. Upholds: to the bit, or not
 //! at all.
 
+use super::serve::tell_daemon;
 use crate::check_in::is_undecided;
 use crate::cli::invocation::{Diffs, Presentation, ReportForm, RunMode};
 use crate::cli::{Failure, Session};
@@ -38,6 +39,10 @@ pub fn undo(session: &mut Session, run: RunMode, show: Presentation) -> Result<E
     if run == RunMode::Commit {
         report.fate = Fate::Committed;
         report.phases.commit = begun.elapsed();
+    }
+    if run == RunMode::Commit {
+        session.note_card(&host, None);
+        tell_daemon(session, &host.home);
     }
     session.show_report(&report, &host.settings, show, None)?;
     let what = last.name();

@@ -1,10 +1,12 @@
 //! `up`: applies the entries that this host does not have yet, or shows what they would do. Upholds:
 //! stops at the first that does not go through.
 
-use crate::cli::invocation::{Presentation, RebootPolicy, ReportForm, RunMode, UpCommand};
+use crate::cli::invocation::{Others, Presentation, RebootPolicy, ReportForm, RunMode, UpCommand};
 use crate::cli::worksite::{conflict, out_of_reach, service_failure, streams};
 use crate::cli::{Failure, Session};
-use crate::model::report::{Refusal, Report, Verdict};
+use crate::history::History;
+use crate::model::CardFailure;
+use crate::model::report::{Place, Refusal, Report, Verdict};
 use crate::model::run::{self, Run, RunOutcome};
 use crate::model::{connection_count, outward};
 use crate::replay::{Input, ThisHost, UpdateRequest, keep_undo, update};
@@ -15,7 +17,9 @@ use crate::ui::run_json::run_json;
 use crate::ui::summary_text::run_closing_text;
 
 use super::abreast::{Awaited, get_abreast};
+use super::hosts::wait_for_all;
 use super::reboot::run_reboot_command;
+use super::serve::tell_daemon;
 
 /// Brings this host up to date, or shows how.
 pub fn up(session: &mut Session, command: UpCommand) -> Result<ExitCode, Failure> {
@@ -68,7 +72,46 @@ pub fn up(session: &mut Session, command: UpCommand) -> Result<ExitCode, Failure
     if mode == RunMode::Commit && run.entries > 0 {
         keep_undo(&host)?;
     }
-    close(session, &host, &run, show)
+    if mode == RunMode::Commit {
+        session.note_card(&host, failed(&run));
+        tell_daemon(session, &host.home);
+    }
+    let code = close(session, &host, &run, show)?;
+    if command.others == Others::Awaited && code == ExitCode::Ok {
+        return wait(session, host, &history);
+    }
+    Ok(code)
+}
+
+/// Waits for the other hosts of the branch.
+fn wait(session: &mut Session, host: ThisHost, history: &History) -> Result<ExitCode, Failure> {
+    let at = history.standing()?.map_or(0, |(_, at)| at.seq);
+    let (home, branch) = (host.home.clone(), host.branch.clone());
+    // Other verbs may work here meanwhile.
+    drop(host);
+    match wait_for_all(session, &home, &branch, at)? {
+        true => {
+            let words = format!("every host of {branch} is at entry {at}");
+            session.out.info(&words);
+            Ok(ExitCode::Ok)
+        }
+        false => Err(
+            Failure::new(ExitCode::Failure, "not every host could apply all entries")
+                .hint("`isconf hosts` shows which, where and why."),
+        ),
+    }
+}
+
+/// Where it stopped, for the other hosts.
+fn failed(run: &Run) -> Option<CardFailure> {
+    let last = run
+        .last
+        .as_ref()
+        .filter(|_| run.outcome == RunOutcome::Stopped)?;
+    let Place::Journal(at) = &last.place else {
+        return None;
+    };
+    Some(CardFailure::new(at.seq, &stopped(run).message))
 }
 
 fn close(

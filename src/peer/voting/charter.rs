@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::events::Event;
 use super::super::signed::{Kind, Signed};
 use super::super::this_host::{Shared, chained};
 use crate::durable;
 use crate::identity::HostKey;
 use crate::lock::Held;
-use crate::model::{BranchName, PublicKey};
+use crate::model::{BranchName, Event, PublicKey};
 use crate::quorum::{Applied, Epoch, Seat};
 
 /// The longest charter, in bytes: half of a line between hosts.

@@ -1,5 +1,6 @@
 //! Hosts of one domain and what spreads among them, on real daemons in network namespaces.
 
+mod hosts;
 mod locks;
 mod spread;
 mod strangers;
