@@ -126,7 +126,7 @@ fn refused(
         let _noted: Result<(), LockError> = row.lock.note(site.host, &path);
     }
     match denial {
-        Denial::HeldByOther(held) => LockError::HeldByOther(Box::new(held)).into(),
+        Denial::HeldByOther(held) => LockError::HeldByOther(held).into(),
         Denial::NotLocked => LockError::NotLocked.into(),
         Denial::Fenced { expected, found } => LockError::Fenced { expected, found }.into(),
         Denial::OtherHead(last) => CheckInError::JournalChanged { base, last },

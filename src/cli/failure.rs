@@ -59,7 +59,7 @@ impl Failure {
     pub fn of_denial(denial: &Denial, branch: &BranchName) -> Self {
         match denial {
             Denial::HeldByOther(held) => {
-                Self::of_lock(LockError::HeldByOther(Box::new(held.clone())), branch)
+                Self::of_lock(LockError::HeldByOther(held.clone()), branch)
             }
             Denial::NotLocked => Self::of_lock(LockError::NotLocked, branch),
             Denial::Fenced { expected, found } => {

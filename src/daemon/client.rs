@@ -19,9 +19,9 @@ use crate::model::{BranchName, Home, Numbered};
 use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk};
 
 use super::protocol::{
-    Answer, AnswerError, DaemonStatus, HostStatus, MAX_ANSWER_BYTES, PeerStatus, Refusal, Request,
-    Standing, read_answer, request_line,
+    Answer, AnswerError, MAX_ANSWER_BYTES, Refusal, Request, read_answer, request_line,
 };
+use super::statuses::{DaemonStatus, HostStatus, PeerStatus, Standing};
 
 /// How long a verb waits for the daemon, as in the original. Each step may take this long.
 pub const TIMEOUT: Duration = Duration::from_secs(60);

@@ -10,6 +10,7 @@
 //! ```
 
 mod daemon_lock;
+mod statuses;
 mod protocol;
 mod log;
 mod readiness;
@@ -25,13 +26,11 @@ pub use auto_up::AutoUpFacts;
 pub use daemon_lock::{DaemonLock, DaemonLockError, running_daemon};
 pub use log::Log;
 pub(crate) use protocol::rewritten_request;
-pub use protocol::{
-    Answer, DaemonStatus, HostStatus, MAX_KEPT, PROTOCOL_VERSION, PeerStatus, Refusal, Request,
-    Standing, VoterStatus, VotingStatus,
-};
+pub use protocol::{Answer, MAX_KEPT, PROTOCOL_VERSION, Refusal, Request};
 pub use readiness::{Manager, NOTIFY_SOCKET};
 pub use run::{Attachment, DaemonError, DaemonFacts, run};
 pub use start::{Launch, StartError, Started, start};
+pub use statuses::{DaemonStatus, HostStatus, PeerStatus, Standing, VoterStatus, VotingStatus};
 pub use stop::{StopError, Stopped, stop};
 
 /// The hidden verb by which `start` runs the daemon.

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::timeout;
 
-use super::protocol::{
-    Answer, Arriving, DaemonStatus, HostStatus, PeerStatus, Request, Standing, VoterStatus,
-    VotingStatus,
-};
+use super::protocol::{Answer, Request};
 use super::run::DaemonFacts;
+use super::statuses::{
+    Arriving, DaemonStatus, HostStatus, PeerStatus, Standing, VoterStatus, VotingStatus,
+};
 use crate::model::BranchName;
 use crate::peer::{Network, PeerView, chained};
 

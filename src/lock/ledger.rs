@@ -119,7 +119,7 @@ pub enum Granted {
 pub enum Denial {
     /// Somebody else has the lock.
     #[error("locked by: {}: {} (lock time {})", .0.author, .0.message, .0.since)]
-    HeldByOther(Held),
+    HeldByOther(Box<Held>),
     /// Nobody has it.
     #[error("not locked")]
     NotLocked,
@@ -162,7 +162,7 @@ impl Denial {
     /// Of an error of the lock itself; the system has no part in it.
     fn of(error: LockError) -> Self {
         match error {
-            LockError::HeldByOther(held) => Self::HeldByOther(*held),
+            LockError::HeldByOther(held) => Self::HeldByOther(held),
             LockError::Fenced { expected, found } => Self::Fenced { expected, found },
             LockError::NotLocked | LockError::File(_) | LockError::Malformed { .. } => {
                 Self::NotLocked

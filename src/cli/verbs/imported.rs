@@ -72,7 +72,7 @@ impl<'a> Taking<'a> {
         };
         if let Some(held) = &row.lock.held {
             // Also when it is the caller's own: what was made under it comes first.
-            let denial = Denial::HeldByOther(held.clone());
+            let denial = Denial::HeldByOther(Box::new(held.clone()));
             return Err(Failure::of_denial(&denial, branch).into());
         }
         let order = Order::Take {

@@ -14,7 +14,7 @@ use super::super::frames::{FrameError, Incoming};
 use super::super::messages::{Answer, MAX_CALL_BYTES, Refused, Request, VoterCall};
 use super::super::serve::ask_with;
 use super::super::this_host::Shared;
-use super::steward;
+use super::own_voter;
 use crate::model::PublicKey;
 use crate::quorum::{CallError, CallKind, Carrier, Epoch};
 
@@ -73,7 +73,7 @@ pub async fn answer(
     if call.length > MAX_CALL_BYTES {
         return Ok(Err(Refused::Nonsense));
     }
-    let Some(voter) = steward::voter_for(shared, link, call.epoch).await else {
+    let Some(voter) = own_voter::voter_for(shared, link, call.epoch).await else {
         return Ok(Err(Refused::Later));
     };
     // One at a time is in memory, whoever calls.

@@ -12,6 +12,8 @@ mod calls;
 mod charter;
 mod copies;
 mod orders;
+mod founding;
+mod own_voter;
 mod steward;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,10 +27,11 @@ pub use charter::{Charter, Elector, LockNews, SignedCharter};
 pub use copies::KeptBy;
 pub(super) use copies::keep_elsewhere;
 pub(super) use copies::keep_for;
+pub use founding::RecoverError;
+pub(super) use founding::{may_found, recover};
 pub use orders::{LedgerAnswer, LedgerAsk, SignedAnswer, Trouble};
 pub(super) use orders::{pass, place};
-pub use steward::RecoverError;
-pub(super) use steward::{attend, may_found, recover, seat_now_and_then};
+pub(super) use steward::{attend, seat_now_and_then};
 
 use super::this_host::Shared;
 use crate::model::BranchName;
