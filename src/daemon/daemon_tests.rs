@@ -178,7 +178,7 @@ fn garbage_and_silent_connections_do_not_harm_it() {
         .collect();
     for garbage in [
         &b"\xff\x00\n"[..],
-        &[b'x'; 100_000],
+        &[b'x'; 200_000],
         b"{\"version\":9}\n",
         b"\n",
     ] {
