@@ -6,6 +6,7 @@ use crate::daemon;
 use crate::history;
 use crate::journal;
 use crate::peer;
+use crate::quorum;
 use crate::replay;
 
 /// Reads an entry's record; the body that it would be written with, when it is one.
@@ -36,6 +37,22 @@ pub fn history(file: &[u8]) -> Option<Vec<u64>> {
 /// Reads a line of another host; the line that it would be written as, when it is one.
 pub fn peer_line(line: &[u8]) -> Option<Vec<u8>> {
     peer::rewritten_line(line)
+}
+
+/// Reads a call between voters; the bytes that it would be written as, when it is one.
+pub fn call(body: &[u8]) -> Option<Vec<u8>> {
+    quorum::rewritten_call(body)
+}
+
+/// Reads what hosts sign; the text that it would be written as, when it is that.
+pub fn signed_text(text: &[u8]) -> Option<Vec<u8>> {
+    peer::rewritten_signed(text)
+}
+
+/// Reads a batch of entries that follow the beginning of a journal of `example.com`; the bytes that it would be written
+/// as, when it is one.
+pub fn batch(bytes: &[u8]) -> Option<Vec<u8>> {
+    journal::rewritten_batch(bytes)
 }
 
 /// Reads a file of addresses: how many places and how many bad lines it has.

@@ -6,10 +6,11 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::entries::Journal;
 use super::record::{RecordFault, parse_entry};
 use super::signature::{SignatureFault, verify_signature};
 use crate::chain::{ChainKind, Fault, MAX_RECORD_BYTES, check_follows};
-use crate::model::{EntryId, EntryRef};
+use crate::model::{DomainName, EntryId, EntryRef};
 use isconf_sandbox::change::Digest;
 
 /// The longest batch, in bytes. A host that leads the voters has it in memory while it checks it.
@@ -121,6 +122,13 @@ impl Batch {
         }
         Ok(Self { records })
     }
+}
+
+/// Reads a batch that follows the beginning of a journal of `example.com`; the bytes that it would be written as.
+pub(crate) fn rewritten_batch(bytes: &[u8]) -> Option<Vec<u8>> {
+    let domain = DomainName::new("example.com").ok()?;
+    let batch = Batch::read(bytes, Journal::beginning(&domain)).ok()?;
+    Some(batch.to_bytes())
 }
 
 /// Where the records are, which have to fill the rest of the bytes.

@@ -10,6 +10,7 @@ mod wip;
 mod agreement;
 
 pub use agreement::{OthersDrafts, WipFault, check_drafts, check_holder, drafts_of_others};
+pub(crate) use batch::rewritten_batch;
 pub use batch::{Batch, BatchFault, MAX_BATCH_BYTES};
 pub use entries::{Import, Journal, JournalError};
 pub use record::RecordFault;

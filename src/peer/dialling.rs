@@ -15,6 +15,7 @@ use super::endpoint::{CloseCode, MeetError, canonical};
 use super::nets::{self, MAX_NETS_BYTES, Place};
 use super::network::{JoinError, PeerView};
 use super::this_host::{Shared, chained};
+use super::voting;
 use crate::durable;
 use crate::model::PublicKey;
 
@@ -153,6 +154,11 @@ fn due(shared: &Shared, given: &[SocketAddr], dialled: &Dialled, mix: bool) -> V
     let mut chosen: Vec<_> = given.iter().copied().filter(is_free).collect();
     fastrand::shuffle(&mut chosen);
     chosen.truncate(MAX_GIVEN.saturating_sub(given_there));
+    // Voters have to reach each other.
+    let fellows = voting::fellows(shared);
+    let voters = fellows.iter().filter(|key| !connected.contains(*key));
+    let voters = voters.filter_map(|key| table.peer(key)?.address);
+    chosen.extend(voters.filter(is_free));
     let missing = WANTED.saturating_sub(connected.len() + chosen.len()) + usize::from(mix);
     if missing > 0 {
         let known = table
@@ -172,9 +178,10 @@ fn close_surplus(shared: &Shared) {
     let given = shared.given().clone();
     let table = shared.table();
     if table.links().count() > SURPLUS {
+        let fellows = voting::fellows(shared);
         let others = table
             .links()
-            .filter(|link| !given.contains(&link.address()));
+            .filter(|link| !given.contains(&link.address()) && !fellows.contains(&link.peer));
         if let Some(link) = fastrand::choice(others.collect::<Vec<_>>()) {
             link.close(CloseCode::Enough);
         }

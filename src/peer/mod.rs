@@ -39,6 +39,9 @@ mod network;
 mod standing;
 
 pub use cards::Published;
+#[cfg(test)]
+mod liar_tests;
+
 pub use endpoint::{BindError, MeetError};
 pub(crate) use messages::rewritten_line;
 pub use messages::{BranchHead, Hello};
@@ -46,6 +49,7 @@ pub(crate) use nets::counted_places;
 pub use nets::{InvalidPlace, Place};
 pub use network::{JoinError, Network, NetworkFacts, PeerView};
 pub use question::{QuestionError, domain_at};
+pub(crate) use signed::rewritten_signed;
 pub use standing::{Arriving, Standing};
 pub(crate) use this_host::chained;
 pub use voting::{

@@ -5,6 +5,8 @@ use isconf_sandbox::change::Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::cards::Published;
+use super::voting::{Charter, LeadersWord};
 use crate::identity::{self, HostKey};
 use crate::model::{PublicKey, Signature};
 
@@ -49,6 +51,16 @@ impl Signed {
         identity::verify(&self.signer, &digest(kind, &self.text), &self.signature).ok()?;
         Some(what)
     }
+}
+
+/// Reads the text of something signed, before its signature is looked at; the text that it would be written as.
+pub(crate) fn rewritten_signed(text: &[u8]) -> Option<Vec<u8>> {
+    fn rewritten<T: Serialize + DeserializeOwned>(text: &[u8]) -> Option<Vec<u8>> {
+        serde_json::to_vec(&serde_json::from_slice::<T>(text).ok()?).ok()
+    }
+    rewritten::<Charter>(text)
+        .or_else(|| rewritten::<Published>(text))
+        .or_else(|| rewritten::<LeadersWord>(text))
 }
 
 fn digest(kind: Kind, text: &str) -> Digest {

@@ -1,7 +1,7 @@
 //! The hosts of the domain that this one knows. Upholds: what one host can make this one remember is
 //! bounded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -152,11 +152,12 @@ impl Table {
         }
     }
 
-    /// Some of the connected hosts, for `other`, which is not told of itself: those that `choose` picks of
-    /// so many.
+    /// Some of the connected hosts, for `other`, which is not told of itself: the `wanted` ones, and those that
+    /// `choose` leaves of so many.
     pub fn introductions(
         &self,
         other: &PublicKey,
+        wanted: &BTreeSet<PublicKey>,
         mut choose: impl FnMut(usize) -> usize,
     ) -> Vec<Introduction> {
         let known = self
@@ -169,10 +170,16 @@ impl Table {
                 Some(Introduction { key, address })
             })
             .collect();
-        while known.len() > MAX_INTRODUCED {
+        // Of those who are wanted there are few.
+        let (mut first, mut known): (Vec<_>, Vec<_>) = known
+            .drain(..)
+            .partition(|introduction: &Introduction| wanted.contains(&introduction.key));
+        first.truncate(MAX_INTRODUCED);
+        while first.len() + known.len() > MAX_INTRODUCED {
             known.swap_remove(choose(known.len()));
         }
-        known
+        first.extend(known);
+        first
     }
 
     /// The place of a host, made if there is room.

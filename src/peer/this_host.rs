@@ -215,7 +215,8 @@ impl Shared {
     /// How this host is, for `other`.
     pub(super) fn hello_for(&self, other: &PublicKey) -> Hello {
         let choose = |of| fastrand::usize(..of);
-        let introduces = self.table().introductions(other, choose);
+        let voters = voting::voters(self);
+        let introduces = self.table().introductions(other, &voters, choose);
         let Own {
             branch,
             heads,

@@ -18,4 +18,5 @@ pub use calls::{CallError, CallKind, Carrier};
 pub use database::DatabaseError;
 pub use kinds::{Epoch, Seat};
 pub use machine::Applied;
+pub(crate) use voter::rewritten_call;
 pub use voter::{NotNow, Voter, VoterError};

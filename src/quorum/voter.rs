@@ -267,5 +267,14 @@ impl Voter {
     }
 }
 
+/// Reads a call of another voter; the bytes that it would be written as.
+pub(crate) fn rewritten_call(body: &[u8]) -> Option<Vec<u8>> {
+    if let Ok(call) = serde_json::from_slice::<AppendEntriesRequest<Kinds>>(body) {
+        return serde_json::to_vec(&call).ok();
+    }
+    let call: VoteRequest<VoterId> = serde_json::from_slice(body).ok()?;
+    serde_json::to_vec(&call).ok()
+}
+
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@
     reason = "a vocabulary for the cases, which need not use all of it"
 )]
 
+pub mod cluster;
 pub mod debian;
 pub mod machine;
 pub mod network;
@@ -26,7 +27,7 @@ use isconf::tour::{Host, HostSpec, RootKind};
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_isconf");
 
 /// The programs that cases use, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 18] = [
+const TOOLS: [(&str, &str); 19] = [
     ("bsdutils", "script"),
     ("e2fsprogs", "mkfs.ext4"),
     ("e2fsprogs", "chattr"),
@@ -42,6 +43,7 @@ const TOOLS: [(&str, &str); 18] = [
     ("make", "make"),
     ("gcc", "cc"),
     ("iproute2", "ip"),
+    ("nftables", "nft"),
     ("mmdebstrap", "mmdebstrap"),
     ("systemd-container", "systemd-nspawn"),
     ("xz-utils", "xz"),

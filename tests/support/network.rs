@@ -94,6 +94,19 @@ impl PrivateNetwork {
         self.ip(&format!("link set p{} master br0", port.0));
     }
 
+    /// Lets nothing come to a host that another one sent.
+    pub fn block(&self, from: Port, to: &impl Networked) {
+        filter(to, &format!("ip saddr {} drop", from.address()));
+    }
+
+    /// Lets only answers come to a host from another one.
+    pub fn refuse_new(&self, to: &impl Networked, from: Port) {
+        filter(
+            to,
+            &format!("ip saddr {} ct state new drop", from.address()),
+        );
+    }
+
     fn ip(&self, words: &str) {
         ip(&self.holder.id().to_string(), words);
     }
@@ -105,6 +118,21 @@ impl Drop for PrivateNetwork {
         // Nothing is left of it but the namespace, which goes with it.
         let _ended = self.holder.wait();
     }
+}
+
+/// Adds a rule of nft(8) for what comes to a host.
+#[track_caller]
+fn filter(to: &impl Networked, rule: &str) {
+    let script = format!(
+        "add table inet cut; add chain inet cut input {{ type filter hook input priority 0; }}; add rule inet cut input {rule}"
+    );
+    let process = to.network().to_string();
+    let done = Command::new("nsenter")
+        .args(["-t", &process, "-n", "nft", &script])
+        .output()
+        .expect("nft runs");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "nft {script}: {said}");
 }
 
 /// Runs ip(8) in the network namespace of a process.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::super::book;
+use super::super::endpoint::{Link, canonical};
 use super::super::local::LocalError;
+use super::super::nets::Place;
 use super::super::this_host::Shared;
 use super::batches::append_all;
 use super::charter::{self, Charter, SignedCharter};
@@ -16,10 +18,12 @@ use crate::lock::{BranchLock, Holder, HostLock, HostLockError, Ledger, LockError
 use crate::model::Moment;
 use crate::quorum::{Epoch, Seat, Voter, VoterError};
 
-/// How ready a host is to found: it is not; it is; it has locked branches while it was alone.
+/// How ready a host is to found: it is not; it is, and came by the address of another one; it is; it has locked branches
+/// while it was alone.
 pub const FOUNDS_NOT: u8 = 0;
-const FOUNDS: u8 = 1;
-const FOUNDS_FIRST: u8 = 2;
+const FOUNDS_LATE: u8 = 1;
+const FOUNDS: u8 = 2;
+const FOUNDS_FIRST: u8 = 3;
 
 /// Why an epoch could not be begun.
 #[derive(Debug, thiserror::Error)]
@@ -59,14 +63,25 @@ pub enum RecoverError {
     Panicked(#[from] tokio::task::JoinError),
 }
 
-/// How ready this host is to found. Whoever came by another host's address is not, unless it locked branches
-/// before.
+/// How ready this host is to found. Whoever came by another host's address is not as long as that host cannot be asked,
+/// unless it locked branches before.
 pub fn may_found(shared: &Shared) -> u8 {
-    let has_locked = shared.local.has_locked();
-    match (has_locked, book::joined(shared).is_empty()) {
-        (true, _) => FOUNDS_FIRST,
-        (false, true) => FOUNDS,
-        (false, false) => FOUNDS_NOT,
+    if shared.local.has_locked() {
+        return FOUNDS_FIRST;
+    }
+    let joined = book::joined(shared);
+    if joined.is_empty() {
+        return FOUNDS;
+    }
+    let connected: Vec<_> = shared.table().links().map(Link::address).collect();
+    let is_connected = |place: &Place| match place {
+        Place::Address(address) => connected.contains(&canonical(*address)),
+        // A name may be anybody's.
+        Place::Name(..) => !connected.is_empty(),
+    };
+    match joined.iter().all(is_connected) {
+        true => FOUNDS_LATE,
+        false => FOUNDS_NOT,
     }
 }
 

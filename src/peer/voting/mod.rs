@@ -16,6 +16,7 @@ mod founding;
 mod own_voter;
 mod steward;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -29,12 +30,12 @@ pub(super) use copies::keep_elsewhere;
 pub(super) use copies::keep_for;
 pub use founding::RecoverError;
 pub(super) use founding::{may_found, recover};
+pub(super) use orders::{LeadersWord, pass, place};
 pub use orders::{LedgerAnswer, LedgerAsk, SignedAnswer, Trouble};
-pub(super) use orders::{pass, place};
 pub(super) use steward::{attend, seat_now_and_then};
 
 use super::this_host::Shared;
-use crate::model::BranchName;
+use crate::model::{BranchName, PublicKey};
 use crate::quorum::Voter;
 
 /// What this host knows of the voters, and its own vote.
@@ -108,6 +109,23 @@ pub(super) fn agreed(shared: &Shared, branch: &BranchName) -> Option<u64> {
     let applied = voter.applied();
     let row = applied.borrow().ledger.row(branch);
     Some(row.head.seq)
+}
+
+/// The hosts that vote, as far as is known.
+pub(super) fn voters(shared: &Shared) -> BTreeSet<PublicKey> {
+    let known = shared.voting.charter();
+    let charter = known.as_ref().and_then(SignedCharter::charter);
+    let voters = charter.iter().flat_map(|charter| &charter.voters);
+    voters.map(|voter| voter.key).collect()
+}
+
+/// The other voters, where this host votes, too.
+pub(super) fn fellows(shared: &Shared) -> BTreeSet<PublicKey> {
+    let mut voters = voters(shared);
+    match voters.remove(&shared.member.own) {
+        true => voters,
+        false => BTreeSet::new(),
+    }
 }
 
 /// Takes what a host said of the voters, if it is news and one of them signed it.

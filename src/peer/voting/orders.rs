@@ -71,7 +71,7 @@ pub enum SignedAnswer {
 
 /// What a leader signs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct LeadersWord {
+pub struct LeadersWord {
     epoch: Epoch,
     ask: LedgerAsk,
     nonce: u64,

@@ -60,7 +60,9 @@ fn every_host_shows_how_all_of_them_stand() {
     // It is known after a restart, also of those that are not there.
     hosts[2].isconf(["stop"]).code(0);
     hosts[1].isconf(["restart"]).code(0);
-    assert!(known(&hosts[1], "h3").is_some_and(|row| row["at"]["seq"] == 2));
+    wait_for("the card", || {
+        known(&hosts[1], "h3").is_some_and(|row| row["at"]["seq"] == 2)
+    });
 }
 
 #[test]

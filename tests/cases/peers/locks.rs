@@ -8,7 +8,7 @@ use crate::support::machine::Machine;
 use crate::support::network::{Port, PrivateNetwork, domain_of, wait_for};
 
 /// The names of those who keep the locks, and whether a host reaches them.
-fn voters(machine: &Machine) -> Vec<(String, bool)> {
+pub fn voters(machine: &Machine) -> Vec<(String, bool)> {
     let status = status(machine);
     let hosts = status["voters"]["hosts"].as_array();
     let voter = |voter: &Value| {

@@ -2,6 +2,9 @@
 
 mod hosts;
 mod locks;
+mod reach;
+mod simulation;
+mod schedules;
 mod spread;
 mod strangers;
 

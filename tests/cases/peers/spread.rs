@@ -11,7 +11,7 @@ pub fn head(machine: &Machine) -> u64 {
 
 /// Waits until a host has the first entries, and all that they need.
 #[track_caller]
-fn wait_for_entries(machine: &Machine, entries: u64) {
+pub fn wait_for_entries(machine: &Machine, entries: u64) {
     // The cache tells by its status whether contents are missing.
     let has_all = || head(machine) == entries && machine.isconf(["cache"]).status() == 0;
     wait_for("the entries with their contents", has_all);

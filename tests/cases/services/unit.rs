@@ -11,7 +11,7 @@ fn the_unit_starts_the_daemon_and_waits_until_it_can_be_asked() {
         return;
     };
     let program = host.ok("command -v isconf");
-    let unit = UNIT.replace("/usr/local/sbin/isconf", program.trim());
+    let unit = UNIT.replace("ExecStart=isconf", &format!("ExecStart={}", program.trim()));
     host.write("/etc/systemd/system/isconf.service", unit);
     // `start` of a unit of type notify returns when the daemon said that it is ready.
     host.ok("systemctl daemon-reload && systemctl enable --now isconf");

@@ -51,6 +51,10 @@ pub const TARGETS: &[Target] = &[
         run: text::peers,
     },
     Target {
+        name: "voters",
+        run: text::voters,
+    },
+    Target {
         name: "upper",
         run: sandbox::upper,
     },

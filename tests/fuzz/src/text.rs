@@ -40,6 +40,15 @@ pub fn requests(input: &[u8]) {
     isconf_sandbox::fuzzing::requests(&words);
 }
 
+/// What voters say to each other, what hosts sign, and entries on their way.
+pub fn voters(input: &[u8]) {
+    for read in [fuzzing::call, fuzzing::signed_text, fuzzing::batch] {
+        if let Some(bytes) = read(input) {
+            assert_eq!(read(&bytes), Some(bytes), "read otherwise the second time");
+        }
+    }
+}
+
 /// A line as another host or a verb sends it, or a file of addresses.
 pub fn peers(input: &[u8]) {
     for read in [fuzzing::peer_line, fuzzing::control_line] {

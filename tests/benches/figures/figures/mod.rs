@@ -10,6 +10,7 @@ mod audit;
 mod preview;
 mod packages;
 mod memory;
+mod peers;
 
 use crate::Error;
 use crate::page::Page;
@@ -18,7 +19,7 @@ use crate::page::Page;
 type Measure = fn(&mut Page) -> Result<(), Error>;
 
 /// Everything that can be asked for by name.
-pub const ALL: [(&str, Measure); 16] = [
+pub const ALL: [(&str, Measure); 17] = [
     ("start", start::measure),
     ("try", scratchpad::set_up),
     ("inside", scratchpad::inside),
@@ -35,4 +36,5 @@ pub const ALL: [(&str, Measure); 16] = [
     ("preview", preview::measure),
     ("packages", packages::measure),
     ("memory", memory::measure),
+    ("peers", peers::measure),
 ];

@@ -1,0 +1,225 @@
+//! Hosts of a domain: contents, check-ins and news among daemons on one machine, each with a home and a port of its own,
+//! over loopback.
+
+use crate::Error;
+use crate::bench_host::{BenchHost, Medium};
+use crate::page::Page;
+use crate::series::Series;
+use crate::table::{Figure, Table, Target};
+
+/// The first daemon's port.
+const FIRST_PORT: u32 = 65_001;
+
+/// How many locks and check-ins are clocked, and how many pieces of news.
+const TURNS: u32 = 40;
+const NEWS: u32 = 10;
+
+/// How many entries a new host gets.
+const ENTRIES: u32 = 10_000;
+
+/// Measures all of it.
+pub fn measure(page: &mut Page) -> Result<(), Error> {
+    let table = &mut page.figures;
+    transfer(table)?;
+    check_ins(table)?;
+    news(table)?;
+    catching_up(table)
+}
+
+/// Defines `at N WORDS...`, which runs isconf as on host N, and `rig N`, which starts so many.
+fn rig(host: &BenchHost, hosts: u32) -> Result<(), Error> {
+    host.sh(&format!(
+        "ip link set lo up
+         cat >/opt/at <<'END'
+#!/bin/sh
+n=$1; shift
+export IS_HOME=/srv/home$n HOSTNAME=h$n IS_PORT=$(({FIRST_PORT} + n)) IS_NOBROADCAST=1
+exec isconf -q \"$@\"
+END
+         chmod 755 /opt/at
+         for n in $(seq 0 {last}); do
+             mkdir -m 700 -p /srv/home$n/conf
+             (umask 077; echo a-key-of-the-benchmark >/srv/home$n/conf/hmac_keys)
+             if [ $n = 0 ]; then /opt/at 0 init example.com; /opt/at 0 start
+             else /opt/at $n join 127.0.0.1:{FIRST_PORT}; fi
+         done
+         [ {last} = 0 ] || until /opt/at 0 status --json | grep -q '\"voters\":{{'; do sleep 0.1; done
+         [ {last} = 0 ] || sleep 5",
+        last = hosts - 1
+    ))?;
+    Ok(())
+}
+
+/// Seconds that a line of shell says that it took: its only output.
+fn clocked(host: &BenchHost, script: &str) -> Result<f64, Error> {
+    let line = format!(
+        "begin=$(date +%s%N); {script}; end=$(date +%s%N); echo $(( (end - begin) / 1000 ))"
+    );
+    Ok(host.sh(&line)?.trim().parse::<f64>()? / 1e6)
+}
+
+/// A gibibyte from one host to another, next to a copy over plain TCP to the same disk.
+fn transfer(table: &mut Table) -> Result<(), Error> {
+    let host = BenchHost::bare("transfer", Medium::Disk)?;
+    rig(&host, 2)?;
+    let (mut subject, mut baseline) = (Series::default(), Series::default());
+    for turn in 0..3 {
+        host.sh(&format!(
+            "head -c 1073741824 /dev/urandom >/srv/big{turn}; sync; /opt/at 0 lock x; /opt/at 0 snap /srv/big{turn}"
+        ))?;
+        // A check-in ends when another host has the contents, verified and durable.
+        subject.push(clocked(&host, "/opt/at 0 ci")?);
+        host.sh(&format!(
+            "cat >/srv/copy.py <<'END'
+import os, socket, sys
+server = socket.create_server(('127.0.0.1', 7777))
+if os.fork() == 0:
+    out = socket.create_connection(('127.0.0.1', 7777))
+    out.sendfile(open('/srv/big{turn}', 'rb'))
+    out.close()
+    os._exit(0)
+conn, _ = server.accept()
+with open('/srv/copy', 'wb') as copy:
+    while data := conn.recv(1 << 20):
+        copy.write(data)
+    copy.flush(); os.fsync(copy.fileno())
+END"
+        ))?;
+        baseline.push(clocked(&host, "python3 /srv/copy.py")?);
+        host.sh(&format!("rm /srv/copy /srv/big{turn}"))?;
+    }
+    let per_second = |series: &Series| Series::new(vec![1073.7 / series.median()]);
+    table.add(Figure {
+        name: "1 GiB checked in until another host has it, MB a second".to_owned(),
+        unit: "MB/s",
+        subject: per_second(&subject),
+        baseline: Some(("TCP copy, durable".to_owned(), per_second(&baseline))),
+        target: Target::Shown,
+    });
+    for number in [0, 1] {
+        let peak = host.sh(&format!(
+            "awk '/VmHWM/ {{print $2 / 1024}}' /proc/$(cat /srv/home{number}/conf/.pid)/status"
+        ))?;
+        let end = ["that gave", "that got"][number];
+        table.add(Figure::memory(
+            &format!("daemon {end} 3 GiB"),
+            Series::new(vec![peak.trim().parse()?]),
+        ));
+    }
+    Ok(())
+}
+
+/// A lock and a check-in where three hosts vote, given on one that does not lead as often as on one that does.
+fn check_ins(table: &mut Table) -> Result<(), Error> {
+    let host = BenchHost::bare("check-ins", Medium::Disk)?;
+    rig(&host, 3)?;
+    let script = format!(
+        "for turn in $(seq {TURNS}); do
+             n=$((turn % 3))
+             /opt/at $n up >/dev/null
+             a=$(date +%s%N); /opt/at $n lock x
+             b=$(date +%s%N); /opt/at $n exec true
+             c=$(date +%s%N); /opt/at $n ci
+             d=$(date +%s%N)
+             echo $(( (b - a) / 1000 )) $(( (d - c) / 1000 ))
+         done"
+    );
+    let (mut locks, mut check_ins) = (Series::default(), Series::default());
+    for line in host.sh(&script)?.lines() {
+        let mut words = line.split(' ');
+        for series in [&mut locks, &mut check_ins] {
+            let word = words.next().ok_or("a line is short")?;
+            series.push(word.parse::<f64>()? / 1000.0);
+        }
+    }
+    let alone = BenchHost::locked("alone", Medium::Disk)?;
+    alone.sh("isconf -q unlock")?;
+    let begun = "a=$(date +%s%N); isconf -q lock x; b=$(date +%s%N); isconf -q exec true; c=$(date +%s%N); isconf -q ci; d=$(date +%s%N); echo $(( (b - a) / 1000 )) $(( (d - c) / 1000 ))";
+    let (mut lock_alone, mut ci_alone) = (Series::default(), Series::default());
+    for _ in 0..TURNS / 2 {
+        let line = alone.sh(begun)?;
+        let (lock, ci) = line.trim().split_once(' ').ok_or("a line is short")?;
+        lock_alone.push(lock.parse::<f64>()? / 1000.0);
+        ci_alone.push(ci.parse::<f64>()? / 1000.0);
+    }
+    for (name, subject, baseline) in [
+        ("`lock`, three voters", locks, lock_alone),
+        ("`ci` of one entry, three voters", check_ins, ci_alone),
+    ] {
+        table.add(Figure {
+            name: name.to_owned(),
+            unit: "ms",
+            subject,
+            baseline: Some(("a host alone".to_owned(), baseline)),
+            target: Target::AtMost(20.0),
+        });
+    }
+    Ok(())
+}
+
+/// How long it takes until fifty daemons know of an entry; what one of them needs when nothing happens.
+fn news(table: &mut Table) -> Result<(), Error> {
+    let host = BenchHost::bare("news", Medium::Memory)?;
+    rig(&host, 50)?;
+    let mut subject = Series::default();
+    for turn in 1..=NEWS {
+        host.sh("/opt/at 0 lock x && /opt/at 0 exec true")?;
+        let all = format!(
+            "/opt/at 0 ci; until [ $(cat /srv/home*/fs/cache/example.com/volume/generic/head 2>/dev/null | grep -c '^seq = {turn}$') = 50 ]; do sleep 0.02; done"
+        );
+        subject.push(clocked(&host, &all)? * 1000.0);
+        host.sh("sleep 1")?;
+    }
+    table.add(Figure {
+        name: "`ci` until 50 daemons have the entry".to_owned(),
+        unit: "ms",
+        subject,
+        baseline: None,
+        target: Target::AtMost(1000.0),
+    });
+    host.sh("sleep 20")?;
+    let ticks = "awk '{t += $14 + $15} END {print t}' $(for n in $(seq 0 49); do echo /proc/$(cat /srv/home$n/conf/.pid)/stat; done)";
+    let before: f64 = host.sh(ticks)?.trim().parse()?;
+    host.sh("sleep 20")?;
+    let after: f64 = host.sh(ticks)?.trim().parse()?;
+    // A tick is a hundredth of a second.
+    table.add(Figure {
+        name: "idle daemon among 50, part of a core".to_owned(),
+        unit: "%",
+        subject: Series::new(vec![(after - before) / 20.0 / 50.0]),
+        baseline: None,
+        target: Target::AtMost(0.5),
+    });
+    let memory = "for n in $(seq 0 49); do awk '/VmRSS/ {print $2 / 1024}' /proc/$(cat /srv/home$n/conf/.pid)/status; done";
+    let memory = host.sh(memory)?;
+    let memory: Result<Vec<f64>, _> = memory.lines().map(str::parse).collect();
+    table.add(Figure {
+        name: "idle daemon among 50, memory".to_owned(),
+        unit: "MiB",
+        subject: Series::new(memory?),
+        baseline: None,
+        target: Target::AtMost(40.0),
+    });
+    Ok(())
+}
+
+/// A new host that gets a long journal, and an `up` with nothing to do.
+fn catching_up(table: &mut Table) -> Result<(), Error> {
+    let host = BenchHost::bare("catching-up", Medium::Tmpfs)?;
+    host.sh("isconf init example.com && isconf lock x && isconf unlock")?;
+    let _filled: [Series; 0] = host.drive(&["fill", &ENTRIES.to_string()])?;
+    host.sh("mv /var/is /srv/home0")?;
+    rig(&host, 1)?;
+    host.sh("mkdir -m 700 -p /srv/home1/conf && cp -p /srv/home0/conf/hmac_keys /srv/home1/conf/")?;
+    let got = format!(
+        "/opt/at 1 join 127.0.0.1:{FIRST_PORT} && until grep -q '^seq = {ENTRIES}$' /srv/home1/fs/cache/example.com/volume/generic/head 2>/dev/null; do sleep 0.02; done"
+    );
+    table.add(Figure {
+        name: format!("a new host joins and has {ENTRIES} entries"),
+        unit: "ms",
+        subject: Series::new(vec![clocked(&host, &got)? * 1000.0]),
+        baseline: None,
+        target: Target::AtMost(5000.0),
+    });
+    Ok(())
+}
