@@ -41,27 +41,43 @@ fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     Some(values.next()?.trim_matches('"'))
 }
 
+/// What a person does next.
+enum Deed {
+    Lock,
+    Change,
+    CheckIn,
+    Other(&'static str),
+}
+
 /// A person at a host: locks, changes, checks in, takes back, breaks locks, until told to end.
 fn work(cluster: &Cluster, host: usize, mut rng: Rng, ends: &AtomicBool, seen: &Mutex<History>) {
-    let mut number = 0;
+    let (mut number, mut holds) = (0, false);
     let mut open: Vec<String> = Vec::new();
     while !ends.load(Ordering::SeqCst) {
         thread::sleep(Duration::from_millis(rng.u64(0..300)));
-        match rng.u8(0..10) {
-            0..=3 => {
+        let deed = match (holds, rng.u8(0..20)) {
+            (true, 0..=9) => Deed::Change,
+            (true, 10..=16) => Deed::CheckIn,
+            (false, 0..=8) => Deed::Lock,
+            (false, 9..=15) => Deed::Other("up"),
+            (_, 17) => Deed::Other("unlock"),
+            (_, 18) => Deed::Other("unlock --discard"),
+            (true, _) => Deed::Lock,
+            (false, _) => Deed::CheckIn,
+        };
+        match deed {
+            Deed::Lock => {
                 let done = cluster.isconf(host, "lock work");
-                if done.status() == 0 {
-                    let lock = cluster.file(host, "fs/cache/example.com/volume/generic/lock");
-                    let held = value(&lock, "held") == Some("true");
-                    if let Some(fence) = value(&lock, "fence").filter(|_| held) {
-                        let fence = fence.parse().expect("a number");
-                        let mut seen = seen.lock().expect("nobody panicked");
-                        seen.holders.entry(fence).or_default().insert(host);
-                    }
+                holds = done.status() == 0;
+                let lock = cluster.file(host, "fs/cache/example.com/volume/generic/lock");
+                let fence = value(&lock, "fence").and_then(|fence| fence.parse().ok());
+                if let Some(fence) = fence.filter(|_| holds) {
+                    let mut seen = seen.lock().expect("nobody panicked");
+                    seen.holders.entry(fence).or_default().insert(host);
                 }
                 note(seen, format!("h{host} lock: {}", done.status()));
             }
-            4..=6 => {
+            Deed::Change => {
                 number += 1;
                 let command = format!("op-{host}-{number}");
                 let done = cluster.isconf(host, &format!("exec sh -c ': {command};'"));
@@ -70,8 +86,9 @@ fn work(cluster: &Cluster, host: usize, mut rng: Rng, ends: &AtomicBool, seen: &
                 }
                 note(seen, format!("h{host} exec {command}: {}", done.status()));
             }
-            7 | 8 => {
+            Deed::CheckIn => {
                 let done = cluster.isconf(host, "ci");
+                holds &= done.status() == 75;
                 let mut seen = seen.lock().expect("nobody panicked");
                 seen.log
                     .push(format!("h{host} ci {open:?}: {}", done.status()));
@@ -79,13 +96,9 @@ fn work(cluster: &Cluster, host: usize, mut rng: Rng, ends: &AtomicBool, seen: &
                     seen.acknowledged.extend(open.drain(..));
                 }
             }
-            _ => {
-                let verb = match rng.u8(0..3) {
-                    0 => "unlock",
-                    1 => "unlock --discard",
-                    _ => "up",
-                };
+            Deed::Other(verb) => {
                 let done = cluster.isconf(host, verb);
+                holds &= verb == "up";
                 if verb == "unlock --discard" {
                     // Whatever came of it: what was half taken back is nobody's promise.
                     open.clear();
@@ -109,7 +122,7 @@ fn note(seen: &Mutex<History>, what: String) {
 /// Cuts, kills and heals, until told to end.
 fn trouble(cluster: &Cluster, mut rng: Rng, ends: &AtomicBool, seen: &Mutex<History>) {
     while !ends.load(Ordering::SeqCst) {
-        thread::sleep(Duration::from_millis(rng.u64(500..2500)));
+        thread::sleep(Duration::from_millis(rng.u64(700..3500)));
         let what = match rng.u8(0..8) {
             0 | 1 => {
                 // Two sides, in both directions.
