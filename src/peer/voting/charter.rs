@@ -92,10 +92,12 @@ impl Charter {
             at: applied.at(),
             voters: by_name(voters.collect()),
             locks: Vec::new(),
-            is_blank: applied
-                .ledger
-                .rows()
-                .all(|(_, row)| row.head.seq == 0 && row.lock.fence <= epoch.first_fence()),
+            // A later one was begun by a person.
+            is_blank: epoch.number == 1
+                && applied
+                    .ledger
+                    .rows()
+                    .all(|(_, row)| row.head.seq == 0 && row.lock.fence == 0),
         };
         let mut room = MAX_BYTES / 4;
         for news in held {
@@ -194,13 +196,11 @@ fn is_newer(shared: &Shared, known: &Charter, offered: &Charter) -> bool {
     if known.epoch == offered.epoch {
         return offered.at > known.at;
     }
-    if known.epoch.number != offered.epoch.number {
-        return offered.epoch > known.epoch;
-    }
     match (known.is_blank, offered.is_blank) {
         (true, false) => true,
         (false, true) => false,
         (true, true) => offered.epoch > known.epoch,
+        (false, false) if known.epoch.number != offered.epoch.number => offered.epoch > known.epoch,
         (false, false) => {
             shared.mention(format!("epochs {}", offered.epoch), || {
                 format!(

@@ -136,8 +136,13 @@ pub async fn begin(
 ) -> Result<Epoch, RecoverError> {
     let founder = shared.member.own;
     let kept = kept_epoch(shared).await;
-    // The file of a founding that broke off is never used again.
-    let number = kept.map_or(number, |kept| number.max(kept.number + 1));
+    let number = match (ground, kept) {
+        // What this host said as a voter of an earlier epoch stays what it was.
+        (Ground::Recovered, Some(kept)) => number.max(kept.number + 1),
+        // It voted, or began to found; that comes first.
+        (Ground::Alone, Some(_)) => return Err(RecoverError::Busy),
+        (Ground::Recovered | Ground::Alone, None) => number,
+    };
     let epoch = Epoch { number, founder };
     if !epoch.is_sound() {
         return Err(RecoverError::TooMany);

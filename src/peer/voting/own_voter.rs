@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::super::endpoint::Link;
 use super::super::this_host::{Shared, chained};
 use super::calls::Roads;
@@ -16,6 +18,9 @@ use crate::quorum::{Epoch, Voter, VoterError};
 
 /// The pause before a voter that stopped is begun again: its disk may be full for a while.
 const STOPPED_PAUSE: Duration = Duration::from_secs(6);
+
+/// How long a voter that is alone may take until it knows what it founded: an election.
+const BEGINNING: Duration = Duration::from_secs(15);
 
 /// Why this host does not vote.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +63,7 @@ pub async fn keep(shared: &Arc<Shared>) {
             && let Some(epoch) = kept_epoch(shared).await
         {
             // What was known of the voters is lost, and what this one said as a voter is not.
-            report(shared, open(shared, epoch, Opened::Known).await);
+            go_on(shared, epoch).await;
         }
         return;
     };
@@ -72,6 +77,27 @@ pub async fn keep(shared: &Arc<Shared>) {
     }
     if charter.has_voter(&shared.member.own) && shared.voting.voter().is_none() {
         report(shared, open(shared, charter.epoch, Opened::Known).await);
+    }
+}
+
+/// Goes on as a voter of an epoch of which nothing else is known. One that this host founded and that never began, since
+/// something was in the way, is forgotten: nothing was granted in it.
+async fn go_on(shared: &Arc<Shared>, epoch: Epoch) {
+    let voter = match open(shared, epoch, Opened::Known).await {
+        Ok(voter) => voter,
+        Err(error) => return report(shared, Err(error)),
+    };
+    if epoch.founder != shared.member.own {
+        return;
+    }
+    let mut applied = voter.applied();
+    let begun = applied.wait_for(|applied| applied.has_begun);
+    if !matches!(timeout(BEGINNING, begun).await, Ok(Ok(_))) {
+        stop(shared).await;
+        let path = ledger_file(shared, epoch);
+        let removed = shared.on_disk(move |_| durable::remove(&path));
+        // What could not be removed is tried again.
+        let _removed = removed.await;
     }
 }
 
