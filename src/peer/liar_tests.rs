@@ -30,9 +30,12 @@ struct Meeting {
     host: Host,
     link: Link,
     /// What the liar answers to `records`, one after the other.
-    answers: Arc<Mutex<VecDeque<(Answer, Vec<u8>)>>>,
+    answers: Arc<Mutex<Lies>>,
     _port: Port,
 }
+
+/// Answers with the bytes that follow them.
+type Lies = VecDeque<(Answer, Vec<u8>)>;
 
 /// A port that is free now.
 fn free_port() -> u16 {
@@ -51,7 +54,7 @@ fn member(host: &Host, key: &HostKey) -> Member {
 
 async fn meeting(entries: u8) -> Meeting {
     let host = Host::new();
-    host.journal_of(entries.into());
+    host.journal_of(entries);
     std::fs::create_dir_all(host.home.conf()).unwrap();
     let keys = host.home.conf().join("hmac_keys");
     std::fs::write(&keys, KEYS).unwrap();
@@ -73,7 +76,7 @@ async fn meeting(entries: u8) -> Meeting {
     let key = Arc::new(HostKey::from_secret(&[2; 32]));
     let own = Port::open(0, &key, member(&host, &key)).unwrap();
     let link = own.dial(([127, 0, 0, 1], port).into()).await.unwrap();
-    let answers: Arc<Mutex<VecDeque<(Answer, Vec<u8>)>>> = Arc::default();
+    let answers: Arc<Mutex<Lies>> = Arc::default();
     let (serving, told) = (link.clone(), Arc::clone(&answers));
     tokio::spawn(async move {
         while let Ok((mut send, receive)) = serving.connection().accept_bi().await {
