@@ -11,7 +11,8 @@ use isconf_sandbox::change::Digest;
 use super::endpoint::{Link, Member, Port};
 use super::frames::Incoming;
 use super::messages::{
-    Answer, BlobFrom, BranchHead, Hello, LedgerRequest, MAX_RECORDS, Records, Request, VoterCall,
+    Answer, BlobFrom, BranchHead, Hello, LedgerRequest, MAX_RECORDS, Records, Refused, Request,
+    VoterCall,
 };
 use super::network::{Network, NetworkFacts};
 use super::serve::ask;
@@ -88,8 +89,9 @@ async fn meeting(entries: u8) -> Meeting {
                     Some(lie) => lie,
                     None => continue,
                 },
-                // As little as an honest one could say.
-                _ => (Answer::Hello(hello(Vec::new())), Vec::new()),
+                Request::Hello(_) => (Answer::Hello(hello(Vec::new())), Vec::new()),
+                // As an honest one could say.
+                _ => (Answer::Refused(Refused::Missing), Vec::new()),
             };
             let mut bytes = serde_json::to_vec(&answer).unwrap();
             bytes.push(b'\n');
@@ -220,7 +222,7 @@ async fn who_drips_holds_nobody_up() {
         begun.push((send, receive));
     }
     let answer = ask(&meeting.link, &Request::Hello(hello(Vec::new()))).await;
-    assert!(matches!(answer, Ok((Answer::Hello(_), _))));
+    assert!(matches!(answer, Ok((Answer::Hello(_), _))), "{answer:?}");
     let digest = Digest::of(b"nothing");
     let blob = Request::Blob(BlobFrom { digest, offset: 7 });
     assert!(matches!(
