@@ -30,13 +30,18 @@ struct Meeting {
     honest: Network,
     host: Host,
     link: Link,
-    /// What the liar answers to `records`, one after the other.
-    answers: Arc<Mutex<Lies>>,
+    lies: Arc<Mutex<Lies>>,
     _port: Port,
 }
 
-/// Answers with the bytes that follow them.
-type Lies = VecDeque<(Answer, Vec<u8>)>;
+/// What a liar says.
+#[derive(Default)]
+struct Lies {
+    /// What it claims to have.
+    heads: Vec<BranchHead>,
+    /// What it answers to `records`, one after the other: a line and the bytes behind it.
+    records: VecDeque<(Answer, Vec<u8>)>,
+}
 
 /// A port that is free now.
 fn free_port() -> u16 {
@@ -77,19 +82,22 @@ async fn meeting(entries: u8) -> Meeting {
     let key = Arc::new(HostKey::from_secret(&[2; 32]));
     let own = Port::open(0, &key, member(&host, &key)).unwrap();
     let link = own.dial(([127, 0, 0, 1], port).into()).await.unwrap();
-    let answers: Arc<Mutex<Lies>> = Arc::default();
-    let (serving, told) = (link.clone(), Arc::clone(&answers));
+    let lies: Arc<Mutex<Lies>> = Arc::default();
+    let (serving, told) = (link.clone(), Arc::clone(&lies));
     tokio::spawn(async move {
         while let Ok((mut send, receive)) = serving.connection().accept_bi().await {
             let Ok(request) = Incoming::new(receive).line::<Request>().await else {
                 continue;
             };
             let (answer, body) = match request {
-                Request::Records(_) => match told.lock().unwrap().pop_front() {
+                Request::Records(_) => match told.lock().unwrap().records.pop_front() {
                     Some(lie) => lie,
                     None => continue,
                 },
-                Request::Hello(_) => (Answer::Hello(hello(Vec::new())), Vec::new()),
+                Request::Hello(_) => {
+                    let heads = told.lock().unwrap().heads.clone();
+                    (Answer::Hello(hello(heads)), Vec::new())
+                }
                 // As an honest one could say.
                 _ => (Answer::Refused(Refused::Missing), Vec::new()),
             };
@@ -104,7 +112,7 @@ async fn meeting(entries: u8) -> Meeting {
         honest,
         host,
         link,
-        answers,
+        lies,
         _port: own,
     }
 }
@@ -117,20 +125,25 @@ fn hello(heads: Vec<BranchHead>) -> Hello {
         heads,
         introduces: Vec::new(),
         charter: None,
-        founds: 0,
+        // Preferred to the honest one, which therefore does not vote: a voter would not even ask.
+        founds: 3,
     }
 }
 
 impl Meeting {
     /// Says that the liar has more entries than there are, and answers the question for them.
     async fn claims(&self, answer: Answer, body: Vec<u8>) {
-        self.answers.lock().unwrap().push_back((answer, body));
         let head = BranchHead {
             branch: self.host.branch.clone(),
             seq: 99,
             id: EntryId(Digest::of(b"99")),
             complete: 99,
         };
+        {
+            let mut lies = self.lies.lock().unwrap();
+            lies.records.push_back((answer, body));
+            lies.heads = vec![head.clone()];
+        }
         let _closed = ask(&self.link, &Request::Hello(hello(vec![head]))).await;
     }
 
