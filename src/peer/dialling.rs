@@ -34,7 +34,7 @@ const TICK: Duration = Duration::from_secs(2);
 
 /// The first pause after an address did not answer, doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// The pause after an address did answer: whoever ends connections at once is not dialled all the time.
 const MET_PAUSE: Duration = Duration::from_secs(5);

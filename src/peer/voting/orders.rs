@@ -25,7 +25,7 @@ use crate::quorum::{Epoch, NotNow, Voter};
 /// How long a verb waits for the voters: an election takes up to three seconds, and there may be two.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// How long it waits for a check-in, of which more than half of the voters have to get the records.
+/// How long it waits for a check-in that is under way, of which more than half of the voters have to get the records.
 const CHECK_IN_PATIENCE: Duration = Duration::from_secs(40);
 
 /// The pause between two tries.
@@ -124,7 +124,8 @@ pub async fn place(shared: &Arc<Shared>, ask: LedgerAsk) -> LedgerAnswer {
         LedgerAsk::Order(Order::CheckIn(_)) => CHECK_IN_PATIENCE,
         LedgerAsk::Order(_) | LedgerAsk::Look(_) => PATIENCE,
     };
-    let deadline = Instant::now() + patience;
+    // What is under way may take its time; what was refused is not tried for as long.
+    let (deadline, tries) = (Instant::now() + patience, Instant::now() + PATIENCE);
     let _asking = shared.voting.asks();
     shared.voting.wake.notify_one();
     let request = LedgerRequest {
@@ -146,7 +147,7 @@ pub async fn place(shared: &Arc<Shared>, ask: LedgerAsk) -> LedgerAnswer {
             Ok(SignedAnswer::None(found)) => trouble = found,
             Err(_late) => return LedgerAnswer::Trouble(trouble),
         }
-        if Instant::now() + PAUSE > deadline {
+        if Instant::now() + PAUSE > tries {
             return LedgerAnswer::Trouble(trouble);
         }
         tokio::time::sleep(PAUSE).await;
