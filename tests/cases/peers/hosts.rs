@@ -71,19 +71,24 @@ fn whoever_watches_sees_locks_entries_and_who_applied_them() {
         return;
     };
     wait_for("the voters", || !status(&hosts[1])["voters"].is_null());
-    let watch = "(isconf watch >/root/seen 2>&1 & echo $! >/root/pid); sleep 0.5";
+    let watch = "(isconf watch >/root/seen 2>&1 & echo $! >/root/pid)";
     hosts[1].sh(watch).code(0);
+    let seen = || hosts[1].sh("cat /root/seen").out();
+    wait_for("the watch", || seen().contains("watching"));
+    hosts[0].isconf(["lock", "for the test"]).code(0);
+    // A lock that is given up at once may never be told of.
+    let locked = "generic is locked by root@h1: for the test";
+    wait_for("the lock", || seen().contains(locked));
     change(&hosts[0], "one");
     updated(&hosts[1], "one");
     let lines = [
-        "generic is locked by root@h1: for the test",
         "generic is not locked by root@h1 any more",
         "generic is at entry 2 now",
         "h1 is at entry 2 of generic",
         "h2 is at entry 2 of generic",
     ];
     wait_for("the events", || {
-        let seen = hosts[1].read("/root/seen");
+        let seen = seen();
         lines.iter().all(|line| seen.contains(line))
     });
     hosts[1].sh("kill $(cat /root/pid)").code(0);
