@@ -400,6 +400,6 @@ fn release(site: Site<'_>, base: EntryRef) -> Result<Option<Held>, LockError> {
     }
 }
 
-mod agreed;
+pub mod agreed;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use crate::lock::{
     AppendLock, Authority, BranchLock, CheckIn, Denial, Granted, Held, Kept, LockError, NoVerdict,
     Order, Under,
 };
-use crate::model::{Draft, EntryRef};
+use crate::model::{BranchName, Draft, EntryRef};
 use crate::needs::Needs;
 use crate::store::Store;
 use isconf_sandbox::commit::crash_point;
@@ -36,32 +36,17 @@ pub(super) fn append(
     let batch = journal.prepare(drafts, key);
     // What is agreed on arrives here as everywhere, which needs the right to append.
     drop((journal, right));
-    let bytes = batch.to_bytes();
-    if bytes.len() as u64 > MAX_BATCH_BYTES {
-        return Err(CheckInError::TooMany {
-            bytes: bytes.len() as u64,
-        });
-    }
     let store = Store::new(site.home.blobs(site.domain));
-    let records = store.put_bytes(&bytes)?;
-    let mut blobs = BTreeSet::from([records]);
-    for draft in drafts {
-        blobs.extend(Needs::of(draft).resolve(&store)?);
-    }
-    let kept = authority.keep(blobs)?;
+    let span = (base, batch.last(base));
+    let (order, kept) = order(
+        &store,
+        authority,
+        (site.branch, held),
+        (&batch, span),
+        drafts,
+    )?;
     crash_point("ci-kept");
-    let last = batch.last(base);
-    let order = Order::CheckIn(CheckIn {
-        branch: site.branch.clone(),
-        under: Under {
-            author: held.author.clone(),
-            host: held.host,
-            fence: held.fence,
-        },
-        base,
-        last,
-        records,
-    });
+    let (_, last) = span;
     // Until there is a verdict nothing may be added or taken back: the entries may count already. The file has to
     // be there before the order is given, whenever the power fails.
     let undecided = site.home.undecided(site.domain, site.branch);
@@ -75,8 +60,43 @@ pub(super) fn append(
         }
     }
     crash_point("ci-agreed");
-    append_here(site, &batch, (base, last))?;
+    append_here(site, &batch, span)?;
     Ok(kept)
+}
+
+/// The order that checks entries in under a lock, once their records are a blob and that and their contents are kept
+/// where other hosts find them.
+pub fn order<'a>(
+    store: &Store,
+    authority: &dyn Authority,
+    (branch, held): (&BranchName, &Held),
+    (batch, (base, last)): (&Batch, (EntryRef, EntryRef)),
+    drafts: impl IntoIterator<Item = &'a Draft>,
+) -> Result<(Order, Kept), CheckInError> {
+    let bytes = batch.to_bytes();
+    if bytes.len() as u64 > MAX_BATCH_BYTES {
+        return Err(CheckInError::TooMany {
+            bytes: bytes.len() as u64,
+        });
+    }
+    let records = store.put_bytes(&bytes)?;
+    let mut blobs = BTreeSet::from([records]);
+    for draft in drafts {
+        blobs.extend(Needs::of(draft).resolve(store)?);
+    }
+    let kept = authority.keep(blobs)?;
+    let check_in = CheckIn {
+        branch: branch.clone(),
+        under: Under {
+            author: held.author.clone(),
+            host: held.host,
+            fence: held.fence,
+        },
+        base,
+        last,
+        records,
+    };
+    Ok((Order::CheckIn(check_in), kept))
 }
 
 /// Gives the lock up when there is nothing to check in.

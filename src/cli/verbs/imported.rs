@@ -1,15 +1,13 @@
 //! Entries of a bundle where several hosts keep the lock of the branch: they are agreed on as if they were checked in
 //! here. Upholds: nobody checks anything in beside them meanwhile.
 
-use std::collections::BTreeSet;
-
 use crate::bundle::{BundleHeader, ImportError, Imported};
+use crate::check_in::{CheckInError, agreed};
 use crate::cli::domain_locks::DomainLocks;
 use crate::cli::{Failure, Member};
-use crate::journal::{Journal, MAX_BATCH_BYTES};
-use crate::lock::{Authority, CheckIn, Claim, Denial, Granted, Held, NoVerdict, Order, Row, Under};
-use crate::model::{BranchName, LockMessage, Moment};
-use crate::needs::Needs;
+use crate::journal::Journal;
+use crate::lock::{Authority, Claim, Denial, Granted, Held, NoVerdict, Order, Row};
+use crate::model::{BranchName, EntryRef, LockMessage, Moment};
 use crate::store::Store;
 use crate::ui::exit::ExitCode;
 
@@ -88,11 +86,7 @@ impl<'a> Taking<'a> {
     }
 
     /// Has what was taken in agreed on, and gives the lock up.
-    pub(super) fn end(
-        self,
-        member: &Member,
-        imported: Result<Imported, ImportError>,
-    ) -> Result<Imported, Failure> {
+    pub(super) fn end(self, imported: Result<Imported, ImportError>) -> Result<Imported, Failure> {
         let imported = match (imported, self.failure) {
             (Err(ImportError::NoLeave), Some(failure)) => return Err(failure),
             (imported, _) => imported,
@@ -101,7 +95,7 @@ impl<'a> Taking<'a> {
             return Ok(imported?);
         };
         let agreed = match &imported {
-            Ok(_) => agree(&self.locks, member, &branch, &held, &row),
+            Ok(_) => agree(&self.locks, self.member, &branch, &held, &row),
             Err(_) => Ok(()),
         };
         // A check-in gave it up already.
@@ -138,44 +132,32 @@ fn agree(
     if last == base {
         return Ok(());
     }
-    let bytes = batch.to_bytes();
-    if bytes.len() as u64 > MAX_BATCH_BYTES {
-        let message = format!(
-            "entries {} to {} are more than can be agreed on at once",
-            base.seq + 1,
-            last.seq
-        );
-        return Err(Failure::new(ExitCode::Failure, message).hint(
-            "take in smaller bundles, one behind the other (`isconf bundle export --since`).",
-        ));
-    }
+    let entries = journal
+        .pending(row.head.seq)
+        .map(|seq| journal.entry(seq))
+        .collect::<Result<Vec<_>, _>>()?;
+    let drafts = entries.iter().map(|entry| &entry.draft);
     let store = Store::new(member.home().blobs(&member.domain));
-    let records = store.put_bytes(&bytes)?;
-    let mut blobs = BTreeSet::from([records]);
-    for seq in journal.pending(row.head.seq) {
-        let needs = Needs::of(&journal.entry(seq)?.draft);
-        blobs.extend(
-            needs
-                .resolve(&store)
-                .map_err(|e| Failure::of(ExitCode::Trouble, &e))?,
-        );
-    }
-    locks.keep(blobs)?;
-    let order = Order::CheckIn(CheckIn {
-        branch: branch.clone(),
-        under: Under {
-            author: held.author.clone(),
-            host: held.host,
-            fence: held.fence,
-        },
-        base,
-        last,
-        records,
-    });
+    let span = (base, last);
+    let order = match agreed::order(&store, locks, (branch, held), (&batch, span), drafts) {
+        Ok((order, _kept)) => order,
+        Err(CheckInError::TooMany { .. }) => return Err(too_many(span)),
+        Err(error) => return Err(Failure::of_check_in(error, branch)),
+    };
     match locks.carry_out(order)? {
         Ok(_) => Ok(()),
         Err(denial) => Err(Failure::of_denial(&denial, branch)),
     }
+}
+
+fn too_many((base, last): (EntryRef, EntryRef)) -> Failure {
+    let message = format!(
+        "entries {} to {} are more than can be agreed on at once",
+        base.seq + 1,
+        last.seq
+    );
+    Failure::new(ExitCode::Failure, message)
+        .hint("take in smaller bundles, one behind the other (`isconf bundle export --since`).")
 }
 
 /// Why entries may not be taken in.
