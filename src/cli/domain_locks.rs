@@ -2,23 +2,21 @@
 //! others, its own file is all there is; from then on nothing is locked or checked in without those who
 //! keep the locks.
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use isconf_sandbox::change::Digest;
 
 use super::failure::Failure;
-use super::session::{Member, Session};
+use super::session::Session;
 use crate::daemon::client::{self, ClientError};
 use crate::daemon::{MAX_KEPT, running_daemon};
 use crate::durable;
-use crate::lock::{
-    Authority, BranchLock, HostLock, Kept, LockError, NoVerdict, Order, Row, Verdict,
-};
-use crate::model::{BranchName, Home};
+use crate::lock::{Authority, BranchLock, Kept, NoVerdict, Order, Row, Verdict};
+use crate::model::{BranchName, DomainName, Home};
 use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk, Trouble};
+use crate::replay::ThisHost;
 use crate::ui::exit::ExitCode;
 
 /// How long the daemon may take for one answer: as long as the voters may, through a neighbour, and some more.
@@ -27,33 +25,30 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// How long it may take to ask the daemon whether others are there.
 const GLANCE: Duration = Duration::from_secs(10);
 
-/// How long contents are under way until somebody who waits is told.
-const SILENCE: Duration = Duration::from_secs(2);
-
 /// The longest list of addresses that is read, in bytes.
 const MAX_LIST: u64 = 1 << 20;
 
 /// Those who keep the locks.
 pub struct DomainLocks {
     home: Home,
-    /// Somebody waits for contents that are under way.
-    told: Cell<bool>,
 }
 
 impl Session {
     /// Those who keep the locks of this host's domain; `None` as long as this host is alone in it.
-    pub fn domain_locks(&self, member: &Member) -> Result<Option<DomainLocks>, Failure> {
-        let home = member.home();
-        let locks = || DomainLocks {
-            home: home.clone(),
-            told: Cell::new(false),
-        };
-        if durable::read_small(&home.voters(&member.domain), MAX_LIST)?.is_some() {
-            return Ok(Some(locks()));
-        }
+    pub fn domain_locks(
+        &self,
+        home: &Home,
+        domain: &DomainName,
+        branch: &BranchName,
+    ) -> Result<Option<DomainLocks>, Failure> {
+        let locks = || DomainLocks { home: home.clone() };
         let is_there =
             |path: PathBuf| durable::read_small(&path, MAX_LIST).map(|read| read.is_some());
-        let has_locked = member.branch_lock()?.fence > 0;
+        if is_there(home.voters(domain))? {
+            return Ok(Some(locks()));
+        }
+        let here = BranchLock::load(&home.branch_lock(domain, branch));
+        let has_locked = here.map_err(|e| Failure::of_lock(e, branch))?.fence > 0;
         // It met others, or an administrator said where they are.
         let is_among_others = is_there(home.peers())? || (is_there(home.joined())? && !has_locked);
         if is_among_others || (running_daemon(home)?.is_some() && sees_others(home)?) {
@@ -64,22 +59,17 @@ impl Session {
 
     /// Takes what is so among all hosts for what is so here, where the lock here is not the caller's: it may be
     /// since, or somebody else's.
-    pub fn refresh_lock(&mut self, host: &HostLock) -> Result<(), Failure> {
-        let member = &self.member()?;
-        let author = member.author()?;
-        let path = member.branch_lock_file();
-        if member
-            .branch_lock()?
-            .check(&author, &member.host_key()?)
-            .is_ok()
-        {
+    pub fn refresh_lock(&self, host: &ThisHost) -> Result<(), Failure> {
+        let path = host.branch_lock();
+        let of_lock = |e| Failure::of_lock(e, &host.branch);
+        let here = BranchLock::load(&path).map_err(of_lock)?;
+        if here.check(&host.author, &host.key).is_ok() {
             return Ok(());
         }
-        if let Some(locks) = self.domain_locks(member)?
-            && let Ok(row) = locks.row(member.branch())
+        if let Some(locks) = self.domain_locks(&host.home, &host.domain, &host.branch)?
+            && let Ok(row) = locks.row(&host.branch)
         {
-            let noted = row.lock.note(host, &path);
-            noted.map_err(|e| Failure::of_lock(e, member.branch()))?;
+            row.lock.note(&host.lock, &path).map_err(of_lock)?;
         }
         Ok(())
     }
@@ -104,7 +94,6 @@ impl DomainLocks {
     }
 
     fn keep_some(&self, blobs: &[Digest]) -> Result<Kept, NoVerdict> {
-        let begun = Instant::now();
         loop {
             match client::keep(&self.home, blobs.to_vec(), PATIENCE) {
                 Ok(Some(KeptBy::Host(_))) => return Ok(Kept::Elsewhere),
@@ -122,9 +111,6 @@ impl DomainLocks {
                 }
                 Ok(None) => {}
                 Err(error) => return Err(unasked(&error)),
-            }
-            if begun.elapsed() > SILENCE {
-                self.told.set(true);
             }
         }
     }
@@ -205,10 +191,4 @@ impl From<NoVerdict> for Failure {
         };
         Self::new(code, error.why).hint(error.remedy)
     }
-}
-
-/// Notes a lock that the domain granted.
-pub fn note(lock: BranchLock, host: &HostLock, member: &Member) -> Result<(), Failure> {
-    let noted: Result<(), LockError> = lock.note(host, &member.branch_lock_file());
-    noted.map_err(|e| Failure::of_lock(e, member.branch()))
 }

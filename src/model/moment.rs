@@ -30,6 +30,13 @@ impl Moment {
         Self::from_nanos(nanos)
     }
 
+    /// The moment so many seconds after 1970-01-01T00:00:00Z; `None` beyond
+    /// what a moment can hold.
+    pub fn from_unix_seconds(seconds: u64) -> Option<Self> {
+        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+        Self::from_system_time(at).ok()
+    }
+
     /// Takes the time of the standard library's clock.
     pub fn from_system_time(at: SystemTime) -> Result<Self, InvalidMoment> {
         match at.duration_since(UNIX_EPOCH) {

@@ -220,7 +220,7 @@ impl Network {
 
     /// What is known of the voters.
     pub fn charter(&self) -> Option<Arc<Charter>> {
-        self.0.voting.charter()?.charter().cloned()
+        self.0.voting.charter()
     }
 
     /// Waits until nothing can be heard or said any more.

@@ -327,11 +327,17 @@ impl Shared {
             });
             let followed = shared.local.followed();
             let branch = followed.unwrap_or_else(|| shared.facts.branch.clone());
+            let charter = shared.voting.signed_charter();
+            // Where somebody founded already, it is nobody's question.
+            let founds = match charter {
+                Some(_) => voting::FOUNDS_NOT,
+                None => voting::may_found(shared),
+            };
             Own {
                 branch,
                 heads,
-                charter: shared.voting.charter(),
-                founds: voting::may_found(shared),
+                charter,
+                founds,
             }
         });
         let Ok(read) = read.await else {

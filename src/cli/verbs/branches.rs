@@ -11,8 +11,7 @@ use crate::ui::exit::ExitCode;
 pub fn fork(session: &mut Session, branch: BranchName) -> Result<ExitCode, Failure> {
     let (host, history) = session.this_host("fork")?;
     replay::may_fork(&host, &history, &branch)?;
-    let member = session.member()?;
-    if let Some(locks) = session.domain_locks(&member)? {
+    if let Some(locks) = session.domain_locks(&host.home, &host.domain, &host.branch)? {
         // Of two hosts that make a branch of the same name one does.
         let order = Order::Begin {
             branch: branch.clone(),

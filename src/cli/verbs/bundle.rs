@@ -142,7 +142,7 @@ pub fn bundle_import(
         keys: &keys,
         allow_unauthenticated: trust == Trust::Anything,
     };
-    let locks = session.domain_locks(&member)?;
+    let locks = session.domain_locks(member.home(), &member.domain, member.branch())?;
     let mut taking = locks.map(|locks| Taking::new(locks, &member, (session.clock)()));
     let mut progress = session.progress(ReportForm::Paths);
     let mut leave = |header: &BundleHeader| taking.as_mut().is_none_or(|taking| taking.may(header));
@@ -156,7 +156,7 @@ pub fn bundle_import(
     drop(progress);
     let imported = match taking {
         None => imported?,
-        Some(taking) => taking.end(&member, imported)?,
+        Some(taking) => taking.end(imported)?,
     };
     tell_imported(session, &member, &imported);
     tell_daemon(session, member.home());

@@ -25,9 +25,8 @@ pub fn check_in(
         true => Strictness::Refuse,
         false => Strictness::Tell,
     });
-    let member = session.member()?;
-    session.refresh_lock(&host.lock)?;
-    let locks = session.domain_locks(&member)?;
+    session.refresh_lock(&host)?;
+    let locks = session.domain_locks(&host.home, &host.domain, &host.branch)?;
     let done = check_in::check_in(
         host.site(),
         &host.author,

@@ -25,7 +25,7 @@ pub fn exec(session: &mut Session, command: ExecCommand) -> Result<ExitCode, Fai
     check_variables(session, &command.env)?;
     let (host, mut history) = session.this_host("exec")?;
     let branch = host.branch.clone();
-    session.refresh_lock(&host.lock)?;
+    session.refresh_lock(&host)?;
     let permit =
         replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
     let exec = resolve(session, &host, &command)?;

@@ -2,7 +2,7 @@
 //! what it said itself; nobody is waited for.
 
 use std::thread;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::cli::invocation::Format;
 use crate::cli::{Failure, Session};
@@ -45,16 +45,13 @@ fn rows(home: &Home) -> Result<Vec<HostRow>, Failure> {
 
 fn row(host: HostStatus) -> HostRow {
     let at = host.card.at.map_or(0, |at| at.seq);
-    let seen = host
-        .seen
-        .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
     HostRow {
         key: host.key,
         isconf: host.isconf,
         behind: host.last.map(|last| last.saturating_sub(at)),
         card: host.card,
         connected: host.connected,
-        seen: seen.and_then(|seen| Moment::from_system_time(seen).ok()),
+        seen: host.seen.and_then(Moment::from_unix_seconds),
     }
 }
 

@@ -3,11 +3,10 @@
 //! the new holder says so.
 
 use super::abreast::{Awaited, get_abreast};
-use crate::cli::domain_locks::note;
 use crate::cli::invocation::{OthersWork, ReportForm};
-use crate::cli::{Failure, Member, Session};
+use crate::cli::{Failure, Session};
 use crate::journal::drafts_of_others;
-use crate::lock::{Authority, BranchLock, Claim, Denial, Granted, HostLock, Order};
+use crate::lock::{Authority, BranchLock, Claim, Denial, Granted, Order};
 use crate::model::LockMessage;
 use crate::replay::ThisHost;
 use crate::ui::counted;
@@ -23,7 +22,7 @@ pub fn lock(
     let branch = member.branch();
     let message = message.ok_or_else(|| Failure::need_message(branch))?;
     let (host, history) = session.open(member.clone(), "lock")?;
-    session.refresh_lock(&host.lock)?;
+    session.refresh_lock(&host)?;
     let before = member.branch_lock()?;
     if before.held.is_some() {
         // Whose lock it is matters more than whether this host is up to date.
@@ -66,12 +65,12 @@ pub fn lock(
         journal: journal.last(),
         takes_over,
     };
-    match session.domain_locks(&member)? {
+    match session.domain_locks(&host.home, &host.domain, &host.branch)? {
         None => {
             BranchLock::take(&host.lock, &member.branch_lock_file(), claim)
                 .map_err(|e| Failure::of_lock(e, branch))?;
         }
-        Some(locks) => take_of(&locks, &member, &host.lock, claim)?,
+        Some(locks) => take_of(&locks, &host, claim)?,
     }
     session.out.info(&format!("{branch} locked"));
     tell_drafts(session, &host, drafts.len());
@@ -82,13 +81,12 @@ pub fn lock(
 }
 
 /// Takes the lock where several hosts keep it.
-fn take_of(
-    locks: &dyn Authority,
-    member: &Member,
-    host: &HostLock,
-    claim: Claim,
-) -> Result<(), Failure> {
-    let branch = member.branch();
+fn take_of(locks: &dyn Authority, host: &ThisHost, claim: Claim) -> Result<(), Failure> {
+    let branch = &host.branch;
+    let note = |lock: BranchLock| {
+        let noted = lock.note(&host.lock, &host.branch_lock());
+        noted.map_err(|e| Failure::of_lock(e, branch))
+    };
     let here = claim.journal;
     let order = Order::Take {
         branch: branch.clone(),
@@ -100,14 +98,14 @@ fn take_of(
                 fence: held.fence,
                 held: Some(held),
             };
-            note(lock, host, member)
+            note(lock)
         }
         Ok(_) => Err(Failure::of_denial(&Denial::NotLocked, branch)),
         // The others have entries that did not come yet.
         Err(Denial::OtherHead(last)) if last.seq > here.seq => Err(Failure::out_of_date()),
         Err(denial) => {
             if let Ok(row) = locks.row(branch) {
-                note(row.lock, host, member)?;
+                note(row.lock)?;
             }
             Err(Failure::of_denial(&denial, branch))
         }

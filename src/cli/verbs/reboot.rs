@@ -12,7 +12,7 @@ use crate::ui::exit::ExitCode;
 pub fn reboot(session: &mut Session) -> Result<ExitCode, Failure> {
     let (host, mut history) = session.this_host("reboot")?;
     let branch = host.branch.clone();
-    session.refresh_lock(&host.lock)?;
+    session.refresh_lock(&host)?;
     replay::check_lock(&host, &history)
         .and_then(|permit| replay::reboot(&host, &mut history, permit))
         .map_err(|e| Failure::of_recording(e, &branch))?;

@@ -24,7 +24,7 @@ pub fn snap(
         .collect::<Result<Vec<_>, _>>()
         .map_err(Failure::of_snapshot)?;
     let (host, mut history) = session.open(member, "snap")?;
-    session.refresh_lock(&host.lock)?;
+    session.refresh_lock(&host)?;
     let permit =
         replay::check_lock(&host, &history).map_err(|e| Failure::of_recording(e, &branch))?;
     let store = (run == RunMode::Commit).then_some(&host.store);

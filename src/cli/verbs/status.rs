@@ -2,8 +2,6 @@
 //! runs; an answer that can still be given is given, whatever else is damaged. When nobody else is
 //! at work it first puts right what an interrupted isconf left, as every verb does.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use super::serve::{daemon_pid, daemon_status};
 use crate::chain::{ChainError, Fault};
 use crate::cli::invocation::Format;
@@ -84,9 +82,6 @@ fn view(member: &Member) -> Result<StatusView, Failure> {
 
 /// A peer as the daemon tells of it.
 fn peer_row(peer: PeerStatus) -> PeerRow {
-    let seen = peer
-        .seen
-        .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
     PeerRow {
         host: peer.host,
         key: peer.key,
@@ -94,7 +89,7 @@ fn peer_row(peer: PeerStatus) -> PeerRow {
         isconf: peer.isconf,
         branch: peer.branch,
         entry: peer.entry,
-        seen: seen.and_then(|seen| Moment::from_system_time(seen).ok()),
+        seen: peer.seen.and_then(Moment::from_unix_seconds),
         connected: peer.connected,
         ignored: peer.ignored,
     }

@@ -143,8 +143,7 @@ fn refuse_lock_of_another(host: &ThisHost) -> Result<(), Failure> {
 /// Takes back everything that was done under the lock, and releases it.
 pub fn discard(session: &mut Session) -> Result<ExitCode, Failure> {
     let (host, mut history) = session.this_host("unlock")?;
-    let member = session.member()?;
-    session.refresh_lock(&host.lock)?;
+    session.refresh_lock(&host)?;
     refuse_lock_of_another(&host)?;
     let others = drafts_of_others(&host.wip_drafts()?, &host.author);
     let discarded = match discard_drafts(&host, &mut history) {
@@ -170,7 +169,7 @@ pub fn discard(session: &mut Session) -> Result<ExitCode, Failure> {
         session.out.warning(&words);
     }
     durable::remove(&host.home.undecided(&host.domain, &host.branch))?;
-    if let Some(held) = super::unlock::give_up(session, &member, &host)? {
+    if let Some(held) = super::unlock::give_up(session, &host)? {
         let branch = &host.branch;
         session
             .out

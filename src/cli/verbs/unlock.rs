@@ -47,7 +47,7 @@ fn keep(session: &mut Session) -> Result<ExitCode, Failure> {
 }
 
 /// Frees the branch, wherever its lock is kept; who had it.
-pub(super) fn break_lock(
+fn break_lock(
     session: &Session,
     member: &Member,
     host: &HostLock,
@@ -55,7 +55,7 @@ pub(super) fn break_lock(
     let branch = member.branch();
     let path = member.branch_lock_file();
     let of_lock = |e| Failure::of_lock(e, branch);
-    let Some(locks) = session.domain_locks(member)? else {
+    let Some(locks) = session.domain_locks(member.home(), &member.domain, branch)? else {
         return BranchLock::break_open(host, &path).map_err(of_lock);
     };
     // The lock that is broken is the one that is told of, and none that was taken since.
@@ -77,15 +77,12 @@ pub(super) fn break_lock(
 }
 
 /// Gives up the caller's own lock, or frees the branch where nobody else can have it; who had it.
-pub(super) fn give_up(
-    session: &Session,
-    member: &Member,
-    host: &ThisHost,
-) -> Result<Option<Held>, Failure> {
-    let branch = member.branch();
+pub(super) fn give_up(session: &Session, host: &ThisHost) -> Result<Option<Held>, Failure> {
+    let branch = &host.branch;
     let of_lock = |e| Failure::of_lock(e, branch);
     let held = BranchLock::load(&host.branch_lock()).map_err(of_lock)?.held;
-    if let (Some(locks), Some(held)) = (session.domain_locks(member)?, &held) {
+    let locks = session.domain_locks(&host.home, &host.domain, branch)?;
+    if let (Some(locks), Some(held)) = (locks, &held) {
         let order = Order::Release {
             branch: branch.clone(),
             fence: held.fence,

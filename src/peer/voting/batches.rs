@@ -40,7 +40,7 @@ pub async fn append(shared: Arc<Shared>) {
                     Ok(()) => break,
                     Err(_) => return,
                 },
-                () = changed(&mut applied) => {}
+                () = next_change(&mut applied) => {}
                 () = retry => {}
             }
         }
@@ -48,7 +48,7 @@ pub async fn append(shared: Arc<Shared>) {
 }
 
 /// Waits for news of a voter; one that stopped has none.
-async fn changed(applied: &mut watch::Receiver<Applied>) {
+pub async fn next_change(applied: &mut watch::Receiver<Applied>) {
     if applied.changed().await.is_err() {
         std::future::pending().await
     }

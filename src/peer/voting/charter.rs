@@ -153,7 +153,7 @@ impl SignedCharter {
 
 /// Takes a charter if it is newer than the one that is known; whether it was taken.
 pub(super) fn take(shared: &Arc<Shared>, offered: SignedCharter) -> bool {
-    let known = shared.voting.charter();
+    let known = shared.voting.signed_charter();
     let known_text = known.as_ref().map(|known| &known.signed.text);
     if known_text == Some(&offered.signed.text) {
         return false;
@@ -168,13 +168,8 @@ pub(super) fn take(shared: &Arc<Shared>, offered: SignedCharter) -> bool {
         }
         // While one of the voters can be asked, they are who say who votes.
         let is_one_there = || {
-            let table = shared.table();
             let mut voters = known.voters.iter();
-            voters.any(|voter| {
-                table
-                    .peer(&voter.key)
-                    .is_some_and(|peer| peer.link().is_some())
-            })
+            voters.any(|voter| shared.link_to(&voter.key).is_some())
         };
         let is_of_them = known.has_voter(&signer) || signer == shared.member.own;
         if charter.epoch == known.epoch && !is_of_them && is_one_there() {

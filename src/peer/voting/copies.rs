@@ -14,7 +14,6 @@ use super::super::endpoint::Link;
 use super::super::messages::{Answer, MAX_KEPT, Request};
 use super::super::serve::ask;
 use super::super::this_host::Shared;
-use crate::model::PublicKey;
 
 /// How long a host fetches before it says how much is missing still: less than its answer is waited for.
 const FETCHING: Duration = Duration::from_secs(5);
@@ -119,11 +118,9 @@ pub async fn keep_elsewhere(shared: &Arc<Shared>, blobs: &[Digest]) -> KeptBy {
 
 /// The connected hosts, voters first.
 fn candidates(shared: &Shared) -> Vec<Link> {
-    let charter = shared.voting.charter();
-    let charter = charter.as_ref().and_then(|signed| signed.charter());
-    let is_voter = |key: &PublicKey| charter.is_some_and(|charter| charter.has_voter(key));
+    let voters = super::voters(shared);
     let mut links: Vec<_> = shared.table().links().cloned().collect();
     fastrand::shuffle(&mut links);
-    links.sort_by_key(|link| !is_voter(&link.peer));
+    links.sort_by_key(|link| !voters.contains(&link.peer));
     links
 }

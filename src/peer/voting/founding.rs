@@ -122,8 +122,7 @@ pub async fn recover(shared: &Arc<Shared>) -> Result<Epoch, RecoverError> {
     {
         return Err(RecoverError::NotAppended);
     }
-    let signed = shared.voting.charter();
-    let known = signed.as_ref().and_then(SignedCharter::charter);
+    let known = shared.voting.charter();
     let number = known.map_or(1, |charter| charter.epoch.number + 1);
     begin(shared, number, Ground::Recovered).await
 }
@@ -174,7 +173,7 @@ async fn found(shared: &Arc<Shared>, voter: &Voter, ledger: Ledger) -> Result<()
     let applied = voter.applied().borrow().clone();
     let charter = Charter::of(voter.epoch(), &voter.members(), &applied);
     let signed = SignedCharter::sign(charter, &shared.key);
-    let before = shared.voting.charter();
+    let before = shared.voting.signed_charter();
     // Somebody else may have founded meanwhile.
     if !charter::take(shared, signed.clone()) {
         return Err(RecoverError::Outdated);

@@ -29,7 +29,7 @@ pub use copies::KeptBy;
 pub(super) use copies::keep_elsewhere;
 pub(super) use copies::keep_for;
 pub use founding::RecoverError;
-pub(super) use founding::{may_found, recover};
+pub(super) use founding::{FOUNDS_NOT, may_found, recover};
 pub(super) use orders::{LeadersWord, pass, place};
 pub use orders::{LedgerAnswer, LedgerAsk, SignedAnswer, Trouble};
 pub(super) use steward::{attend, seat_now_and_then};
@@ -66,9 +66,14 @@ impl Default for Voting {
 }
 
 impl Voting {
-    /// What is known of the voters.
-    pub(super) fn charter(&self) -> Option<SignedCharter> {
+    /// What is known of the voters, as one of them signed it.
+    pub(super) fn signed_charter(&self) -> Option<SignedCharter> {
         self.known().clone()
+    }
+
+    /// What is known of the voters.
+    pub(super) fn charter(&self) -> Option<Arc<Charter>> {
+        self.known().as_ref()?.charter().cloned()
     }
 
     /// The voter that runs here, if one does.
@@ -113,8 +118,7 @@ pub(super) fn agreed(shared: &Shared, branch: &BranchName) -> Option<u64> {
 
 /// The hosts that vote, as far as is known.
 pub(super) fn voters(shared: &Shared) -> BTreeSet<PublicKey> {
-    let known = shared.voting.charter();
-    let charter = known.as_ref().and_then(SignedCharter::charter);
+    let charter = shared.voting.charter();
     let voters = charter.iter().flat_map(|charter| &charter.voters);
     voters.map(|voter| voter.key).collect()
 }

@@ -15,7 +15,6 @@ use super::super::messages::{Answer, LedgerRequest, Request};
 use super::super::serve::ask;
 use super::super::signed::{Kind, Signed};
 use super::super::this_host::{Shared, chained};
-use super::charter::SignedCharter;
 use super::copies;
 use crate::journal::{Batch, MAX_BATCH_BYTES};
 use crate::lock::{CheckIn, Order, Row, Verdict};
@@ -157,8 +156,7 @@ pub async fn place(shared: &Arc<Shared>, ask: LedgerAsk) -> LedgerAnswer {
 /// What a voter signed as the answer to this question; `None` for anything else.
 fn believed(shared: &Shared, request: &LedgerRequest, signed: &Signed) -> Option<LedgerAnswer> {
     let word: LeadersWord = signed.read(SIGNED_AS)?;
-    let known = shared.voting.charter();
-    let charter = known.as_ref().and_then(SignedCharter::charter)?;
+    let charter = shared.voting.charter()?;
     let is_a_voters = charter.epoch == word.epoch && charter.has_voter(&signed.signer);
     let is_to_this = word.ask == request.ask && word.nonce == request.nonce;
     (is_a_voters && is_to_this).then_some(word.answer)
@@ -218,17 +216,14 @@ pub async fn pass(
 
 /// Whom to ask next: the leader, if it is known; voters; others, where no voter can be reached.
 fn next(shared: &Shared, leader: Option<PublicKey>, from: Option<&Link>) -> Vec<Link> {
-    let charter = shared.voting.charter();
-    let charter = charter.as_ref().and_then(|signed| signed.charter());
-    let table = shared.table();
-    if let Some(link) = leader.and_then(|leader| table.peer(&leader)?.link()) {
-        return vec![link.clone()];
+    if let Some(link) = leader.and_then(|leader| shared.link_to(&leader)) {
+        return vec![link];
     }
     let is_other = |link: &&Link| from.is_none_or(|from| from.peer != link.peer);
-    let mut links: Vec<_> = table.links().filter(is_other).cloned().collect();
-    drop(table);
+    let mut links: Vec<_> = shared.table().links().filter(is_other).cloned().collect();
     fastrand::shuffle(&mut links);
-    let is_voter = |link: &Link| charter.is_some_and(|charter| charter.has_voter(&link.peer));
+    let voters = super::voters(shared);
+    let is_voter = |link: &Link| voters.contains(&link.peer);
     if links.iter().any(is_voter) {
         links.retain(is_voter);
     } else {
@@ -239,8 +234,7 @@ fn next(shared: &Shared, leader: Option<PublicKey>, from: Option<&Link>) -> Vec<
 
 /// What is in the way as far as this host sees.
 fn trouble_here(shared: &Shared) -> Trouble {
-    let signed = shared.voting.charter();
-    let Some(charter) = signed.as_ref().and_then(|signed| signed.charter()) else {
+    let Some(charter) = shared.voting.charter() else {
         return Trouble::NoVoters;
     };
     let missing = charter

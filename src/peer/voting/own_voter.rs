@@ -10,7 +10,6 @@ use tokio::time::timeout;
 use super::super::endpoint::Link;
 use super::super::this_host::{Shared, chained};
 use super::calls::Roads;
-use super::charter::SignedCharter;
 use crate::durable::{self, FileError};
 use crate::journal::Journal;
 use crate::lock::Ledger;
@@ -57,8 +56,7 @@ pub async fn keep(shared: &Arc<Shared>) {
         stop(shared).await;
         tokio::time::sleep(STOPPED_PAUSE).await;
     }
-    let signed = shared.voting.charter();
-    let Some(charter) = signed.as_ref().and_then(SignedCharter::charter) else {
+    let Some(charter) = shared.voting.charter() else {
         if shared.voting.voter().is_none()
             && let Some(epoch) = kept_epoch(shared).await
         {
@@ -112,8 +110,7 @@ fn report(shared: &Shared, opened: Result<Voter, OwnVoterError>) {
 
 /// The voter here, for a call of another one of the same epoch; begun, if this host is to become one.
 pub async fn voter_for(shared: &Arc<Shared>, link: &Link, epoch: Epoch) -> Option<Voter> {
-    let signed = shared.voting.charter();
-    let charter = signed.as_ref().and_then(SignedCharter::charter)?;
+    let charter = shared.voting.charter()?;
     if charter.epoch != epoch {
         return None;
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::this_host::{Shared, chained};
+use super::batches::next_change;
 use super::charter::{self, Charter, SignedCharter};
 use super::founding::{Ground, RecoverError, begin, founds_here};
 use super::own_voter;
@@ -27,7 +28,7 @@ const FAILED_PAUSE: Duration = Duration::from_secs(60);
 /// Attends to the voters as long as the network is there.
 pub async fn attend(shared: Arc<Shared>) {
     charter::load(&shared).await;
-    let mut saved = shared.voting.charter();
+    let mut saved = shared.voting.signed_charter();
     loop {
         own_voter::keep(&shared).await;
         if shared.voting.charter().is_none() && founds_here(&shared).await {
@@ -43,7 +44,7 @@ pub async fn attend(shared: Arc<Shared>) {
             }
         }
         publish(&shared);
-        let known = shared.voting.charter();
+        let known = shared.voting.signed_charter();
         if let Some(charter) = &known
             && known != saved
             && charter::save(&shared, charter).await
@@ -75,9 +76,7 @@ async fn wait(shared: &Arc<Shared>) {
                 let mut applied = voter.applied();
                 applied.mark_unchanged();
                 // A voter that was stopped is looked at in the next round.
-                if applied.changed().await.is_err() {
-                    std::future::pending().await
-                }
+                next_change(&mut applied).await;
             }
             None => std::future::pending().await,
         }
@@ -99,6 +98,13 @@ fn publish(shared: &Arc<Shared>) {
         return;
     }
     let charter = Charter::of(voter.epoch(), &members, &applied);
+    if shared
+        .voting
+        .charter()
+        .is_some_and(|known| *known == charter)
+    {
+        return;
+    }
     let signed = SignedCharter::sign(charter, &shared.key);
     if charter::take(shared, signed) {
         shared.look.notify_one();
