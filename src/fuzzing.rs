@@ -8,6 +8,7 @@ use crate::journal;
 use crate::peer;
 use crate::quorum;
 use crate::replay;
+use crate::store::Pieces;
 
 /// Reads an entry's record; the body that it would be written with, when it is one.
 pub fn entry(record: &[u8]) -> Option<String> {
@@ -53,6 +54,14 @@ pub fn signed_text(text: &[u8]) -> Option<Vec<u8>> {
 /// as, when it is one.
 pub fn batch(bytes: &[u8]) -> Option<Vec<u8>> {
     journal::rewritten_batch(bytes)
+}
+
+/// Reads a list of pieces that begins with the length of its blob; the bytes that it would be written as, when it is
+/// one.
+pub fn pieces(input: &[u8]) -> Option<Vec<u8>> {
+    let (length, list) = input.split_first_chunk()?;
+    let pieces = Pieces::parse(list, u64::from_be_bytes(*length))?;
+    Some([&length[..], &pieces.to_bytes()].concat())
 }
 
 /// Reads a file of addresses: how many places and how many bad lines it has.

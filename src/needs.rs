@@ -1,7 +1,7 @@
 //! Which blobs an entry needs. Upholds: nothing is called complete that is not, be it a bundle or what
 //! came from peers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use isconf_sandbox::change::{Content, DecodeError, Digest, Kind, decode_nodes};
 
@@ -55,24 +55,35 @@ impl Needs {
 
     /// All blobs that the entry needs: those it names, and the contents that its manifest names.
     pub fn resolve(self, store: &Store) -> Result<BTreeSet<Digest>, ReferenceError> {
-        let mut found = self.named;
+        Ok(self.with_lengths(store)?.into_keys().collect())
+    }
+
+    /// The same, with the lengths in bytes of those whose lengths are known by that.
+    pub fn with_lengths(
+        self,
+        store: &Store,
+    ) -> Result<BTreeMap<Digest, Option<u64>>, ReferenceError> {
+        let named = self.named.into_iter();
+        let mut found: BTreeMap<_, _> = named.map(|digest| (digest, None)).collect();
         if let Some(digest) = self.manifest {
             let bytes = store.get(&digest, MAX_LIST_BYTES)?;
             let nodes = decode_nodes(&bytes)
                 .map_err(|source| ReferenceError::NotAManifest { digest, source })?;
-            found.extend(nodes.values().filter_map(|node| content(&node.kind)));
+            let contents = nodes.values().filter_map(|node| content(&node.kind));
+            found.extend(contents.map(|(digest, length)| (digest, Some(length))));
         }
         Ok(found)
     }
 }
 
-/// The blob with an object's content, if it has one.
-fn content(kind: &Kind) -> Option<Digest> {
+/// The blob with an object's content, if it has one, and its length in bytes.
+fn content(kind: &Kind) -> Option<(Digest, u64)> {
     match kind {
         Kind::File {
             content: Content::Read(digest),
+            size,
             ..
-        } => Some(*digest),
+        } => Some((*digest, *size)),
         Kind::File { .. }
         | Kind::Directory
         | Kind::Symlink { .. }

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use isconf_sandbox::change::Digest;
 
+use super::contents::{Wish, fetch_for};
 use super::endpoint::{Link, Member, Port};
 use super::frames::Incoming;
 use super::messages::{
-    Answer, BlobFrom, BranchHead, Hello, LedgerRequest, MAX_RECORDS, Records, Refused, Request,
-    VoterCall,
+    Answer, Blob, BlobFrom, BranchHead, Hello, LedgerRequest, MAX_RECORDS, PieceList, Records,
+    Refused, Request, VoterCall,
 };
 use super::network::{Network, NetworkFacts};
 use super::serve::ask;
@@ -22,6 +23,7 @@ use crate::journal::Journal;
 use crate::journal::tests::Host;
 use crate::model::{BranchName, EntryId, HostName};
 use crate::quorum::{CallKind, Epoch};
+use crate::store::{LONG_BYTES, Pieces};
 
 const KEYS: &str = "a-key-of-the-liars-domain\n";
 
@@ -41,7 +43,13 @@ struct Lies {
     heads: Vec<BranchHead>,
     /// What it answers to `records`, one after the other: a line and the bytes behind it.
     records: VecDeque<(Answer, Vec<u8>)>,
+    /// What it answers to questions for contents.
+    contents: Option<Contents>,
+    /// What it was asked.
+    asked: Vec<Request>,
 }
+
+type Contents = Box<dyn Fn(&Request) -> Option<(Answer, Vec<u8>)> + Send>;
 
 /// A port that is free now.
 fn free_port() -> u16 {
@@ -89,7 +97,13 @@ async fn meeting(entries: u8) -> Meeting {
             let Ok(request) = Incoming::new(receive).line::<Request>().await else {
                 continue;
             };
+            told.lock().unwrap().asked.push(request.clone());
+            let about_contents = {
+                let told = told.lock().unwrap();
+                told.contents.as_ref().and_then(|answer| answer(&request))
+            };
             let (answer, body) = match request {
+                _ if about_contents.is_some() => about_contents.unwrap(),
                 Request::Records(_) => match told.lock().unwrap().records.pop_front() {
                     Some(lie) => lie,
                     None => continue,
@@ -153,6 +167,18 @@ impl Meeting {
         let ended = tokio::time::timeout(Duration::from_secs(10), ended).await;
         assert!(ended.is_ok(), "the liar is still heard");
         assert!(self.honest.peers().iter().any(|peer| peer.is_ignored));
+    }
+
+    /// The honest host's end of the connection.
+    async fn link_to_liar(&self) -> Link {
+        for _ in 0..500 {
+            let links: Vec<_> = self.honest.shared().table().links().cloned().collect();
+            if let [link] = &links[..] {
+                return link.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("they do not meet");
     }
 
     /// The journal is what it was.
@@ -237,11 +263,109 @@ async fn who_drips_holds_nobody_up() {
     let answer = ask(&meeting.link, &Request::Hello(hello(Vec::new()))).await;
     assert!(matches!(answer, Ok((Answer::Hello(_), _))), "{answer:?}");
     let digest = Digest::of(b"nothing");
-    let blob = Request::Blob(BlobFrom { digest, offset: 7 });
+    let blob = Request::Blob(BlobFrom {
+        digest,
+        offset: 7,
+        whole: false,
+        pressing: false,
+    });
     assert!(matches!(
         ask(&meeting.link, &blob).await,
         Ok((Answer::Refused(_), _))
     ));
+}
+
+/// Bytes that a blob could have, and a version of it that differs in the middle.
+fn versions() -> (Vec<u8>, Vec<u8>) {
+    let mut random = fastrand::Rng::with_seed(1);
+    let old: Vec<u8> = (0..LONG_BYTES).map(|_| random.u8(..)).collect();
+    let mut new = old.clone();
+    new[1 << 20..][..100_000].fill(7);
+    (old, new)
+}
+
+/// Answers about the contents `told` as if they were those of another blob, with the list of the pieces of `listed`.
+fn contents(listed: &[u8], told: &[u8], arriving: bool) -> Contents {
+    let list = Pieces::of(listed, listed.len() as u64).unwrap().unwrap();
+    let (list, told) = (list.to_bytes(), told.to_vec());
+    let length = told.len() as u64;
+    let blob = Blob { length, arriving };
+    Box::new(move |request| match request {
+        Request::Pieces(_) => {
+            let length = list.len() as u64;
+            Some((Answer::Pieces(PieceList { length }), list.clone()))
+        }
+        Request::Parts(asked) => {
+            let part =
+                |(offset, length): &(u64, u64)| &told[*offset as usize..][..*length as usize];
+            Some((
+                Answer::Blob(blob),
+                asked.parts.iter().map(part).collect::<Vec<_>>().concat(),
+            ))
+        }
+        Request::Blob(_) => Some((Answer::Blob(blob), told.clone())),
+        _ => None,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contents_that_are_something_else_are_not_taken_and_whoever_sent_them_is_told() {
+    let (old, new) = versions();
+    let mut forged = new.clone();
+    forged[(1 << 20) + 5] ^= 1;
+    let wish = Wish::of_length(Digest::of(&new), new.len() as u64);
+    let lies = [
+        // A list of other pieces, and these; a true list, and other pieces; nothing in common, and another blob.
+        (contents(&forged, &forged, false), true),
+        (contents(&new, &forged, false), true),
+        (contents(&vec![1; new.len()], &forged, false), true),
+        // It may be that it was told so itself.
+        (contents(&vec![1; new.len()], &forged, true), false),
+    ];
+    for (lie, is_told) in lies {
+        let meeting = meeting(1).await;
+        let shared = meeting.honest.shared();
+        shared.local.store().put_bytes(&old).unwrap();
+        meeting.lies.lock().unwrap().contents = Some(lie);
+        let link = meeting.link_to_liar().await;
+        assert!(!fetch_for(shared, &link, wish).await);
+        assert!(!shared.local.store().contains(&wish.digest));
+        let partial = shared.local.store().partial(&wish.digest).unwrap();
+        assert!(partial.length() < wish.longest, "what is wrong is not kept");
+        let was_told = || {
+            let asked = &meeting.lies.lock().unwrap().asked;
+            asked.contains(&Request::Doubt(wish.digest))
+        };
+        for _ in 0..50 {
+            if was_told() == is_told {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(was_told(), is_told);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_is_made_of_what_is_here_and_what_came() {
+    let (old, new) = versions();
+    let wish = Wish::of_length(Digest::of(&new), new.len() as u64);
+    let meeting = meeting(1).await;
+    let shared = meeting.honest.shared();
+    let store = shared.local.store();
+    store.put_bytes(&old).unwrap();
+    meeting.lies.lock().unwrap().contents = Some(contents(&new, &new, false));
+    let link = meeting.link_to_liar().await;
+    assert!(fetch_for(shared, &link, wish).await);
+    assert_eq!(store.get(&wish.digest, wish.longest).unwrap(), new);
+    assert!(store.kept_pieces(&wish.digest, wish.longest).is_some());
+    let asked = &meeting.lies.lock().unwrap().asked;
+    let parts = asked.iter().filter_map(|request| match request {
+        Request::Parts(asked) => Some(asked.parts.iter().map(|(_, length)| length).sum::<u64>()),
+        _ => None,
+    });
+    let bytes: u64 = parts.sum();
+    assert!((100_000..150_000).contains(&bytes), "{bytes} bytes came");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

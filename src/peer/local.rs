@@ -91,8 +91,8 @@ struct Branch {
 pub struct Wanted {
     /// The entry that needs it.
     pub seq: u64,
-    /// Which ones.
-    pub blobs: Vec<Digest>,
+    /// Which ones, with their lengths in bytes where these are known.
+    pub blobs: Vec<(Digest, Option<u64>)>,
 }
 
 impl Local {
@@ -331,18 +331,25 @@ impl Local {
 
     /// The blobs that an entry needs and that are not here; those that its manifest names are told when
     /// that is here.
-    fn missing(&self, journal: &Journal, seq: u64) -> Result<Vec<Digest>, LocalError> {
+    fn missing(
+        &self,
+        journal: &Journal,
+        seq: u64,
+    ) -> Result<Vec<(Digest, Option<u64>)>, LocalError> {
         let entry = journal.entry(seq)?;
         let needs = Needs::of(&entry.draft);
-        let is_missing = |digest: &Digest| !self.store.contains(digest);
-        let named: Vec<_> = needs.named().filter(is_missing).collect();
+        let is_missing = |blob: &(Digest, _)| !self.store.contains(&blob.0);
+        let named = needs.named().map(|digest| (digest, None));
+        let named: Vec<_> = named.filter(is_missing).collect();
         if !named.is_empty() {
             return Ok(named);
         }
-        match needs.resolve(&self.store) {
+        match needs.with_lengths(&self.store) {
             Ok(all) => Ok(all.into_iter().filter(is_missing).collect()),
             // It was found damaged and set aside just now.
-            Err(ReferenceError::Store(StoreError::Corrupt { expected, .. })) => Ok(vec![expected]),
+            Err(ReferenceError::Store(StoreError::Corrupt { expected, .. })) => {
+                Ok(vec![(expected, None)])
+            }
             Err(source) => Err(LocalError::References {
                 branch: journal.branch().clone(),
                 seq,

@@ -32,6 +32,9 @@ pub const MAX_CARDS: usize = 100;
 /// How many blobs a host is asked to keep at a time.
 pub const MAX_KEPT: usize = 1000;
 
+/// How many parts of a blob are asked for at a time.
+pub const MAX_PARTS: usize = 1000;
+
 /// The first line of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -42,10 +45,14 @@ pub enum Request {
     Records(RecordsAfter),
     /// What does this blob hold, from a byte on?
     Blob(BlobFrom),
+    /// What do these parts of this blob hold?
+    Parts(BlobParts),
+    /// Which are the pieces of this blob?
+    Pieces(Digest),
     /// What came as this blob from the asked host alone was something else; is it damaged there?
     Doubt(Digest),
-    /// Fetch these blobs from here, and keep them.
-    Keep(Vec<Digest>),
+    /// Fetch these blobs from here, and keep them; each with its length in bytes.
+    Keep(Vec<(Digest, u64)>),
     /// From one voter to another; its bytes follow.
     Call(VoterCall),
     /// Bring this to whoever keeps the locks of the domain.
@@ -66,6 +73,8 @@ pub enum Answer {
     Records(Records),
     /// The bytes follow.
     Blob(Blob),
+    /// The list follows.
+    Pieces(PieceList),
     /// How many of the blobs are missing still.
     Kept(u64),
     /// So many bytes of a voter's answer follow.
@@ -158,6 +167,28 @@ pub struct BlobFrom {
     pub digest: Digest,
     /// The first byte that is wanted.
     pub offset: u64,
+    /// Not from a host where it still arrives itself.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub whole: bool,
+    /// Also from one that gave it to enough others lately: nobody else has it.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub pressing: bool,
+}
+
+/// Asks for parts of a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobParts {
+    /// Which.
+    pub digest: Digest,
+    /// The first byte and the length of each, in bytes.
+    pub parts: Vec<(u64, u64)>,
+}
+
+/// The pieces of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PieceList {
+    /// The length of the list, in bytes.
+    pub length: u64,
 }
 
 /// A blob.
@@ -165,6 +196,16 @@ pub struct BlobFrom {
 pub struct Blob {
     /// Its whole length, in bytes.
     pub length: u64,
+    /// It still arrives at the host that gives it, and nobody there knows yet whether it is what it should be.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub arriving: bool,
+}
+
+/// Whether a mark is left out.
+// What serde calls is given a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_not(mark: &bool) -> bool {
+    !*mark
 }
 
 /// A call from one voter to another.
@@ -205,6 +246,9 @@ pub enum Refused {
     /// It cannot now: its disk, or too many others.
     #[error("it cannot now")]
     Later,
+    /// It gives it to others just now, or has no more of it than the asker.
+    #[error("it is busy with giving it to others")]
+    Busy,
 }
 
 impl Hello {
@@ -214,6 +258,17 @@ impl Hello {
             && self.introduces.len() <= MAX_INTRODUCED
             && self.version.len() <= 100
             && !self.version.contains(char::is_control)
+    }
+}
+
+impl BlobParts {
+    /// Whether there are such parts of a blob of this length.
+    pub fn is_bounded(&self, length: u64) -> bool {
+        let is_in_it = |(offset, bytes): &(u64, u64)| {
+            let end = offset.checked_add(*bytes);
+            end.is_some_and(|end| end <= length)
+        };
+        self.parts.len() <= MAX_PARTS && self.parts.iter().all(is_in_it)
     }
 }
 
@@ -253,21 +308,14 @@ mod tests {
     use super::*;
     use crate::peer::Trouble;
 
-    #[test]
-    fn the_lines_are_those_of_the_page() {
-        let page = include_str!("../../docs/peer-protocol.md");
-        let page = page
-            .replace("ID", &Digest::of(b"entry").to_string())
-            .replace("KEY", &PublicKey::from_bytes([7; 32]).to_string())
-            .replace("DIGEST", &Digest::of(b"blob").to_string());
+    fn hello(id: EntryId) -> Hello {
         let branch = BranchName::generic();
-        let id = EntryId(Digest::of(b"entry"));
-        let hello = Hello {
+        Hello {
             version: "5.0.0".to_owned(),
             host: HostName::new("web1").unwrap(),
             branch: branch.clone(),
             heads: vec![BranchHead {
-                branch: branch.clone(),
+                branch,
                 seq: 12,
                 id,
                 complete: 11,
@@ -278,16 +326,33 @@ mod tests {
             }],
             charter: None,
             founds: 1,
+        }
+    }
+
+    fn requests(id: EntryId, digest: Digest) -> Vec<Request> {
+        let branch = BranchName::generic();
+        let blob = |whole| {
+            Request::Blob(BlobFrom {
+                digest,
+                offset: 0,
+                whole,
+                pressing: whole,
+            })
         };
-        assert!(hello.is_bounded());
-        let digest = Digest::of(b"blob");
-        let seq = 12;
-        let requests = [
-            Request::Hello(hello.clone()),
-            Request::Records(RecordsAfter { branch, seq, id }),
-            Request::Blob(BlobFrom { digest, offset: 0 }),
+        let parts = vec![(0, 4096), (65536, 100)];
+        vec![
+            Request::Hello(hello(id)),
+            Request::Records(RecordsAfter {
+                branch,
+                seq: 12,
+                id,
+            }),
+            blob(false),
+            blob(true),
+            Request::Pieces(digest),
+            Request::Parts(BlobParts { digest, parts }),
             Request::Doubt(digest),
-            Request::Keep(vec![digest]),
+            Request::Keep(vec![(digest, 4711)]),
             Request::Call(VoterCall {
                 epoch: Epoch {
                     number: 1,
@@ -303,19 +368,41 @@ mod tests {
             }),
             Request::Cards(Vec::new()),
             Request::CardsBeside(vec![17]),
-        ];
+        ]
+    }
+
+    fn answers(id: EntryId) -> Vec<Answer> {
+        let blob = |arriving| {
+            Answer::Blob(Blob {
+                length: 4711,
+                arriving,
+            })
+        };
         let lengths = vec![812, 644];
-        let answers = [
-            Answer::Hello(hello),
+        vec![
+            Answer::Hello(hello(id)),
             Answer::Records(Records { lengths, last: 14 }),
-            Answer::Blob(Blob { length: 4711 }),
+            blob(false),
+            blob(true),
+            Answer::Pieces(PieceList { length: 2000 }),
             Answer::Kept(0),
             Answer::Called(80),
             Answer::Ledger(SignedAnswer::None(Trouble::NoVoters)),
             Answer::Cards(Vec::new()),
             Answer::Refused(Refused::Missing),
-        ];
-        for request in requests {
+        ]
+    }
+
+    #[test]
+    fn the_lines_are_those_of_the_page() {
+        let page = include_str!("../../docs/peer-protocol.md");
+        let page = page
+            .replace("ID", &Digest::of(b"entry").to_string())
+            .replace("KEY", &PublicKey::from_bytes([7; 32]).to_string())
+            .replace("DIGEST", &Digest::of(b"blob").to_string());
+        let id = EntryId(Digest::of(b"entry"));
+        assert!(hello(id).is_bounded());
+        for request in requests(id, Digest::of(b"blob")) {
             let line = serde_json::to_string(&request).unwrap();
             assert!(
                 page.contains(&format!("\n> {line}\n")),
@@ -323,7 +410,7 @@ mod tests {
             );
             assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
         }
-        for answer in answers {
+        for answer in answers(id) {
             let line = serde_json::to_string(&answer).unwrap();
             assert!(
                 page.contains(&format!("\n< {line}\n")),
@@ -331,6 +418,19 @@ mod tests {
             );
             assert_eq!(serde_json::from_str::<Answer>(&line).unwrap(), answer);
         }
+    }
+
+    #[test]
+    fn parts_that_a_blob_cannot_have_are_noticed() {
+        let digest = Digest::of(b"blob");
+        let parts = |parts: &[(u64, u64)]| BlobParts {
+            digest,
+            parts: parts.to_vec(),
+        };
+        assert!(parts(&[(0, 10), (3, 4), (10, 0)]).is_bounded(10));
+        assert!(!parts(&[(0, 11)]).is_bounded(10));
+        assert!(!parts(&[(u64::MAX, u64::MAX)]).is_bounded(u64::MAX));
+        assert!(!parts(&[(0, 1); MAX_PARTS + 1]).is_bounded(10));
     }
 
     #[test]

@@ -27,6 +27,9 @@ mod book;
 mod dialling;
 mod discovery;
 mod local;
+mod arrivals;
+mod versions;
+mod giving;
 mod serve;
 mod catch_up;
 mod contents;
@@ -42,6 +45,7 @@ pub use cards::Published;
 #[cfg(test)]
 mod liar_tests;
 
+pub use arrivals::Arriving;
 pub use endpoint::{BindError, MeetError};
 pub(crate) use messages::rewritten_line;
 pub use messages::{BranchHead, Hello};
@@ -50,7 +54,7 @@ pub use nets::{InvalidPlace, Place};
 pub use network::{JoinError, Network, NetworkFacts, PeerView};
 pub use question::{QuestionError, domain_at};
 pub(crate) use signed::rewritten_signed;
-pub use standing::{Arriving, Standing};
+pub use standing::Standing;
 pub(crate) use this_host::chained;
 pub use voting::{
     Charter, Elector, KeptBy, LedgerAnswer, LedgerAsk, LockNews, RecoverError, Trouble,

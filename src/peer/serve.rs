@@ -1,9 +1,7 @@
 //! Answering what a peer asks, and asking. Upholds: a request costs no more than its bounds; what is
 //! told is what is here.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +10,20 @@ use tokio::time::timeout;
 
 use super::cards;
 use super::endpoint::Link;
-use super::frames::{FrameError, Incoming, cut_off, send_line};
-use super::messages::{Answer, Blob, BlobFrom, MAX_KEPT, RecordsAfter, Refused, Request};
+use super::frames::{FrameError, Incoming, send_line};
+use super::giving;
+use super::messages::{Answer, MAX_KEPT, RecordsAfter, Refused, Request};
 use super::this_host::{Shared, chained};
 use super::voting;
-use crate::store::StoreError;
 
-/// How long a line may be under way, and how long a piece of a blob.
+/// How long a line may be under way, and how long a portion of an answer.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long it may take until the other end has a place for a request: long answers are under way before it.
 const OPENING: Duration = Duration::from_secs(60);
 
-/// How much of a blob is read and sent at a time.
-const PIECE_BYTES: usize = 512 * 1024;
+/// How much of an answer is sent at a time.
+const PORTION_BYTES: usize = 512 * 1024;
 
 /// Asks; gives the answer's line, and the stream on which the rest comes.
 pub async fn ask(link: &Link, request: &Request) -> Result<(Answer, Incoming), FrameError> {
@@ -101,7 +99,15 @@ async fn answer(
             Err(_full) => refuse(send, Refused::Later).await,
         },
         Request::Blob(asked) => match shared.bulk.try_acquire() {
-            Ok(_place) => send_blob(shared, send, asked).await,
+            Ok(_place) => giving::give_blob(shared, send, asked).await,
+            Err(_full) => refuse(send, Refused::Busy).await,
+        },
+        Request::Parts(asked) => match shared.bulk.try_acquire() {
+            Ok(_place) => giving::give_parts(shared, send, asked).await,
+            Err(_full) => refuse(send, Refused::Busy).await,
+        },
+        Request::Pieces(digest) => match shared.bulk.try_acquire() {
+            Ok(_place) => giving::give_pieces(shared, send, digest).await,
             Err(_full) => refuse(send, Refused::Later).await,
         },
         Request::Doubt(digest) => {
@@ -109,7 +115,11 @@ async fn answer(
             if shared.is_due(format!("doubt {digest}")) {
                 let name = shared.name_of(&link.peer);
                 tracing::warn!("{name} says that blob {digest} is damaged here; it is looked at");
-                let looked = shared.on_disk(move |shared| shared.local.look_at_blob(&digest));
+                let looked = shared.on_disk(move |shared| {
+                    // It may be that only they are wrong.
+                    shared.local.store().forget_pieces(&digest);
+                    shared.local.look_at_blob(&digest);
+                });
                 let _sets_it_aside_if_it_is = looked.await;
             }
             refuse(send, Refused::Missing).await
@@ -148,13 +158,16 @@ async fn answer(
 }
 
 /// Gives up on a write that the other end does not take.
-async fn in_time(write: impl Future<Output = Result<(), FrameError>>) -> Result<(), FrameError> {
+pub async fn in_time(
+    write: impl Future<Output = Result<(), FrameError>>,
+) -> Result<(), FrameError> {
     timeout(PATIENCE, write)
         .await
         .map_err(|_| FrameError::Late)?
 }
 
-async fn refuse(send: &mut SendStream, why: Refused) -> Result<(), FrameError> {
+/// Answers that it is not served.
+pub async fn refuse(send: &mut SendStream, why: Refused) -> Result<(), FrameError> {
     in_time(send_line(send, &Answer::Refused(why))).await
 }
 
@@ -175,57 +188,11 @@ async fn send_records(
     match read.await.unwrap_or(Err(Refused::Later)) {
         Ok((records, bytes)) => {
             in_time(send_line(send, &Answer::Records(records))).await?;
-            for piece in bytes.chunks(PIECE_BYTES) {
-                in_time(async { Ok(send.write_all(piece).await?) }).await?;
+            for portion in bytes.chunks(PORTION_BYTES) {
+                in_time(async { Ok(send.write_all(portion).await?) }).await?;
             }
             Ok(())
         }
         Err(refused) => refuse(send, refused).await,
     }
-}
-
-async fn send_blob(
-    shared: &Arc<Shared>,
-    send: &mut SendStream,
-    asked: BlobFrom,
-) -> Result<(), FrameError> {
-    let opened = shared.on_disk(move |shared| {
-        let store = shared.local.store();
-        let length = store.length(&asked.digest)?;
-        Ok((Arc::new(store.open(&asked.digest)?), length))
-    });
-    let opened: Result<(Arc<File>, u64), StoreError> = match opened.await {
-        Ok(opened) => opened,
-        Err(_panicked) => return refuse(send, Refused::Later).await,
-    };
-    let (file, length) = match opened {
-        Ok((_, length)) if asked.offset > length => {
-            return refuse(send, Refused::Nonsense).await;
-        }
-        Ok(opened) => opened,
-        Err(StoreError::Missing(_)) => {
-            return refuse(send, Refused::Missing).await;
-        }
-        Err(_error) => return refuse(send, Refused::Later).await,
-    };
-    in_time(send_line(send, &Answer::Blob(Blob { length }))).await?;
-    let mut offset = asked.offset;
-    let mut buffer = vec![0; PIECE_BYTES];
-    while offset < length {
-        let file = Arc::clone(&file);
-        let read = shared.on_disk(move |_| {
-            let got = file.read_at(&mut buffer, offset);
-            (buffer, got)
-        });
-        let (back, got) = read.await.map_err(|e| FrameError::Broken(e.into()))?;
-        buffer = back;
-        let got = match got.map_err(FrameError::Broken)? {
-            // It was replaced by something shorter.
-            0 => return Err(cut_off()),
-            got => got,
-        };
-        in_time(async { Ok(send.write_all(&buffer[..got]).await?) }).await?;
-        offset += got as u64;
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ use isconf_sandbox::change::Digest;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::arrivals::Arriving;
 use super::network::Network;
 use super::this_host::Shared;
 use super::voting;
@@ -43,36 +44,11 @@ pub struct Standing {
     pub hindrance: Option<String>,
 }
 
-/// A blob that arrives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arriving {
-    /// The entry that needs it.
-    pub entry: u64,
-    /// How many bytes of it are here.
-    pub here: u64,
-    /// Its length in bytes.
-    pub length: u64,
-}
-
-/// What arrives, and what is in the way. What is in it is bounded by how many blobs are fetched at once, and by
-/// the number of branches.
+/// What is in the way of contents. Bounded by the number of branches.
 #[derive(Debug, Default)]
-pub struct Deliveries {
-    arriving: Mutex<BTreeMap<Digest, Arriving>>,
-    hindered: Mutex<BTreeMap<BranchName, String>>,
-}
+pub struct Deliveries(Mutex<BTreeMap<BranchName, String>>);
 
 impl Deliveries {
-    /// Notes how far a blob is.
-    pub fn arrives(&self, blob: Digest, how: Arriving) {
-        self.arriving().insert(blob, how);
-    }
-
-    /// Notes that nothing more of a blob comes.
-    pub fn ended(&self, blob: &Digest) {
-        self.arriving().remove(blob);
-    }
-
     /// Notes why contents of a branch do not come.
     pub fn is_hindered(&self, branch: &BranchName, why: String) {
         self.hindered().insert(branch.clone(), why);
@@ -88,13 +64,9 @@ impl Deliveries {
         self.hindered().remove(branch);
     }
 
-    fn arriving(&self) -> MutexGuard<'_, BTreeMap<Digest, Arriving>> {
-        // Each change is one insertion or removal, so that what a panic left is whole.
-        self.arriving.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     fn hindered(&self) -> MutexGuard<'_, BTreeMap<BranchName, String>> {
-        self.hindered.lock().unwrap_or_else(|e| e.into_inner())
+        // Each change is one insertion or removal, so that what a panic left is whole.
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -163,11 +135,7 @@ impl Network {
             (table.peers().count(), table.links().count())
         };
         let deliveries = &shared.deliveries;
-        let mut arriving: Vec<_> = deliveries
-            .arriving()
-            .iter()
-            .map(|(blob, arriving)| (*blob, *arriving))
-            .collect();
+        let mut arriving = shared.arrivals.all();
         arriving.sort_by_key(|(_, arriving)| std::cmp::Reverse(arriving.length));
         let hindrance = deliveries.hindered().get(branch).cloned();
         Standing {

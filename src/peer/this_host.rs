@@ -9,6 +9,7 @@ use isconf_sandbox::change::Digest;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::spawn_blocking;
 
+use super::arrivals::{Arrivals, Places};
 use super::cards::{self, Cards};
 use super::catch_up;
 use super::endpoint::{BindError, CloseCode, Link, Member, Port, close_words};
@@ -22,6 +23,7 @@ use super::serve;
 use super::standing::Deliveries;
 use super::table::Table;
 use super::turns::Turns;
+use super::versions::Versions;
 use super::voting::{self, SignedCharter, Voting};
 use crate::identity::HostKey;
 use crate::model::{BranchName, Event, PublicKey};
@@ -57,6 +59,14 @@ pub struct Shared {
     pub(super) pulling: Turns<BranchName>,
     /// The blobs that are being fetched.
     pub(super) fetching: Turns<Digest>,
+    /// The blobs whose pieces are being cut.
+    pub(super) cutting: Turns<Digest>,
+    /// The blobs that arrive.
+    pub(super) arrivals: Arrivals,
+    /// Who is given what.
+    pub(super) places: Places,
+    /// Which long blobs are here.
+    pub(super) versions: Versions,
     pub(super) deliveries: Deliveries,
     /// Something here may have changed.
     pub(super) look: Notify,
@@ -123,6 +133,10 @@ impl Shared {
             facts,
             pulling: Turns::default(),
             fetching: Turns::default(),
+            cutting: Turns::default(),
+            arrivals: Arrivals::default(),
+            places: Places::default(),
+            versions: Versions::default(),
             deliveries: Deliveries::default(),
             look: Notify::new(),
             changed: Notify::new(),

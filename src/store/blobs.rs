@@ -231,6 +231,8 @@ impl Store {
         durable::create_directories(&directory)?;
         let (path, aside) = (self.path_of(digest), directory.join(digest.to_string()));
         fs::rename(&path, &aside).map_err(FileError::of("rename", &path))?;
+        // They may be those of what it was turned into.
+        self.forget_pieces(digest);
         // Neither move needs a sync: after a power cut the blob may be back in its place, and is
         // found damaged once more.
         Ok(StoreError::Corrupt {

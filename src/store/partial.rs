@@ -2,14 +2,15 @@
 //! arrived counts as the blob only when all of it has the blob's digest and is durable.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Write;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use isconf_sandbox::change::Digest;
 use isconf_sandbox::fs::sync_at;
+use sha2::{Digest as _, Sha256};
 
-use super::blobs::{Store, StoreError};
+use super::blobs::{CHUNK_BYTES, Store, StoreError};
 use crate::durable::{self, FileError, PRIVATE_FILE_MODE};
 
 /// The directory for blobs that arrive.
@@ -21,17 +22,19 @@ const SPARE_PART: u64 = 20;
 
 /// A blob of which a part is here. One at a time may have it open; dropped, what is there stays for the next.
 #[derive(Debug)]
-pub struct Partial<'a> {
-    store: &'a Store,
+pub struct Partial {
+    store: Store,
     digest: Digest,
     path: PathBuf,
     file: File,
     length: u64,
+    /// Of all that is here: what comes is hashed while it is written.
+    hash: Sha256,
 }
 
 impl Store {
-    /// Opens what is here of a blob that is to come.
-    pub fn partial(&self, digest: &Digest) -> Result<Partial<'_>, StoreError> {
+    /// Opens what is here of a blob that is to come, which takes a reading of it.
+    pub fn partial(&self, digest: &Digest) -> Result<Partial, StoreError> {
         let directory = self.root().join(PARTIAL);
         durable::create_directories(&directory)?;
         let path = directory.join(digest.to_string());
@@ -43,18 +46,26 @@ impl Store {
             .open(&path);
         let file = opened.map_err(FileError::of("open", &path))?;
         durable::check_regular(&file).map_err(FileError::of("open", &path))?;
-        let metadata = file.metadata().map_err(FileError::of("stat", &path))?;
-        Ok(Partial {
-            store: self,
+        let mut partial = Partial {
+            store: self.clone(),
             digest: *digest,
-            length: metadata.len(),
             path,
             file,
-        })
+            length: 0,
+            hash: Sha256::new(),
+        };
+        partial.hash_all()?;
+        Ok(partial)
+    }
+
+    /// Opens what is here of a blob, for giving it to others.
+    pub fn open_partial(&self, digest: &Digest) -> Result<File, StoreError> {
+        let path = self.root().join(PARTIAL).join(digest.to_string());
+        Ok(durable::open_regular(&path).map_err(FileError::of("open", &path))?)
     }
 }
 
-impl Partial<'_> {
+impl Partial {
     /// How many bytes are here.
     pub const fn length(&self) -> u64 {
         self.length
@@ -74,31 +85,39 @@ impl Partial<'_> {
     /// Takes the next bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let written = self.file.write_all(bytes);
+        if written.is_err() {
+            // A part of them may be there; what is there is what counts the next time.
+            self.hash_all()?;
+        }
         written.map_err(FileError::of("write", &self.path))?;
+        self.hash.update(bytes);
         self.length += bytes.len() as u64;
         Ok(())
     }
 
-    /// Forgets what is here.
-    pub fn clear(&mut self) -> Result<(), StoreError> {
-        let cleared = self.file.set_len(0);
-        cleared.map_err(FileError::of("truncate", &self.path))?;
-        self.length = 0;
-        Ok(())
+    /// Reads some of what is here.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), StoreError> {
+        let read = self.file.read_exact_at(buffer, offset);
+        Ok(read.map_err(FileError::of("read", &self.path))?)
+    }
+
+    /// Forgets what is here beyond so many bytes.
+    pub fn shorten(&mut self, length: u64) -> Result<(), StoreError> {
+        let cut = self.file.set_len(length);
+        cut.map_err(FileError::of("truncate", &self.path))?;
+        self.hash_all()
     }
 
     /// Makes it the blob, durably. When it is something else it is forgotten, and that is
     /// [`StoreError::NotTheBlob`].
     pub fn finish(mut self) -> Result<u64, StoreError> {
-        let path = &self.path;
-        let rewound = self.file.rewind();
-        rewound.map_err(FileError::of("seek", path))?;
-        let (found, _) = Digest::of_reader(&self.file).map_err(FileError::of("read", path))?;
+        let found = Digest::from_bytes(std::mem::take(&mut self.hash).finalize().into());
         if found != self.digest {
-            self.clear()?;
+            self.shorten(0)?;
             let expected = self.digest;
             return Err(StoreError::NotTheBlob { expected, found });
         }
+        let path = &self.path;
         // The bytes must be durable before a name says that they are a blob: without this a power cut
         // could leave an empty file under the name.
         sync_at("partial.bytes", || self.file.sync_all()).map_err(FileError::of("sync", path))?;
@@ -110,6 +129,24 @@ impl Partial<'_> {
         // lost is fetched again.
         durable::sync_directory(directory)?;
         Ok(self.length)
+    }
+
+    /// Reads what is here.
+    fn hash_all(&mut self) -> Result<(), StoreError> {
+        let (mut length, mut buffer) = (0, vec![0; CHUNK_BYTES]);
+        self.hash = Sha256::new();
+        loop {
+            let got = self.file.read_at(&mut buffer, length);
+            match got.map_err(FileError::of("read", &self.path))? {
+                0 => break,
+                got => {
+                    self.hash.update(&buffer[..got]);
+                    length += got as u64;
+                }
+            }
+        }
+        self.length = length;
+        Ok(())
     }
 }
 
@@ -127,7 +164,9 @@ mod tests {
         drop(partial);
         let mut partial = store.partial(&digest).unwrap();
         assert_eq!(partial.length(), 3);
-        partial.write(b"tent").unwrap();
+        partial.write(b"tend").unwrap();
+        partial.shorten(5).unwrap();
+        partial.write(b"nt").unwrap();
         assert!(!store.contains(&digest));
         assert_eq!(partial.finish().unwrap(), 7);
         assert_eq!(store.get(&digest, 7).unwrap(), b"content");

@@ -13,6 +13,7 @@ use walkdir::WalkDir;
 
 use super::blobs::{CORRUPT, Store, StoreError, TMP};
 use super::partial::PARTIAL;
+use super::pieces::PIECES;
 use crate::durable::FileError;
 use crate::lock::HostLock;
 
@@ -37,7 +38,8 @@ pub struct Removed {
 impl Store {
     /// Lists all blobs; their bytes are not looked at. Files with other names are passed over.
     pub fn walk(&self) -> impl Iterator<Item = Result<Stored, StoreError>> {
-        let is_wanted = |name: &std::ffi::OsStr| name != TMP && name != CORRUPT && name != PARTIAL;
+        let beside = [TMP, CORRUPT, PARTIAL, PIECES];
+        let is_wanted = move |name: &std::ffi::OsStr| beside.iter().all(|other| name != *other);
         let files = WalkDir::new(self.root())
             .min_depth(1)
             .max_depth(2)
@@ -91,6 +93,22 @@ impl Store {
             let is_done = digest.is_none_or(|digest| self.contains(&digest));
             if is_done || metadata.modified().is_ok_and(&is_old) {
                 removed.take(entry.path(), metadata.len())?;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes the lists of pieces of blobs that are not here any more.
+    pub fn remove_pieces(&self) -> Result<Removed, StoreError> {
+        let mut removed = Removed::default();
+        let lists = WalkDir::new(self.root().join(PIECES))
+            .min_depth(1)
+            .max_depth(1);
+        for entry in lists.into_iter().filter_map(Result::ok) {
+            let digest: Option<Digest> = entry.file_name().to_str().and_then(|n| n.parse().ok());
+            if digest.is_none_or(|digest| !self.contains(&digest)) {
+                let length = entry.metadata().map_or(0, |metadata| metadata.len());
+                removed.take(entry.path(), length)?;
             }
         }
         Ok(removed)

@@ -18,16 +18,12 @@ impl Cluster {
     /// machines.
     pub fn of(hosts: usize) -> Option<Self> {
         let machine = Machine::bare("cluster")?;
-        let rules = "ip link set lo up && nft add table inet cut && \
+        let rules = "ip link set lo up && : > /srv/nets && nft add table inet cut && \
                      nft add chain inet cut input '{ type filter hook input priority 0; }'";
         machine.sh(rules).code(0);
         let cluster = Self { machine, hosts };
         for host in 0..hosts {
-            let home = home(host);
-            let key = format!(
-                "mkdir -m 700 -p {home}/conf && (umask 077; echo a-key-of-the-cluster > {home}/conf/hmac_keys)"
-            );
-            cluster.machine.sh(&key).code(0);
+            cluster.give_key(host);
             match host {
                 0 => cluster.isconf(0, "init example.com").code(0),
                 _ => cluster
@@ -39,6 +35,50 @@ impl Cluster {
         Some(cluster)
     }
 
+    /// Adds hosts, whose daemons begin at the same time; they were given the first one's address.
+    pub fn add(&mut self, more: usize) {
+        let added = self.hosts..self.hosts + more;
+        self.hosts += more;
+        for host in added.clone() {
+            self.give_key(host);
+            self.isconf(host, "init example.com").code(0);
+        }
+        self.sh(&format!("echo 127.0.0.1:{FIRST_PORT} > /srv/nets"))
+            .code(0);
+        let start = |host| format!("{} isconf -q start &", environment(host));
+        let starts: Vec<_> = added.map(start).collect();
+        self.sh(&format!("{}\nwait", starts.join("\n"))).code(0);
+    }
+
+    fn give_key(&self, host: usize) {
+        let home = home(host);
+        let key = format!(
+            "mkdir -m 700 -p {home}/conf && (umask 077; echo a-key-of-the-cluster > {home}/conf/hmac_keys)"
+        );
+        self.machine.sh(&key).code(0);
+    }
+
+    /// Counts from now on what a host sends.
+    pub fn count(&self, from: usize) {
+        let port = port(from);
+        let rules = format!(
+            "nft add counter inet cut sent && nft add rule inet cut input udp sport {port} counter name sent"
+        );
+        self.sh(&rules).code(0);
+    }
+
+    /// How many bytes it sent, in packets that may have been lost.
+    pub fn counted(&self) -> u64 {
+        let listed = self.sh("nft list counter inet cut sent").code(0).out();
+        let mut words = listed
+            .split_whitespace()
+            .skip_while(|word| *word != "bytes");
+        words
+            .nth(1)
+            .and_then(|bytes| bytes.parse().ok())
+            .expect("a counter")
+    }
+
     /// How many hosts there are.
     pub const fn len(&self) -> usize {
         self.hosts
@@ -46,10 +86,8 @@ impl Cluster {
 
     /// Runs isconf as on a host; the words are a shell's.
     pub fn isconf(&self, host: usize, words: &str) -> Done {
-        let (home, port) = (home(host), port(host));
-        let command = format!(
-            "IS_HOME={home} HOSTNAME=h{host} IS_PORT={port} IS_NOBROADCAST=1 exec timeout 60 isconf -q {words}"
-        );
+        let environment = environment(host);
+        let command = format!("{environment} exec timeout 60 isconf -q {words}");
         self.machine.sh(&command)
     }
 
@@ -90,6 +128,12 @@ impl Cluster {
     pub fn journal(&self, host: usize) -> String {
         self.file(host, &format!("fs/cache/{DOMAIN}/volume/generic/journal"))
     }
+}
+
+/// The variables of a host.
+fn environment(host: usize) -> String {
+    let (home, port) = (home(host), port(host));
+    format!("IS_HOME={home} HOSTNAME=h{host} IS_PORT={port} IS_NOBROADCAST=1 IS_NETS=/srv/nets")
 }
 
 fn home(host: usize) -> String {

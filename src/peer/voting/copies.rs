@@ -9,7 +9,7 @@ use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::super::contents;
+use super::super::contents::{self, Wish};
 use super::super::endpoint::Link;
 use super::super::messages::{Answer, MAX_KEPT, Request};
 use super::super::serve::ask;
@@ -40,17 +40,15 @@ pub enum KeptBy {
 }
 
 /// Fetches what `link`'s host asks this one to keep; how many blobs are missing still.
-pub async fn keep_for(shared: &Arc<Shared>, link: &Link, blobs: Vec<Digest>) -> u64 {
+pub async fn keep_for(shared: &Arc<Shared>, link: &Link, blobs: Vec<(Digest, u64)>) -> u64 {
     let begun = Instant::now();
     let mut missing = blobs.len() as u64;
-    for digest in blobs {
+    for (digest, length) in blobs {
         let left = FETCHING.saturating_sub(begun.elapsed());
         let (shared, link) = (Arc::clone(shared), link.clone());
         // It goes on when it is late: two at once would spoil what arrived.
-        let fetch =
-            tokio::spawn(
-                async move { contents::fetch_for(&shared, &link, digest, u64::MAX).await },
-            );
+        let wish = Wish::of_length(digest, length);
+        let fetch = tokio::spawn(async move { contents::fetch_for(&shared, &link, wish).await });
         match timeout(left, fetch).await {
             Ok(Ok(true)) => missing -= 1,
             Ok(_) => {}
@@ -62,7 +60,7 @@ pub async fn keep_for(shared: &Arc<Shared>, link: &Link, blobs: Vec<Digest>) -> 
 }
 
 /// Asks a host to keep blobs until it does; whether it does.
-pub async fn kept(link: &Link, blobs: &[Digest]) -> bool {
+pub async fn kept(link: &Link, blobs: &[(Digest, u64)]) -> bool {
     for part in blobs.chunks(MAX_KEPT) {
         let (mut fewest, mut idle) = (u64::MAX, 0);
         loop {
@@ -94,6 +92,17 @@ pub async fn kept(link: &Link, blobs: &[Digest]) -> bool {
 /// Has one other host keep blobs: a voter, if one can be reached.
 pub async fn keep_elsewhere(shared: &Arc<Shared>, blobs: &[Digest]) -> KeptBy {
     let (mut tried, mut could_not) = (BTreeSet::new(), Vec::new());
+    let wanted = blobs.to_vec();
+    let lengths = shared.on_disk(move |shared| {
+        let store = shared.local.store();
+        // What is not here is asked for in vain, and that is told.
+        let length = |digest: &Digest| store.length(digest).unwrap_or(0);
+        wanted
+            .iter()
+            .map(|digest| (*digest, length(digest)))
+            .collect::<Vec<_>>()
+    });
+    let blobs = lengths.await.unwrap_or_default();
     loop {
         let link = candidates(shared)
             .into_iter()
@@ -102,7 +111,7 @@ pub async fn keep_elsewhere(shared: &Arc<Shared>, blobs: &[Digest]) -> KeptBy {
             break;
         };
         tried.insert(link.peer);
-        if kept(&link, blobs).await {
+        if kept(&link, &blobs).await {
             return KeptBy::Host(shared.name_of(&link.peer));
         }
         // One that went away meanwhile is as good as one that was not there.

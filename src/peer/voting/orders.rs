@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::super::contents;
+use super::super::contents::{self, Wish};
 use super::super::endpoint::Link;
 use super::super::messages::{Answer, LedgerRequest, Request};
 use super::super::serve::ask;
@@ -172,7 +172,7 @@ pub async fn pass(
     if let LedgerAsk::Order(Order::CheckIn(check_in)) = &request.ask
         && let Some(from) = from
         // Whoever is asked next gets them from here.
-        && !contents::fetch_for(shared, from, check_in.records, MAX_BATCH_BYTES).await
+        && !contents::fetch_for(shared, from, Wish::at_most(check_in.records, MAX_BATCH_BYTES)).await
     {
         // It may have to do with the way, and is tried again.
         return SignedAnswer::None(trouble_here(shared));
@@ -314,18 +314,18 @@ async fn records_are_kept(
         let bytes = bytes.map_err(|e| chained(&e))?;
         let batch = Batch::read(&bytes, base).map_err(|e| chained(&e))?;
         match batch.last(base) == last {
-            true => Ok(()),
+            true => Ok(bytes.len() as u64),
             false => Err("they end with another entry".to_owned()),
         }
     });
     let checked = checked.await.unwrap_or_else(|e| Err(e.to_string()));
-    checked.map_err(|why| Trouble::Records(format!("its records: {why}")))?;
+    let length = checked.map_err(|why| Trouble::Records(format!("its records: {why}")))?;
     let members = voter.members();
     let needed = members.len() / 2 + 1;
     let mut asked = JoinSet::new();
     for key in members.keys().filter(|key| **key != shared.member.own) {
         if let Some(link) = shared.link_to(key) {
-            asked.spawn(async move { copies::kept(&link, &[digest]).await });
+            asked.spawn(async move { copies::kept(&link, &[(digest, length)]).await });
         }
     }
     let mut kept = usize::from(members.contains_key(&shared.member.own));

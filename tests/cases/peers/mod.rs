@@ -2,6 +2,7 @@
 
 mod hosts;
 mod locks;
+mod long_files;
 mod reach;
 mod simulation;
 mod schedules;

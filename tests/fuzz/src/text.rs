@@ -56,6 +56,9 @@ pub fn peers(input: &[u8]) {
             assert_eq!(read(&line), Some(line), "read otherwise the second time");
         }
     }
+    if let Some(list) = fuzzing::pieces(input) {
+        assert_eq!(list, input, "a list is written otherwise than it was read");
+    }
     let (places, bad) = fuzzing::nets(input);
     let lines = input.split(|byte| matches!(byte, b'\n' | b'\r')).count();
     assert!(places + bad <= lines);
