@@ -10,6 +10,9 @@ use crate::table::{Figure, Table, Target};
 /// The first daemon's port.
 const FIRST_PORT: u32 = 65_001;
 
+/// How many hosts fetch the same.
+const MANY: u32 = 10;
+
 /// How many locks and check-ins are clocked, and how many pieces of news.
 const TURNS: u32 = 40;
 const NEWS: u32 = 10;
@@ -21,6 +24,8 @@ const ENTRIES: u32 = 10_000;
 pub fn measure(page: &mut Page) -> Result<(), Error> {
     let table = &mut page.figures;
     transfer(table)?;
+    new_version(table)?;
+    many(table)?;
     check_ins(table)?;
     news(table)?;
     catching_up(table)
@@ -106,6 +111,86 @@ END"
             Series::new(vec![peak.trim().parse()?]),
         ));
     }
+    Ok(())
+}
+
+/// Has counted from now on what host `from` sends.
+const COUNT: &str = "nft add table inet count && nft add counter inet count sent && \
+    nft add chain inet count input '{ type filter hook input priority 0; }' && \
+    nft add rule inet count input udp sport 65001 counter name sent";
+
+/// How many bytes it sent.
+fn counted(host: &BenchHost) -> Result<f64, Error> {
+    let listed = host.sh("nft list counter inet count sent")?;
+    let mut words = listed
+        .split_whitespace()
+        .skip_while(|word| *word != "bytes");
+    Ok(words.nth(1).ok_or("no counter")?.parse()?)
+}
+
+/// A new version of a gibibyte, of which one page in a hundred is another.
+fn new_version(table: &mut Table) -> Result<(), Error> {
+    let host = BenchHost::bare("new-version", Medium::Disk)?;
+    rig(&host, 2)?;
+    let check_in = "/opt/at 0 lock x && /opt/at 0 snap /srv/big";
+    host.sh(&format!(
+        "head -c 1073741824 /dev/urandom >/srv/big; sync; {check_in}"
+    ))?;
+    let whole = clocked(&host, "/opt/at 0 ci")?;
+    host.sh(&format!(
+        "cat >/srv/change.py <<'END'
+import os, random
+chance = random.Random(1)
+with open('/srv/big', 'r+b') as big:
+    for page in chance.sample(range(262144), 2621):
+        big.seek(page * 4096)
+        big.write(os.urandom(4096))
+END
+         python3 /srv/change.py; sync; {check_in}; {COUNT}"
+    ))?;
+    let part = clocked(&host, "/opt/at 0 ci")?;
+    table.add(Figure {
+        name: "a new version of 1 GiB with 1 % other pages, checked in".to_owned(),
+        unit: "s",
+        subject: Series::new(vec![part]),
+        baseline: Some(("the first version".to_owned(), Series::new(vec![whole]))),
+        target: Target::Shown,
+    });
+    table.add(Figure {
+        name: "of that version sent, with all headers".to_owned(),
+        unit: "%",
+        subject: Series::new(vec![counted(&host)? / 10_737_418.24]),
+        baseline: None,
+        target: Target::AtMost(5.0),
+    });
+    Ok(())
+}
+
+/// Many hosts that fetch 200 MB at once.
+fn many(table: &mut Table) -> Result<(), Error> {
+    let host = BenchHost::bare("many", Medium::Disk)?;
+    rig(&host, MANY + 1)?;
+    host.sh(&format!(
+        "head -c 200000000 /dev/urandom >/srv/big; sync; /opt/at 0 lock x; /opt/at 0 snap /srv/big; {COUNT}"
+    ))?;
+    let all = format!(
+        "/opt/at 0 ci; for n in $(seq {MANY}); do until /opt/at $n cache >/dev/null 2>&1 && [ -e /srv/home$n/fs/cache/example.com/volume/generic/head ]; do sleep 0.1; done; done"
+    );
+    let seconds = clocked(&host, &all)?;
+    table.add(Figure {
+        name: format!("200 MB on {MANY} more hosts"),
+        unit: "s",
+        subject: Series::new(vec![seconds]),
+        baseline: None,
+        target: Target::Shown,
+    });
+    table.add(Figure {
+        name: "copies of it that the origin sent, with all headers".to_owned(),
+        unit: "",
+        subject: Series::new(vec![counted(&host)? / 2e8]),
+        baseline: None,
+        target: Target::AtMost(4.2),
+    });
     Ok(())
 }
 
