@@ -236,7 +236,7 @@ pub enum Verb {
     /// Show what is here of the domain's contents, and what is missing
     ///
     /// Exit status 1 when contents that an entry needs are missing.
-    #[command(after_help = "Example:\n  isconf cache --verify")]
+    #[command(after_help = "Examples:\n  isconf cache --verify\n  isconf cache --prune --noop")]
     Cache(CacheArgs),
     /// Show how the hosts of the domain stand, as each of them said
     ///

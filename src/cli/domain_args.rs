@@ -46,6 +46,13 @@ pub struct CacheArgs {
     /// Read all of it; what is damaged is set aside, and fetched again by a running daemon
     #[arg(long)]
     pub verify: bool,
+    /// Remove what nothing refers to, and with IS_CACHE=needed what this host does not need any more and IS_COPIES
+    /// other hosts keep
+    #[arg(long, conflicts_with = "verify")]
+    pub prune: bool,
+    /// Only show what would be removed
+    #[arg(short, long, requires = "prune")]
+    pub noop: bool,
     /// As JSON, for programs; the schemas are in docs/
     #[arg(long)]
     pub json: bool,

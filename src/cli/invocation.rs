@@ -135,6 +135,8 @@ pub enum Command {
     Probe(Format),
     /// Show the domain's contents.
     Cache(Reading, Format),
+    /// Remove contents that are dispensable.
+    Prune(RunMode, Format),
     /// Show how the hosts of the domain stand.
     Hosts(Format),
     /// Follow what happens in the domain.

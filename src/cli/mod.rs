@@ -115,6 +115,7 @@ fn dispatch(session: &mut Session, command: Command) -> Result<ExitCode, Failure
         Command::Env(format) => verbs::env(session, format),
         Command::Probe(format) => verbs::probe(session, format),
         Command::Cache(reading, format) => verbs::cache(session, reading, format),
+        Command::Prune(run, format) => verbs::prune(session, run, format),
         Command::KeysGenerate => verbs::keys_generate(session),
         Command::Hosts(format) => verbs::hosts(session, format),
         Command::Watch(format) => verbs::watch(session, format),

@@ -171,6 +171,10 @@ fn command(verb: Verb, before: Before) -> Result<Command, UsageError> {
         Verb::Tour => Command::Tour,
         Verb::Env(args) => Command::Env(env_format(&args)),
         Verb::Probe(args) => Command::Probe(format(args.json)),
+        Verb::Cache(args) if args.prune => Command::Prune(
+            either(args.noop, RunMode::Preview, RunMode::Commit),
+            format(args.json),
+        ),
         Verb::Cache(args) => Command::Cache(
             either(args.verify, Reading::Everything, Reading::Changed),
             format(args.json),

@@ -73,6 +73,8 @@ impl Settings {
             "IS_AUTO_UP" => of(&self.auto_up, |auto_up| auto_up.name().to_owned()),
             "IS_UP_WINDOW" => maybe(self.up_window.as_ref(), ToString::to_string),
             "IS_UP_JITTER" => of(&self.up_jitter, ToString::to_string),
+            "IS_CACHE" => of(&self.cache, |cache| cache.name().to_owned()),
+            "IS_COPIES" => of(&self.copies, ToString::to_string),
             "IS_VOTER_PATIENCE" => of(&self.voter_patience, ToString::to_string),
             "IS_LIMIT_TIME" => of(&self.limit_time, ToString::to_string),
             "IS_LIMIT_PROCESSES" => of(&self.limit_processes, ToString::to_string),

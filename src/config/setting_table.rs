@@ -85,6 +85,18 @@ pub const SETTINGS: &[SettingRow] = &[
         "How long it waits before at most, by chance, so that hosts do not act in step.",
     ),
     row(
+        "IS_CACHE",
+        "full",
+        "`full` or `needed`",
+        "Which contents of files are kept here: all of every branch, or those that entries of the own branch still need here. The others are removed by `up` and by `cache --prune`, when `IS_COPIES` hosts keep them.",
+    ),
+    row(
+        "IS_COPIES",
+        "2",
+        "a number of hosts, 1 to 16",
+        "How many other hosts with `IS_CACHE=full` have to have a content before it is removed here.",
+    ),
+    row(
         "IS_VOTER_PATIENCE",
         "24h",
         "a number of seconds, or with m or h of minutes or hours",

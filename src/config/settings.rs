@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use crate::durable::{self, FileError};
 use crate::model::{
-    Author, AutoUp, BranchName, DailyWindow, DomainName, Home, HostName, InvalidName, Network,
+    Author, AutoUp, BranchName, CachePolicy, DailyWindow, DomainName, Home, HostName, InvalidName,
+    Network,
 };
 
 use super::main_cf::{MainCf, MainCfError, Variable};
@@ -68,6 +69,10 @@ pub struct Settings {
     pub up_window: Option<Setting<DailyWindow>>,
     /// `IS_UP_JITTER`, seconds.
     pub up_jitter: Setting<u64>,
+    /// `IS_CACHE`.
+    pub cache: Setting<CachePolicy>,
+    /// `IS_COPIES`, hosts.
+    pub copies: Setting<u32>,
     /// `IS_VOTER_PATIENCE`, seconds.
     pub voter_patience: Setting<u64>,
     /// `IS_CI_STRICT`.
@@ -393,6 +398,8 @@ impl<'a> Reader<'a> {
             auto_up: self.required("IS_AUTO_UP", value::auto_up),
             up_window: self.optional("IS_UP_WINDOW", value::daily_window),
             up_jitter: self.required("IS_UP_JITTER", value::seconds),
+            cache: self.required("IS_CACHE", value::cache_policy),
+            copies: self.required("IS_COPIES", value::copies),
             voter_patience: self.required("IS_VOTER_PATIENCE", value::seconds),
             ci_strict: self.required("IS_CI_STRICT", value::yes_or_no),
             limit_time: self.required("IS_LIMIT_TIME", value::seconds),

@@ -4,7 +4,9 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use crate::model::{Author, AutoUp, BranchName, DailyWindow, DomainName, Home, HostName, Network};
+use crate::model::{
+    Author, AutoUp, BranchName, CachePolicy, DailyWindow, DomainName, Home, HostName, Network,
+};
 
 use super::path_glob::PathGlob;
 
@@ -126,6 +128,17 @@ pub(super) fn yes_or_no(raw: &OsStr) -> Option<bool> {
 /// What the daemon does when a new entry came.
 pub(super) fn auto_up(raw: &OsStr) -> Option<AutoUp> {
     AutoUp::named(raw.to_str()?)
+}
+
+/// Which contents are kept.
+pub(super) fn cache_policy(raw: &OsStr) -> Option<CachePolicy> {
+    CachePolicy::named(raw.to_str()?)
+}
+
+/// How many hosts are to have a content: no more than a host is connected with.
+pub(super) fn copies(raw: &OsStr) -> Option<u32> {
+    let number = entries(raw)?;
+    (1..=16).contains(&number).then_some(number)
 }
 
 /// A part of each day.

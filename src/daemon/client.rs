@@ -141,6 +141,19 @@ pub fn keep(
     }
 }
 
+/// Asks by which policy the daemon keeps contents, and on how many other hosts blobs are, at most
+/// [`MAX_KEPT`](super::protocol::MAX_KEPT) of them.
+pub fn copies(
+    home: &Home,
+    blobs: Vec<Digest>,
+    timeout: Duration,
+) -> Result<(String, Vec<u64>), ClientError> {
+    match ask(home, Request::Copies(blobs), timeout)? {
+        Answer::Copies(policy, hosts) => Ok((policy, hosts)),
+        other => Err(other.into()),
+    }
+}
+
 /// Asks how the hosts of the domain stand.
 pub fn hosts(home: &Home, timeout: Duration) -> Result<Vec<HostStatus>, ClientError> {
     match ask(home, Request::Hosts, timeout)? {
@@ -183,6 +196,7 @@ impl From<Answer> for ClientError {
             | Answer::NotJoined(_)
             | Answer::Ledger(_)
             | Answer::Kept(_)
+            | Answer::Copies(..)
             | Answer::Hosts(_)
             | Answer::Events(..)
             | Answer::Recovered(_)

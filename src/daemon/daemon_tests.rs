@@ -71,6 +71,7 @@ fn plays_the_daemon() {
     let pipe = std::fs::File::options().write(true).open("/proc/self/fd/3");
     nix::unistd::dup2_stdout(pipe.unwrap()).unwrap();
     let network = NetworkFacts {
+        cache: crate::model::CachePolicy::Full,
         voter_patience: Duration::from_secs(86_400),
         home: Home::new(directory),
         domain: DomainName::new("example.com").unwrap(),

@@ -49,6 +49,8 @@ pub enum Request {
     Ledger(LedgerAsk),
     /// Have another host keep these blobs.
     Keep(Vec<Digest>),
+    /// On how many hosts that keep everything are these blobs?
+    Copies(Vec<Digest>),
     /// How do the hosts of the domain stand?
     Hosts,
     /// What happened behind this event? From now on, for none.
@@ -79,6 +81,8 @@ pub enum Answer {
     Ledger(LedgerAnswer),
     /// Where the blobs are; `None` while they are under way.
     Kept(Option<KeptBy>),
+    /// By which policy this host keeps contents, and on how many others the blobs are, one by one.
+    Copies(String, Vec<u64>),
     /// How the hosts of the domain stand.
     Hosts(Vec<HostStatus>),
     /// What happened, and the number of the last event.
@@ -322,6 +326,7 @@ mod tests {
             Request::Join("web1".to_owned()),
             Request::Ledger(LedgerAsk::Look(BranchName::generic())),
             Request::Keep(vec![Digest::of(b"blob")]),
+            Request::Copies(vec![Digest::of(b"blob")]),
             Request::Hosts,
             Request::Events(None),
             Request::Recover,
@@ -335,6 +340,7 @@ mod tests {
             Answer::Joined(peer()),
             Answer::NotJoined("it did not answer in time".to_owned()),
             Answer::Kept(Some(KeptBy::Host("web1".to_owned()))),
+            Answer::Copies("full".to_owned(), vec![2]),
             Answer::Hosts(vec![host()]),
             Answer::Events(7, Vec::new()),
             Answer::Recovered(2),

@@ -57,6 +57,10 @@ impl Served {
                 let kept = self.network.keep_elsewhere(&blobs);
                 Answer::Kept(timeout(KEEPING, kept).await.ok())
             }
+            Request::Copies(blobs) => {
+                let policy = self.network.cache_policy().name().to_owned();
+                Answer::Copies(policy, self.network.copies(&blobs).await)
+            }
             Request::Hosts => Answer::Hosts(self.hosts()),
             Request::Events(after) => {
                 let (last, events) = self.network.events(after);

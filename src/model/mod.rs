@@ -23,6 +23,7 @@ mod outward;
 mod receipt;
 mod scratch_name;
 mod auto_up;
+mod cache_policy;
 mod card;
 mod event;
 pub mod report;
@@ -34,6 +35,7 @@ pub mod progress;
 pub use action::{ActionFate, ActionReport, OnFailure, Times};
 pub use auto_up::{AutoUp, DailyWindow, InvalidWindow};
 pub use bytes::{Bytes, InvalidBytes};
+pub use cache_policy::CachePolicy;
 pub use card::{CARD_FIRST_LINE, CardFailure, HostCard};
 pub use entry::{
     Draft, DraftId, Entry, EntryId, EntryKind, EntryRef, Exec, Handling, InvalidExec, Network, Snap,

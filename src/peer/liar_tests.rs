@@ -21,7 +21,7 @@ use super::voting::{LedgerAnswer, LedgerAsk, Trouble};
 use crate::identity::{HmacKeys, HostKey};
 use crate::journal::Journal;
 use crate::journal::tests::Host;
-use crate::model::{BranchName, EntryId, HostName};
+use crate::model::{BranchName, CachePolicy, EntryId, HostName};
 use crate::quorum::{CallKind, Epoch};
 use crate::store::{LONG_BYTES, Pieces};
 
@@ -83,6 +83,7 @@ async fn meeting(entries: u8) -> Meeting {
         hmac_keys: keys,
         nets: None,
         discovers: false,
+        cache: CachePolicy::Full,
         voter_patience: Duration::from_secs(86_400),
     };
     let port = facts.port;

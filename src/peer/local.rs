@@ -14,7 +14,9 @@ use super::messages::{
 use crate::durable::{self, FileError};
 use crate::journal::{Journal, JournalError};
 use crate::lock::{AppendLock, BranchLock};
-use crate::model::{BranchName, CARD_FIRST_LINE, DomainName, EntryRef, Home, HostCard};
+use crate::model::{
+    BranchName, CARD_FIRST_LINE, CachePolicy, DomainName, EntryRef, Home, HostCard,
+};
 use crate::needs::{Needs, ReferenceError};
 use crate::store::{Store, StoreError};
 
@@ -73,6 +75,9 @@ pub struct Local {
     home: Home,
     domain: DomainName,
     store: Store,
+    /// The branch that this host follows when its file says nothing.
+    branch: BranchName,
+    policy: CachePolicy,
     branches: Mutex<BTreeMap<BranchName, Branch>>,
     /// The blobs that were found damaged and are not here again.
     damaged: Mutex<BTreeSet<Digest>>,
@@ -82,7 +87,7 @@ pub struct Local {
 #[derive(Debug, Clone)]
 struct Branch {
     journal: Arc<Journal>,
-    /// Up to which entry all contents were there.
+    /// Up to which entry all contents were there that this host wants.
     complete: u64,
 }
 
@@ -96,12 +101,18 @@ pub struct Wanted {
 }
 
 impl Local {
-    /// That of `home` in `domain`.
-    pub fn new(home: &Home, domain: &DomainName) -> Self {
+    /// That of `home` in `domain`, where contents are kept by `policy`; it follows `branch` when no file says otherwise.
+    pub fn new(
+        home: &Home,
+        domain: &DomainName,
+        (branch, policy): (&BranchName, CachePolicy),
+    ) -> Self {
         Self {
             home: home.clone(),
             domain: domain.clone(),
             store: Store::new(home.blobs(domain)),
+            branch: branch.clone(),
+            policy,
             branches: Mutex::default(),
             damaged: Mutex::default(),
         }
@@ -154,8 +165,17 @@ impl Local {
             branch: branch.clone(),
             seq: last.seq,
             id: last.id,
-            complete: known.complete,
+            // Others are not to count on what goes when it is not needed here any more.
+            complete: match self.policy {
+                CachePolicy::Full => known.complete,
+                CachePolicy::Needed => 0,
+            },
         }))
+    }
+
+    /// Up to which entry of a branch all contents are here that this host wants.
+    pub fn complete(&self, branch: &BranchName) -> Result<u64, LocalError> {
+        Ok(self.opened(branch)?.map_or(0, |known| known.complete))
     }
 
     /// The end of the journal here; the place before the first entry where there is none.
@@ -285,9 +305,19 @@ impl Local {
         let Some(Branch { journal, complete }) = self.opened(branch)? else {
             return Ok(None);
         };
-        for seq in journal.pending(complete.max(after)) {
-            let blobs = self.missing(&journal, seq)?;
+        let (is_own, applied) = self.applied(&journal);
+        // What was pruned after it was applied is wanted again when that is taken back.
+        let begin = match self.policy {
+            CachePolicy::Full => complete,
+            CachePolicy::Needed => complete.min(applied),
+        };
+        for seq in journal.pending(begin.max(after)) {
+            let with_files = self.policy.wants(is_own, seq <= applied);
+            let blobs = self.missing(&journal, seq, with_files)?;
             if !blobs.is_empty() {
+                if let Some(known) = self.branches().get_mut(branch) {
+                    known.complete = known.complete.min(seq - 1);
+                }
                 return Ok(Some(Wanted { seq, blobs }));
             }
             if let Some(known) = self.branches().get_mut(branch)
@@ -329,19 +359,30 @@ impl Local {
         self.look_for_damage();
     }
 
-    /// The blobs that an entry needs and that are not here; those that its manifest names are told when
-    /// that is here.
+    /// Whether this host follows a journal's branch, and up to which entry it applied it.
+    fn applied(&self, journal: &Journal) -> (bool, u64) {
+        let followed = self.followed();
+        let is_own = followed.as_ref().unwrap_or(&self.branch) == journal.branch();
+        let card = self.card().filter(|card| card.branch == *journal.branch());
+        let at = card.and_then(|card| card.at);
+        let at = at.filter(|at| is_own && journal.contains(*at));
+        (is_own, at.map_or(0, |at| at.seq))
+    }
+
+    /// The blobs that an entry needs and that are not here; with its files, those that its manifest names are told
+    /// when that is here.
     fn missing(
         &self,
         journal: &Journal,
         seq: u64,
+        with_files: bool,
     ) -> Result<Vec<(Digest, Option<u64>)>, LocalError> {
         let entry = journal.entry(seq)?;
         let needs = Needs::of(&entry.draft);
         let is_missing = |blob: &(Digest, _)| !self.store.contains(&blob.0);
         let named = needs.named().map(|digest| (digest, None));
         let named: Vec<_> = named.filter(is_missing).collect();
-        if !named.is_empty() {
+        if !named.is_empty() || !with_files {
             return Ok(named);
         }
         match needs.with_lengths(&self.store) {

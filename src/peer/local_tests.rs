@@ -8,7 +8,7 @@ use crate::model::EntryId;
 
 /// A host's part, and what holds its directory.
 fn local(host: &Host) -> Local {
-    Local::new(&host.home, &host.domain)
+    Local::new(&host.home, &host.domain, (&host.branch, CachePolicy::Full))
 }
 
 /// The records behind an entry, as an answer has them.

@@ -33,6 +33,7 @@ mod giving;
 mod serve;
 mod catch_up;
 mod contents;
+mod copies;
 mod accepting;
 mod telling;
 mod question;

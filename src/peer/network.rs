@@ -18,6 +18,7 @@ use isconf_sandbox::change::Digest;
 use super::accepting;
 use super::cards::{self, Published};
 use super::contents;
+use super::copies;
 use super::dialling;
 use super::discovery;
 use super::endpoint::{BindError, MeetError};
@@ -30,7 +31,7 @@ use super::this_host::Shared;
 use super::voting::{self, Charter, KeptBy, LedgerAnswer, LedgerAsk, RecoverError};
 use crate::durable::FileError;
 use crate::identity::HostKey;
-use crate::model::{BranchName, DomainName, Home, HostName, Numbered, PublicKey};
+use crate::model::{BranchName, CachePolicy, DomainName, Home, HostName, Numbered, PublicKey};
 use crate::quorum::Epoch;
 
 /// What a network is made of.
@@ -52,6 +53,8 @@ pub struct NetworkFacts {
     pub nets: Option<PathBuf>,
     /// Whether hosts on the same network are looked for, and are told of this one.
     pub discovers: bool,
+    /// Which contents this host keeps.
+    pub cache: CachePolicy,
     /// How long a voter may be gone before another host votes in its place.
     pub voter_patience: Duration,
 }
@@ -175,6 +178,16 @@ impl Network {
     /// Has another host keep contents that are here.
     pub async fn keep_elsewhere(&self, blobs: &[Digest]) -> KeptBy {
         voting::keep_elsewhere(&self.0, blobs).await
+    }
+
+    /// On how many of the other hosts that keep everything blobs are, one by one.
+    pub async fn copies(&self, blobs: &[Digest]) -> Vec<u64> {
+        copies::count(&self.0, blobs).await
+    }
+
+    /// Which contents this host keeps.
+    pub fn cache_policy(&self) -> CachePolicy {
+        self.0.facts.cache
     }
 
     /// Begins a new epoch of the domain's locks, with this host as its only voter.

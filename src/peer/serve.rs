@@ -9,6 +9,7 @@ use quinn::{RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 
 use super::cards;
+use super::copies;
 use super::endpoint::Link;
 use super::frames::{FrameError, Incoming, send_line};
 use super::giving;
@@ -132,6 +133,12 @@ async fn answer(
             }
             Err(_full) => refuse(send, Refused::Later).await,
         },
+        Request::Have(blobs) if blobs.len() > MAX_KEPT => refuse(send, Refused::Nonsense).await,
+        Request::Have(blobs) => {
+            let have = shared.on_disk(move |shared| copies::kept_here(shared, &blobs));
+            let have = have.await.unwrap_or_default();
+            in_time(send_line(send, &Answer::Have(have))).await
+        }
         Request::Call(call) => {
             match voting::answer_call(shared, link, call, &mut incoming).await? {
                 Ok(body) => {

@@ -128,8 +128,11 @@ impl Network {
     pub async fn standing(&self, branch: &BranchName) -> Standing {
         let shared: &Arc<Shared> = self.shared();
         let asked = branch.clone();
-        let here = shared.on_disk(move |shared| shared.local.head(&asked).ok().flatten());
-        let here = here.await.ok().flatten();
+        let here = shared.on_disk(move |shared| {
+            let last = shared.local.last(&asked).map_or(0, |last| last.seq);
+            (last, shared.local.complete(&asked).unwrap_or(0))
+        });
+        let (last, complete) = here.await.unwrap_or_default();
         let (known, connected) = {
             let table = shared.table();
             (table.peers().count(), table.links().count())
@@ -141,8 +144,8 @@ impl Network {
         Standing {
             known,
             connected,
-            last: here.as_ref().map_or(0, |head| head.seq),
-            complete: here.as_ref().map_or(0, |head| head.complete),
+            last,
+            complete,
             arriving: arriving.first().copied(),
             hindrance,
         }

@@ -129,7 +129,7 @@ impl Shared {
             voting: Voting::default(),
             cards: Cards::default(),
             events: Events::default(),
-            local: Local::new(&facts.home, &facts.domain),
+            local: Local::new(&facts.home, &facts.domain, (&facts.branch, facts.cache)),
             facts,
             pulling: Turns::default(),
             fetching: Turns::default(),

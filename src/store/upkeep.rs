@@ -1,6 +1,6 @@
-//! Listing the store and removing what a stopped process left half-written. Not for removing blobs:
-//! entries, drafts, receipts and kept scratchpads refer to them, and those of an undone entry are
-//! wanted again when it is applied again. Upholds: nothing is removed that something may refer to.
+//! Listing the store, and removing what a stopped process left half-written and what somebody found to be
+//! dispensable. Not for finding that out: entries, drafts and receipts refer to blobs, and those of an undone
+//! entry are wanted again when it is applied again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -112,6 +112,14 @@ impl Store {
             }
         }
         Ok(removed)
+    }
+
+    /// Removes a blob. Needs no sync: one that is back after a power cut is removed the next time.
+    pub fn remove(&self, _host: &HostLock, digest: &Digest) -> Result<(), StoreError> {
+        let path = self.path_of(digest);
+        fs::remove_file(&path).map_err(FileError::of("remove", &path))?;
+        self.forget_pieces(digest);
+        Ok(())
     }
 
     /// Removes what processes that are gone left half-written. Needs no sync: a

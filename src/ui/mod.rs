@@ -35,6 +35,7 @@ pub mod status_text;
 pub mod probe_text;
 pub mod settings_text;
 pub mod cache_text;
+pub mod prune_text;
 pub mod hosts_text;
 pub mod event_text;
 pub mod kept_json;

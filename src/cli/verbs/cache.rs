@@ -86,9 +86,17 @@ fn verify(
 /// The branches that are here, each with the entries whose contents are not all here.
 fn branches(member: &Member, store: &Store) -> Result<Vec<BranchRow>, Failure> {
     let mut rows = Vec::new();
+    let history = member.history()?;
     for branch in Journal::branches(member.home(), &member.domain)? {
         if let Some(journal) = Journal::open(member.home(), &member.domain, &branch)? {
-            let incomplete = incomplete(&journal, store)?;
+            let is_own = branch == *member.branch();
+            let applied = match &history {
+                Some(history) if is_own => history.position(journal.chain())?,
+                _ => 0,
+            };
+            let policy = member.settings.cache.value;
+            let wants = |seq| policy.wants(is_own, seq <= applied);
+            let incomplete = incomplete(&journal, store, wants)?;
             rows.push(BranchRow {
                 branch,
                 entries: journal.len(),
@@ -99,12 +107,17 @@ fn branches(member: &Member, store: &Store) -> Result<Vec<BranchRow>, Failure> {
     Ok(rows)
 }
 
-/// The entries of a journal whose contents are not all here.
-fn incomplete(journal: &Journal, store: &Store) -> Result<Vec<u64>, Failure> {
+/// The entries of a journal of which something is not here that is wanted: of some also what their files hold.
+fn incomplete(
+    journal: &Journal,
+    store: &Store,
+    wants_files: impl Fn(u64) -> bool,
+) -> Result<Vec<u64>, Failure> {
     let mut incomplete = Vec::new();
     for seq in journal.pending(0) {
         let needs = Needs::of(&journal.entry(seq)?.draft);
         let is_complete = match needs.resolve(store) {
+            Ok(_) if !wants_files(seq) => true,
             Ok(all) => all.iter().all(|digest| store.contains(digest)),
             Err(ReferenceError::Store(StoreError::Missing(_) | StoreError::Corrupt { .. })) => {
                 false

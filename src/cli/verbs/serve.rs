@@ -119,6 +119,7 @@ fn facts(session: &Session, member: &Member) -> DaemonFacts {
         port: settings.port.value,
         hmac_keys: settings.hmac_keys.value.clone(),
         discovers: !settings.no_broadcast.value,
+        cache: settings.cache.value,
         voter_patience: Duration::from_secs(settings.voter_patience.value),
         nets: settings.nets.as_ref().map(|nets| nets.value.clone()),
     };

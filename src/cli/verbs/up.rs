@@ -18,6 +18,7 @@ use crate::ui::summary_text::run_closing_text;
 
 use super::abreast::{Awaited, get_abreast};
 use super::hosts::wait_for_all;
+use super::prune::prune_applied;
 use super::reboot::run_reboot_command;
 use super::serve::tell_daemon;
 
@@ -77,6 +78,9 @@ pub fn up(session: &mut Session, command: UpCommand) -> Result<ExitCode, Failure
         tell_daemon(session, &host.home);
     }
     let code = close(session, &host, &run, show)?;
+    if mode == RunMode::Commit && run.entries > 0 {
+        prune_applied(session, &host, &history, show.form);
+    }
     if command.others == Others::Awaited && code == ExitCode::Ok {
         return wait(session, host, &history);
     }

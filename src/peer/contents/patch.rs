@@ -62,7 +62,14 @@ pub(super) async fn patch(
     if alike.is_empty() {
         return Ok(Patched::NotWorth);
     }
-    let Some(pieces) = pieces_of(link, digest, length).await? else {
+    let cut = {
+        let alike = alike.clone();
+        shared.on_disk(move |shared| cut(shared.local.store(), &alike))
+    };
+    // Both hosts are at it at the same time.
+    let (pieces, cut) = tokio::join!(pieces_of(link, digest, length), cut);
+    cut?;
+    let Some(pieces) = pieces? else {
         return Ok(Patched::NotThere);
     };
     let plan = shared.on_disk(move |shared| Plan::make(shared.local.store(), pieces, &alike));
@@ -103,6 +110,15 @@ pub(super) async fn patch(
             let _sets_it_aside_if_it_is = look.await;
             Ok(Patched::NotWorth)
         }
+    }
+}
+
+/// Cuts those blobs that are looked in first and were not cut yet. What cannot be cut is not looked in.
+fn cut(store: &Store, alike: &[Stored]) {
+    let first = alike.iter().take(MAX_LOOKED_IN);
+    let uncut = first.filter(|blob| store.kept_pieces(&blob.digest, blob.length).is_none());
+    for blob in uncut.take(MAX_CUT) {
+        let _cut = store.pieces(&blob.digest);
     }
 }
 
@@ -264,23 +280,14 @@ impl Plan {
     fn make(store: &Store, pieces: Pieces, alike: &[Stored]) -> Self {
         let wanted = pieces.all().iter();
         let mut found: HashMap<Sum, Option<Here>> = wanted.map(|p| (p.sum, None)).collect();
-        let (mut files, mut cut, mut missing) = (Vec::new(), 0, found.len());
+        let (mut files, mut missing) = (Vec::new(), found.len());
         for blob in alike.iter().take(MAX_LOOKED_IN) {
             // Most of it is here.
             if missing < found.len() / 10 {
                 break;
             }
-            let kept = store.kept_pieces(&blob.digest, blob.length);
-            let others = match kept {
-                Some(kept) => kept,
-                None if cut >= MAX_CUT => continue,
-                None => {
-                    cut += 1;
-                    match store.pieces(&blob.digest) {
-                        Ok(Some(pieces)) => pieces,
-                        Ok(None) | Err(_) => continue,
-                    }
-                }
+            let Some(others) = store.kept_pieces(&blob.digest, blob.length) else {
+                continue;
             };
             let Ok(file) = store.open(&blob.digest) else {
                 continue;

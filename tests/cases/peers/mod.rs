@@ -1,5 +1,6 @@
 //! Hosts of one domain and what spreads among them, on real daemons in network namespaces.
 
+mod caches;
 mod hosts;
 mod locks;
 mod long_files;
