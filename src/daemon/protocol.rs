@@ -238,6 +238,7 @@ mod tests {
             seen: Some(1_795_196_530),
             connected: true,
             ignored: false,
+            diverged: false,
         }
     }
 
@@ -292,6 +293,7 @@ mod tests {
                 length: 1_048_576,
             }),
             hindrance: Some("why".to_owned()),
+            diverged: vec!["web2".to_owned()],
         }
     }
 

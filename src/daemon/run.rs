@@ -85,7 +85,8 @@ pub fn run(facts: &DaemonFacts, attachment: Attachment, log: Log) -> Result<(), 
     let lock = match DaemonLock::take(home) {
         Ok(lock) => lock,
         Err(error) => {
-            if attachment == Attachment::Detached {
+            let is_running = matches!(error, DaemonLockError::Running { .. });
+            if attachment == Attachment::Detached && is_running {
                 say(RUNNING_LINE).map_err(DaemonError::Detach)?;
             }
             return Err(error.into());

@@ -88,6 +88,7 @@ impl Served {
                 length: arriving.length,
             }),
             hindrance: standing.hindrance,
+            diverged: standing.diverged,
         }
     }
 
@@ -157,6 +158,7 @@ fn peer_status(view: PeerView) -> PeerStatus {
         seen: view.last_seen.map(seconds),
         connected: view.is_connected,
         ignored: view.is_ignored,
+        diverged: view.is_diverged,
     }
 }
 

@@ -79,6 +79,8 @@ pub struct Standing {
     pub arriving: Option<Arriving>,
     /// Why not all contents come, in words.
     pub hindrance: Option<String>,
+    /// The connected hosts that have another journal of it, by name.
+    pub diverged: Vec<String>,
 }
 
 /// A blob that arrives.
@@ -115,4 +117,6 @@ pub struct PeerStatus {
     pub connected: bool,
     /// Whether it sent what cannot be, and is ignored for a while.
     pub ignored: bool,
+    /// Whether it has another journal of the branch that this host follows.
+    pub diverged: bool,
 }

@@ -50,7 +50,8 @@ pub fn compare(shared: &Arc<Shared>, peer: &PublicKey, heads: &[BranchHead]) {
             Some(here) if here.seq == head.seq && here.id != head.id => {
                 diverged(shared, peer, &head.branch);
             }
-            Some(here) if here.seq >= head.seq => {}
+            Some(here) if here.seq == head.seq => shared.diverged.agrees(&head.branch, peer),
+            Some(here) if here.seq > head.seq => {}
             // A voter does not take what the voters did not agree on: it would be in the way of what they do.
             _ if voting::agreed(shared, &head.branch).is_some_and(|agreed| agreed < head.seq) => {
                 let (branch, seq) = (&head.branch, head.seq);
@@ -95,6 +96,7 @@ pub async fn catch_up(shared: &Arc<Shared>, branch: BranchName) {
         };
         match pull(shared, &link, &branch, last, limit).await {
             Ok(now) => {
+                shared.diverged.agrees(&branch, &link.peer);
                 tracing::info!(
                     "branch {branch} is at entry {} now, from {}",
                     now.seq,
@@ -220,7 +222,8 @@ fn told(shared: &Arc<Shared>, peer: &PublicKey, branch: &BranchName, error: &Pul
 }
 
 /// Says that a peer's journal is another one.
-fn diverged(shared: &Shared, peer: &PublicKey, branch: &BranchName) {
+pub fn diverged(shared: &Shared, peer: &PublicKey, branch: &BranchName) {
+    shared.diverged.note(branch, peer);
     shared.mention(format!("diverged {branch} {peer}"), || {
         format!(
             "{} has other entries in branch {branch} than this host; nothing of that branch is taken from it",

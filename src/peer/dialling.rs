@@ -111,7 +111,7 @@ pub async fn join(shared: &Arc<Shared>, place: Place) -> Result<PeerView, JoinEr
                 shared.met(link).await;
                 let table = shared.table();
                 let peer = table.peer(&key).ok_or(JoinError::Gone)?;
-                return Ok(PeerView::of(key, peer));
+                return Ok(PeerView::of(shared, key, peer));
             }
             Err(source) => failure = JoinError::Meet { address, source },
         }

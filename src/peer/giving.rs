@@ -15,7 +15,7 @@ use super::frames::{FrameError, cut_off, send_line};
 use super::messages::{Answer, Blob, BlobFrom, BlobParts, PieceList, Refused};
 use super::serve::{PATIENCE, in_time, refuse};
 use super::this_host::{Shared, chained};
-use crate::store::{LONG_BYTES, StoreError};
+use crate::store::{LONG_BYTES, Pieces, StoreError};
 
 /// How much of a blob is read and sent at a time.
 const PORTION_BYTES: usize = 512 * 1024;
@@ -127,24 +127,12 @@ pub async fn give_pieces(
     let making = {
         let shared = Arc::clone(shared);
         // It goes on when it takes longer than whoever asks waits: the next time it is there.
-        tokio::spawn(async move {
-            let _turn = shared.cutting.take(&digest)?;
-            shared
-                .on_disk(move |shared| shared.local.store().pieces(&digest))
-                .await
-                .ok()
-        })
+        tokio::spawn(async move { cut(&shared, digest).await })
     };
     let pieces = match timeout(PATIENCE / 2, making).await {
-        Ok(Ok(Some(Ok(Some(pieces))))) => pieces,
-        Ok(Ok(Some(Ok(None)))) | Ok(Ok(Some(Err(StoreError::Missing(_))))) => {
-            return refuse(send, Refused::Missing).await;
-        }
-        Ok(Ok(Some(Err(error)))) => {
-            shared.mention(format!("pieces {digest}"), || chained(&error));
-            return refuse(send, Refused::Missing).await;
-        }
-        Ok(Ok(None)) | Ok(Err(_)) | Err(_) => return refuse(send, Refused::Later).await,
+        Ok(Ok(Ok(pieces))) => pieces,
+        Ok(Ok(Err(refused))) => return refuse(send, refused).await,
+        Ok(Err(_)) | Err(_) => return refuse(send, Refused::Later).await,
     };
     let list = pieces.to_bytes();
     let length = list.len() as u64;
@@ -153,6 +141,33 @@ pub async fn give_pieces(
         in_time(async { Ok(send.write_all(portion).await?) }).await?;
     }
     Ok(())
+}
+
+/// The pieces of a blob that is here, cut now if they were not yet.
+async fn cut(shared: &Arc<Shared>, digest: Digest) -> Result<Pieces, Refused> {
+    let kept = shared.on_disk(move |shared| {
+        let store = shared.local.store();
+        let length = store.length(&digest).ok();
+        let length = length.filter(|length| *length >= LONG_BYTES);
+        length.map(|length| store.kept_pieces(&digest, length))
+    });
+    match kept.await.unwrap_or_default() {
+        None => return Err(Refused::Missing),
+        Some(Some(kept)) => return Ok(kept),
+        Some(None) => {}
+    }
+    let _turn = shared.cutting.take(&digest).ok_or(Refused::Later)?;
+    let _place = shared.cuts.try_acquire().map_err(|_| Refused::Later)?;
+    let pieces = shared.on_disk(move |shared| shared.local.store().pieces(&digest));
+    match pieces.await {
+        Ok(Ok(Some(pieces))) => Ok(pieces),
+        Ok(Ok(None)) => Err(Refused::Missing),
+        Ok(Err(error)) => {
+            shared.mention(format!("pieces {digest}"), || chained(&error));
+            Err(Refused::Missing)
+        }
+        Err(_panicked) => Err(Refused::Later),
+    }
 }
 
 /// Opens a blob that is here.

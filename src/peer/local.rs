@@ -305,11 +305,13 @@ impl Local {
         let Some(Branch { journal, complete }) = self.opened(branch)? else {
             return Ok(None);
         };
-        let (is_own, applied) = self.applied(&journal);
-        // What was pruned after it was applied is wanted again when that is taken back.
-        let begin = match self.policy {
-            CachePolicy::Full => complete,
-            CachePolicy::Needed => complete.min(applied),
+        let (is_own, applied, begin) = match self.policy {
+            CachePolicy::Full => (true, 0, complete),
+            // What was removed after it was applied is wanted again when that is taken back.
+            CachePolicy::Needed => {
+                let (is_own, applied) = self.applied(&journal);
+                (is_own, applied, complete.min(applied))
+            }
         };
         for seq in journal.pending(begin.max(after)) {
             let with_files = self.policy.wants(is_own, seq <= applied);

@@ -22,6 +22,7 @@ mod messages;
 mod table;
 mod mentioned;
 mod turns;
+mod diverged;
 mod keys;
 mod book;
 mod dialling;

@@ -44,7 +44,9 @@ impl Place {
     /// Reads an address or a name, with `port` where it names none.
     pub fn parse(text: &str, port: u16) -> Result<Self, InvalidPlace> {
         if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Self::Address(address));
+            let is_one = address.port() > 0;
+            let invalid = InvalidPlace(text.chars().take(80).collect());
+            return is_one.then_some(Self::Address(address)).ok_or(invalid);
         }
         let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
         if let Some(Ok(address)) = bare.map(str::parse::<Ipv6Addr>) {

@@ -74,10 +74,13 @@ pub struct PeerView {
     pub is_connected: bool,
     /// Whether it sent what cannot be, and is ignored.
     pub is_ignored: bool,
+    /// Whether it has another journal of the branch that this host follows.
+    pub is_diverged: bool,
 }
 
 impl PeerView {
-    pub(super) fn of(key: PublicKey, peer: &Peer) -> Self {
+    pub(super) fn of(shared: &Shared, key: PublicKey, peer: &Peer) -> Self {
+        let branch = shared.own().branch.clone();
         Self {
             key,
             address: peer.address,
@@ -85,6 +88,7 @@ impl PeerView {
             last_seen: peer.last_seen,
             is_connected: peer.link().is_some(),
             is_ignored: peer.is_ignored(Instant::now()),
+            is_diverged: shared.diverged.has(&branch, &key),
         }
     }
 }
@@ -166,7 +170,7 @@ impl Network {
         let table = self.0.table();
         table
             .peers()
-            .map(|(key, peer)| PeerView::of(*key, peer))
+            .map(|(key, peer)| PeerView::of(&self.0, *key, peer))
             .collect()
     }
 

@@ -9,6 +9,7 @@ use quinn::{RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 
 use super::cards;
+use super::catch_up;
 use super::copies;
 use super::endpoint::Link;
 use super::frames::{FrameError, Incoming, send_line};
@@ -96,7 +97,7 @@ async fn answer(
             Ok(())
         }
         Request::Records(asked) => match shared.bulk.try_acquire() {
-            Ok(_place) => send_records(shared, send, asked).await,
+            Ok(_place) => send_records(shared, link, send, asked).await,
             Err(_full) => refuse(send, Refused::Later).await,
         },
         Request::Blob(asked) => match shared.bulk.try_acquire() {
@@ -180,9 +181,11 @@ pub async fn refuse(send: &mut SendStream, why: Refused) -> Result<(), FrameErro
 
 async fn send_records(
     shared: &Arc<Shared>,
+    link: &Link,
     send: &mut SendStream,
     asked: RecordsAfter,
 ) -> Result<(), FrameError> {
+    let branch = asked.branch.clone();
     let read = shared.on_disk(move |shared| match shared.local.records_after(&asked) {
         Ok(found) => found,
         Err(error) => {
@@ -200,6 +203,11 @@ async fn send_records(
             }
             Ok(())
         }
-        Err(refused) => refuse(send, refused).await,
+        Err(refused) => {
+            if refused == Refused::Diverged {
+                catch_up::diverged(shared, &link.peer, &branch);
+            }
+            refuse(send, refused).await
+        }
     }
 }

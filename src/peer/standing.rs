@@ -42,6 +42,8 @@ pub struct Standing {
     pub arriving: Option<(Digest, Arriving)>,
     /// Why not all contents come, in words.
     pub hindrance: Option<String>,
+    /// The connected hosts that have another journal of it, by name.
+    pub diverged: Vec<String>,
 }
 
 /// What is in the way of contents. Bounded by the number of branches.
@@ -137,6 +139,11 @@ impl Network {
             let table = shared.table();
             (table.peers().count(), table.links().count())
         };
+        let links: Vec<_> = shared.table().links().map(|link| link.peer).collect();
+        let others = links
+            .iter()
+            .filter(|peer| shared.diverged.has(branch, peer));
+        let diverged = others.map(|peer| shared.name_of(peer)).collect();
         let deliveries = &shared.deliveries;
         let mut arriving = shared.arrivals.all();
         arriving.sort_by_key(|(_, arriving)| std::cmp::Reverse(arriving.length));
@@ -148,6 +155,7 @@ impl Network {
             complete,
             arriving: arriving.first().copied(),
             hindrance,
+            diverged,
         }
     }
 }

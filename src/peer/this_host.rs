@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use super::arrivals::{Arrivals, Places};
 use super::cards::{self, Cards};
 use super::catch_up;
+use super::diverged::Diverged;
 use super::endpoint::{BindError, CloseCode, Link, Member, Port, close_words};
 use super::events::Events;
 use super::frames::FrameError;
@@ -33,6 +34,9 @@ const MAX_LINKED: usize = 200;
 
 /// How many long answers are given at once: each takes up to some megabytes while it is under way.
 const MAX_BULK: usize = 64;
+
+/// How many blobs are cut into pieces at once: each takes a processor.
+const MAX_CUTS: usize = 2;
 
 /// How many calls of voters are read at once: each may have some megabytes, and few have.
 const MAX_CALLS: usize = 4;
@@ -68,6 +72,8 @@ pub struct Shared {
     /// Which long blobs are here.
     pub(super) versions: Versions,
     pub(super) deliveries: Deliveries,
+    /// Who has other journals.
+    pub(super) diverged: Diverged,
     /// Something here may have changed.
     pub(super) look: Notify,
     /// Something here changed, and others are to be told.
@@ -76,6 +82,8 @@ pub struct Shared {
     pub(super) want: watch::Sender<()>,
     /// How many long answers may be given at once.
     pub(super) bulk: Semaphore,
+    /// How many blobs may be cut at once.
+    pub(super) cuts: Semaphore,
     /// How many calls of voters may be read at once.
     pub(super) calls: Semaphore,
     /// How many branches may be caught up with at once.
@@ -138,10 +146,12 @@ impl Shared {
             places: Places::default(),
             versions: Versions::default(),
             deliveries: Deliveries::default(),
+            diverged: Diverged::default(),
             look: Notify::new(),
             changed: Notify::new(),
             want: watch::Sender::new(()),
             bulk: Semaphore::new(MAX_BULK),
+            cuts: Semaphore::new(MAX_CUTS),
             calls: Semaphore::new(MAX_CALLS),
             pulls: Semaphore::new(MAX_PULLS),
             book: Mutex::default(),

@@ -74,6 +74,8 @@ pub struct PeerRow {
     pub connected: bool,
     /// Whether it sent what cannot be, and is ignored for a while.
     pub ignored: bool,
+    /// Whether it has another journal of the branch that this host follows.
+    pub diverged: bool,
 }
 
 /// Who keeps the locks of the domain.
@@ -211,6 +213,9 @@ fn peer_words(peer: &PeerRow) -> String {
         (Some(branch), Some(entry)) => words.push(format!("has entry {entry} of {branch}")),
         (Some(branch), None) => words.push(format!("has no entry of {branch}")),
         (None, _) => {}
+    }
+    if peer.diverged {
+        words.push("another journal than here".to_owned());
     }
     if peer.ignored {
         words.push("ignored: it sent what cannot be".to_owned());

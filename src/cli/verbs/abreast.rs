@@ -49,6 +49,15 @@ pub fn get_abreast(
             "no other host of the domain can be reached: this host may be behind the others",
         );
     }
+    if !standing.diverged.is_empty() {
+        session.out.warning(&format!(
+            "another journal of branch {branch} than here is on {}: one of them was begun or gone on with apart, and nothing is taken from the other",
+            standing.diverged.join(", ")
+        ));
+        session.out.hint(
+            "`isconf log` shows each of them. One side has to give its own up: `isconf bundle export` saves what is in it, and its hosts are set up anew.",
+        );
+    }
     if awaited == Awaited::Entries {
         return Ok(());
     }

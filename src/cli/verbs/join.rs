@@ -52,7 +52,7 @@ pub fn join(
             ));
             Ok(ExitCode::Ok)
         }
-        Err(why) => Err(not_joined(&why).hint(
+        Err(why) => Err(not_joined(address, &why).hint(
             "the address is remembered and tried again while the daemon runs. `isconf keys list` there and here shows whether the keys are the same; domain and port must be, too.",
         )),
     }
@@ -66,7 +66,7 @@ fn asked(settings: &Settings, address: &str) -> Result<DomainName, Failure> {
     if keys.is_empty() {
         let directory = home.conf();
         let message = format!("there are no keys in {}", path.display());
-        return Err(not_joined(&message).hint(format!(
+        return Err(not_joined(address, &message).hint(format!(
             "copy the file from a host of the domain: `mkdir -m 700 -p {0} && scp -p HOST:{1} {0}`. A domain that does not exist yet is made by `isconf init DOMAIN`.",
             directory.display(),
             path.display()
@@ -75,7 +75,7 @@ fn asked(settings: &Settings, address: &str) -> Result<DomainName, Failure> {
     durable::create_directories(&home.conf())?;
     let key = Arc::new(HostKey::load_or_create(&home.host_key())?);
     peer::domain_at(address, settings.port.value, &key, &keys).map_err(|error| {
-        let failure = not_joined(&error.to_string());
+        let failure = not_joined(address, &error.to_string());
         match error {
             QuestionError::Meet {
                 source: MeetError::Stranger,
@@ -88,6 +88,9 @@ fn asked(settings: &Settings, address: &str) -> Result<DomainName, Failure> {
     })
 }
 
-fn not_joined(why: &str) -> Failure {
-    Failure::new(ExitCode::Failure, format!("no host was joined: {why}"))
+fn not_joined(address: &str, why: &str) -> Failure {
+    Failure::new(
+        ExitCode::Failure,
+        format!("no host was joined at {address}: {why}"),
+    )
 }

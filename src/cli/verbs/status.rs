@@ -92,6 +92,7 @@ fn peer_row(peer: PeerStatus) -> PeerRow {
         seen: peer.seen.and_then(Moment::from_unix_seconds),
         connected: peer.connected,
         ignored: peer.ignored,
+        diverged: peer.diverged,
     }
 }
 

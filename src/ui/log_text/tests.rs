@@ -247,6 +247,7 @@ fn peer(connected: bool) -> PeerRow {
         seen: Some(moment("2026-11-20T17:44:31.000000000Z")),
         connected,
         ignored: false,
+        diverged: false,
     }
 }
 

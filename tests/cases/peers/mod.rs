@@ -9,6 +9,7 @@ mod simulation;
 mod schedules;
 mod spread;
 mod strangers;
+mod trouble;
 
 use serde_json::Value;
 

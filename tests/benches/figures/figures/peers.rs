@@ -211,7 +211,7 @@ fn check_ins(table: &mut Table) -> Result<(), Error> {
              n=$((turn % 3))
              /opt/at $n up >/dev/null
              a=$(date +%s%N); /opt/at $n lock x
-             b=$(date +%s%N); /opt/at $n exec true
+             b=$(date +%s%N); /opt/at $n exec true >/dev/null
              c=$(date +%s%N); /opt/at $n ci
              d=$(date +%s%N)
              echo $(( (b - a) / 1000 )) $(( (d - c) / 1000 ))
@@ -228,7 +228,7 @@ fn check_ins(table: &mut Table) -> Result<(), Error> {
     }
     let alone = BenchHost::locked("alone", Medium::Disk)?;
     alone.sh("isconf -q unlock")?;
-    let begun = "a=$(date +%s%N); isconf -q lock x; b=$(date +%s%N); isconf -q exec true; c=$(date +%s%N); isconf -q ci; d=$(date +%s%N); echo $(( (b - a) / 1000 )) $(( (d - c) / 1000 ))";
+    let begun = "a=$(date +%s%N); isconf -q lock x; b=$(date +%s%N); isconf -q exec true >/dev/null; c=$(date +%s%N); isconf -q ci; d=$(date +%s%N); echo $(( (b - a) / 1000 )) $(( (d - c) / 1000 ))";
     let (mut lock_alone, mut ci_alone) = (Series::default(), Series::default());
     for _ in 0..TURNS / 2 {
         let line = alone.sh(begun)?;
