@@ -23,7 +23,8 @@ const ENTRIES: u32 = 10_000;
 /// Measures all of it.
 pub fn measure(page: &mut Page) -> Result<(), Error> {
     let table = &mut page.figures;
-    transfer(table)?;
+    transfer(table, Medium::Disk, "on disk")?;
+    transfer(table, Medium::Memory, "in memory")?;
     new_version(table)?;
     many(table)?;
     check_ins(table)?;
@@ -63,19 +64,8 @@ fn clocked(host: &BenchHost, script: &str) -> Result<f64, Error> {
     Ok(host.sh(&line)?.trim().parse::<f64>()? / 1e6)
 }
 
-/// A gibibyte from one host to another, next to a copy over plain TCP to the same disk.
-fn transfer(table: &mut Table) -> Result<(), Error> {
-    let (mut subject, mut baseline) = (Series::default(), Series::default());
-    let mut peaks = [Series::default(), Series::default()];
-    for _ in 0..3 {
-        let host = BenchHost::bare("transfer", Medium::Disk)?;
-        rig(&host, 2)?;
-        host.sh(
-            "head -c 1073741824 /dev/urandom >/srv/big; sync; /opt/at 0 lock x; /opt/at 0 snap /srv/big",
-        )?;
-        // A check-in ends when another host has the contents, verified and durable.
-        subject.push(clocked(&host, "/opt/at 0 ci")?);
-        host.sh("cat >/srv/copy.py <<'END'
+/// A copy over plain TCP, durable when it ends.
+const TCP_COPY: &str = "cat >/srv/copy.py <<'END'
 import os, socket, sys
 server = socket.create_server(('127.0.0.1', 7777))
 if os.fork() == 0:
@@ -88,25 +78,59 @@ with open('/srv/copy', 'wb') as copy:
     while data := conn.recv(1 << 20):
         copy.write(data)
     copy.flush(); os.fsync(copy.fileno())
-END")?;
-        baseline.push(clocked(&host, "python3 /srv/copy.py")?);
+END";
+
+/// A daemon of rsync(1) that gives `/srv`.
+const RSYNC_DAEMON: &str = "cat >/srv/rsyncd.conf <<'END'
+use chroot = no
+uid = 0
+gid = 0
+[srv]
+path = /srv
+END
+    rsync --daemon --port 7778 --config /srv/rsyncd.conf";
+
+/// A gibibyte from one host to another, next to copies over plain TCP and by rsync to the same medium.
+fn transfer(table: &mut Table, medium: Medium, where_to: &str) -> Result<(), Error> {
+    let (mut subject, mut tcp, mut rsync) =
+        (Series::default(), Series::default(), Series::default());
+    let mut peaks = [Series::default(), Series::default()];
+    for _ in 0..3 {
+        let host = BenchHost::bare("transfer", medium)?;
+        rig(&host, 2)?;
+        host.sh(
+            "head -c 1073741824 /dev/urandom >/srv/big; sync; /opt/at 0 lock x; /opt/at 0 snap /srv/big",
+        )?;
+        // A check-in ends when another host has the contents, verified and durable.
+        subject.push(clocked(&host, "/opt/at 0 ci")?);
         for (number, peaks) in peaks.iter_mut().enumerate() {
             let peak = host.sh(&format!(
                 "awk '/VmHWM/ {{print $2 / 1024}}' /proc/$(cat /srv/home{number}/conf/.pid)/status"
             ))?;
             peaks.push(peak.trim().parse()?);
         }
+        host.sh(TCP_COPY)?;
+        tcp.push(clocked(&host, "python3 /srv/copy.py")?);
+        host.sh("rm /srv/copy; sync")?;
+        host.sh(RSYNC_DAEMON)?;
+        let copy = "rsync --fsync rsync://127.0.0.1:7778/srv/big /srv/copy";
+        rsync.push(clocked(&host, copy)?);
     }
     let per_second = |series: &Series| Series::new(vec![1073.7 / series.median()]);
-    table.add(Figure {
-        name: "1 GiB checked in until another host has it, MB a second".to_owned(),
-        unit: "MB/s",
-        subject: per_second(&subject),
-        baseline: Some(("TCP copy, durable".to_owned(), per_second(&baseline))),
-        target: Target::Shown,
-    });
+    for (name, baseline) in [("plain TCP", tcp), ("rsync daemon", rsync)] {
+        table.add(Figure {
+            name: format!("1 GiB checked in until another host has it, {where_to}, against {name}"),
+            unit: "MB/s",
+            subject: per_second(&subject),
+            baseline: Some((format!("{name}, durable"), per_second(&baseline))),
+            target: Target::Shown,
+        });
+    }
     for (end, peaks) in ["that gave", "that got"].into_iter().zip(peaks) {
-        table.add(Figure::memory(&format!("daemon {end} 1 GiB"), peaks));
+        table.add(Figure::memory(
+            &format!("daemon {end} 1 GiB, {where_to}"),
+            peaks,
+        ));
     }
     Ok(())
 }
