@@ -91,6 +91,11 @@ impl Cluster {
         self.machine.sh(&command)
     }
 
+    /// The assignments in front of a command that have it run as on a host.
+    pub fn as_host(&self, host: usize) -> String {
+        environment(host)
+    }
+
     /// Runs a shell script on the machine.
     pub fn sh(&self, script: &str) -> Done {
         self.machine.sh(script)

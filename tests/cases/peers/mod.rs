@@ -2,6 +2,7 @@
 
 mod caches;
 mod hosts;
+mod kills;
 mod locks;
 mod long_files;
 mod reach;
