@@ -35,7 +35,7 @@ const RESTORE_HISTORY: &str = "nothing was run. Restore the file from a backup o
 const REPAIR_TAIL: &str = "nothing was run. If an interrupted isconf left this, the next verb that changes this host repairs it; if it stays, restore the file from a backup of this host.";
 
 /// What to do about a content that is not at hand.
-pub(super) const TAKE_IN_AGAIN: &str = "take it in again: `isconf bundle export FILE` on a host that has it, `isconf bundle import FILE` here.";
+pub(super) const TAKE_IN_AGAIN: &str = "take it in again: `isconf bundle export FILE` on a host that has it (one with IS_CACHE=full), `isconf bundle import FILE` here.";
 
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {

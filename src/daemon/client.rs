@@ -21,7 +21,7 @@ use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk};
 use super::protocol::{
     Answer, AnswerError, MAX_ANSWER_BYTES, Refusal, Request, read_answer, request_line,
 };
-use super::statuses::{DaemonStatus, HostStatus, PeerStatus, Standing};
+use super::statuses::{Copies, DaemonStatus, HostStatus, PeerStatus, Standing};
 
 /// How long a verb waits for the daemon, as in the original. Each step may take this long.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
@@ -141,15 +141,18 @@ pub fn keep(
     }
 }
 
-/// Asks by which policy the daemon keeps contents, and on how many other hosts blobs are, at most
-/// [`MAX_KEPT`](super::protocol::MAX_KEPT) of them.
-pub fn copies(
-    home: &Home,
-    blobs: Vec<Digest>,
-    timeout: Duration,
-) -> Result<(String, Vec<u64>), ClientError> {
-    match ask(home, Request::Copies(blobs), timeout)? {
-        Answer::Copies(policy, hosts) => Ok((policy, hosts)),
+/// Asks by which policy the daemon keeps contents, and up to where of a branch others do.
+pub fn copies(home: &Home, branch: &BranchName, timeout: Duration) -> Result<Copies, ClientError> {
+    match ask(home, Request::Copies(branch.clone()), timeout)? {
+        Answer::Copies(copies) => Ok(copies),
+        other => Err(other.into()),
+    }
+}
+
+/// Says that contents were removed.
+pub fn pruned(home: &Home, timeout: Duration) -> Result<(), ClientError> {
+    match ask(home, Request::Pruned, timeout)? {
+        Answer::Looking => Ok(()),
         other => Err(other.into()),
     }
 }

@@ -9,7 +9,7 @@
 use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::statuses::{DaemonStatus, HostStatus, PeerStatus, Standing};
+use super::statuses::{Copies, DaemonStatus, HostStatus, PeerStatus, Standing};
 
 use crate::model::{BranchName, Numbered};
 use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk};
@@ -49,8 +49,10 @@ pub enum Request {
     Ledger(LedgerAsk),
     /// Have another host keep these blobs.
     Keep(Vec<Digest>),
-    /// On how many hosts that keep everything are these blobs?
-    Copies(Vec<Digest>),
+    /// Up to which entry of this branch do other hosts keep everything?
+    Copies(BranchName),
+    /// Contents were removed here.
+    Pruned,
     /// How do the hosts of the domain stand?
     Hosts,
     /// What happened behind this event? From now on, for none.
@@ -81,8 +83,8 @@ pub enum Answer {
     Ledger(LedgerAnswer),
     /// Where the blobs are; `None` while they are under way.
     Kept(Option<KeptBy>),
-    /// By which policy this host keeps contents, and on how many others the blobs are, one by one.
-    Copies(String, Vec<u64>),
+    /// By which policy this host keeps contents, and up to where others do.
+    Copies(Copies),
     /// How the hosts of the domain stand.
     Hosts(Vec<HostStatus>),
     /// What happened, and the number of the last event.
@@ -328,7 +330,8 @@ mod tests {
             Request::Join("web1".to_owned()),
             Request::Ledger(LedgerAsk::Look(BranchName::generic())),
             Request::Keep(vec![Digest::of(b"blob")]),
-            Request::Copies(vec![Digest::of(b"blob")]),
+            Request::Copies(BranchName::generic()),
+            Request::Pruned,
             Request::Hosts,
             Request::Events(None),
             Request::Recover,
@@ -342,7 +345,11 @@ mod tests {
             Answer::Joined(peer()),
             Answer::NotJoined("it did not answer in time".to_owned()),
             Answer::Kept(Some(KeptBy::Host("web1".to_owned()))),
-            Answer::Copies("full".to_owned(), vec![2]),
+            Answer::Copies(Copies {
+                policy: "full".to_owned(),
+                settled: true,
+                complete: vec![12, 0],
+            }),
             Answer::Hosts(vec![host()]),
             Answer::Events(7, Vec::new()),
             Answer::Recovered(2),

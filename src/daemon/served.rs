@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::protocol::{Answer, Request};
 use super::run::DaemonFacts;
 use super::statuses::{
-    Arriving, DaemonStatus, HostStatus, PeerStatus, Standing, VoterStatus, VotingStatus,
+    Arriving, Copies, DaemonStatus, HostStatus, PeerStatus, Standing, VoterStatus, VotingStatus,
 };
 use crate::model::BranchName;
 use crate::peer::{Network, PeerView, chained};
@@ -57,9 +57,14 @@ impl Served {
                 let kept = self.network.keep_elsewhere(&blobs);
                 Answer::Kept(timeout(KEEPING, kept).await.ok())
             }
-            Request::Copies(blobs) => {
-                let policy = self.network.cache_policy().name().to_owned();
-                Answer::Copies(policy, self.network.copies(&blobs).await)
+            Request::Copies(branch) => Answer::Copies(Copies {
+                policy: self.network.cache_policy().name().to_owned(),
+                settled: self.network.is_settled().await,
+                complete: self.network.copies(&branch),
+            }),
+            Request::Pruned => {
+                self.network.were_pruned();
+                Answer::Looking
             }
             Request::Hosts => Answer::Hosts(self.hosts()),
             Request::Events(after) => {

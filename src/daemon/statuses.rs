@@ -83,6 +83,17 @@ pub struct Standing {
     pub diverged: Vec<String>,
 }
 
+/// What keeps contents beside this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copies {
+    /// By which policy this host's daemon keeps contents: what others count on.
+    pub policy: String,
+    /// Whether nothing that was agreed on is to be appended here still.
+    pub settled: bool,
+    /// Up to which entry each of the connected hosts has and keeps everything.
+    pub complete: Vec<u64>,
+}
+
 /// A blob that arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arriving {

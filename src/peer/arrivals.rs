@@ -12,10 +12,14 @@ use std::time::{Duration, Instant};
 use isconf_sandbox::change::Digest;
 use tokio::sync::watch;
 
-/// How many hosts are given the same long blob, at once and lately. The others get it from these, while it arrives
-/// there.
+use crate::model::PublicKey;
+
+/// How many hosts are given the same long blob lately. The others get it from these, while it arrives there.
 const MAX_GIVEN: usize = 3;
 const LATELY: Duration = Duration::from_secs(60);
+
+/// How many hosts are given it at once all in all: those that were slow, and those to whom nobody else gives it.
+const MAX_AT_ONCE: usize = 16;
 
 /// How far a blob is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,6 +30,8 @@ pub struct Arriving {
     pub here: u64,
     /// Its length in bytes; 0 until it is known.
     pub length: u64,
+    /// Whether somebody gives it just now.
+    pub is_coming: bool,
 }
 
 /// The blobs that arrive. Bounded by how many are fetched at once.
@@ -98,13 +104,13 @@ impl Drop for Arrival<'_> {
 
 /// Who is given which long blobs, and was lately. Bounded by what is asked for within a minute.
 #[derive(Debug, Default)]
-pub struct Places(Mutex<BTreeMap<Digest, Taken>>);
+pub struct Places(Mutex<BTreeMap<Digest, BTreeMap<PublicKey, Given>>>);
 
-#[derive(Debug, Default)]
-struct Taken {
-    now: usize,
-    /// When each of those began, and of those before them.
-    begun: Vec<Instant>,
+/// That a host is given a blob, or was.
+#[derive(Debug)]
+struct Given {
+    begun: Instant,
+    is_over: bool,
 }
 
 /// That one more host is given a blob.
@@ -113,41 +119,52 @@ struct Taken {
 pub struct Place<'a> {
     places: &'a Places,
     digest: Digest,
+    to: PublicKey,
 }
 
 impl Places {
     /// Takes a place among those that are given a blob, also when enough were lately if it is pressing; `None` when
-    /// there is none.
-    pub fn take(&self, digest: Digest, pressing: bool) -> Option<Place<'_>> {
+    /// there is none, or `to` is given it already. Who goes on after a break has its place still.
+    pub fn take(&self, digest: Digest, to: PublicKey, pressing: bool) -> Option<Place<'_>> {
         let now = Instant::now();
+        let is_lately = |given: &Given| now.duration_since(given.begun) < LATELY;
         let mut all = self.lock();
-        for taken in all.values_mut() {
-            taken
-                .begun
-                .retain(|begun| now.duration_since(*begun) < LATELY);
-        }
-        all.retain(|_, taken| taken.now > 0 || !taken.begun.is_empty());
-        let taken = all.entry(digest).or_default();
-        let is_free = taken.now < MAX_GIVEN && (pressing || taken.begun.len() < MAX_GIVEN);
-        is_free.then(|| {
-            taken.now += 1;
-            taken.begun.push(now);
+        all.retain(|_, given| {
+            given.retain(|_, given| !given.is_over || is_lately(given));
+            !given.is_empty()
+        });
+        let given = all.entry(digest).or_default();
+        let at_once = given.values().filter(|given| !given.is_over).count();
+        let lately = given.values().filter(|given| is_lately(given)).count();
+        let begun = match given.get(&to) {
+            Some(before) if !before.is_over => return None,
+            Some(before) => before.begun,
+            None if pressing || lately < MAX_GIVEN => now,
+            None => return None,
+        };
+        (at_once < MAX_AT_ONCE).then(|| {
+            let is_over = false;
+            given.insert(to, Given { begun, is_over });
             Place {
                 places: self,
                 digest,
+                to,
             }
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Digest, Taken>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Digest, BTreeMap<PublicKey, Given>>> {
+        // Each change is one insertion or assignment, so that what a panic left is whole.
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if let Some(taken) = self.places.lock().get_mut(&self.digest) {
-            taken.now -= 1;
+        let mut all = self.places.lock();
+        let given = all.get_mut(&self.digest);
+        if let Some(given) = given.and_then(|given| given.get_mut(&self.to)) {
+            given.is_over = true;
         }
     }
 }
@@ -157,19 +174,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_are_given_a_blob_at_once_and_lately() {
+    fn so_many_are_given_a_blob_lately_and_more_when_it_is_pressing() {
         let places = Places::default();
         let (one, other) = (Digest::of(b"1"), Digest::of(b"2"));
-        let take = |_| places.take(one, false).unwrap();
-        let mut taken: Vec<_> = (0..MAX_GIVEN).map(take).collect();
-        assert!(places.take(one, true).is_none());
-        assert!(places.take(other, false).is_some());
-        taken.pop();
-        assert!(places.take(one, false).is_none());
-        taken.push(places.take(one, true).unwrap());
-        assert!(places.take(one, true).is_none());
-        drop(taken);
-        assert!(places.take(one, true).is_some());
+        let host = |byte: u8| PublicKey::from_bytes([byte; 32]);
+        let mut taken: Vec<_> = (0..3)
+            .map(|byte| places.take(one, host(byte), false).unwrap())
+            .collect();
+        assert!(places.take(one, host(3), false).is_none());
+        assert!(places.take(other, host(3), false).is_some());
+        assert!(places.take(one, host(0), true).is_none(), "it has one");
+        // What is over counts for a while, but not against who goes on.
+        taken.clear();
+        assert!(places.take(one, host(3), false).is_none());
+        taken.push(places.take(one, host(1), false).unwrap());
+        for byte in 3..18 {
+            taken.push(places.take(one, host(byte), true).unwrap());
+        }
+        assert!(places.take(one, host(18), true).is_none());
     }
 
     #[test]

@@ -11,11 +11,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::arrivals::Arriving;
+use super::cutting::cut;
+use super::endpoint::Link;
 use super::frames::{FrameError, cut_off, send_line};
 use super::messages::{Answer, Blob, BlobFrom, BlobParts, PieceList, Refused};
 use super::serve::{PATIENCE, in_time, refuse};
-use super::this_host::{Shared, chained};
-use crate::store::{LONG_BYTES, Pieces, StoreError};
+use super::this_host::Shared;
+use crate::store::{LONG_BYTES, StoreError};
 
 /// How much of a blob is read and sent at a time.
 const PORTION_BYTES: usize = 512 * 1024;
@@ -23,6 +25,7 @@ const PORTION_BYTES: usize = 512 * 1024;
 /// Gives a blob from a byte on: that of the store, or one that arrives just now.
 pub async fn give_blob(
     shared: &Arc<Shared>,
+    link: &Link,
     send: &mut SendStream,
     asked: BlobFrom,
 ) -> Result<(), FrameError> {
@@ -35,13 +38,16 @@ pub async fn give_blob(
     let (file, length) = match open(shared, digest).await {
         Ok((_, length)) if offset > length => return refuse(send, Refused::Nonsense).await,
         Ok(opened) => opened,
-        Err(Refused::Missing) if !whole => return give_arriving(shared, send, asked).await,
+        Err(Refused::Missing) if !whole => return give_arriving(shared, link, send, asked).await,
         Err(refused) => return refuse(send, refused).await,
     };
-    let _place = match shared.places.take(digest, pressing) {
-        None if length >= LONG_BYTES => return refuse(send, Refused::Busy).await,
-        place => place,
-    };
+    let mut _place = None;
+    if length >= LONG_BYTES {
+        _place = shared.places.take(digest, link.peer, pressing);
+        if _place.is_none() {
+            return refuse(send, Refused::Busy).await;
+        }
+    }
     say(send, length, false).await?;
     let mut giving = Giving::new(shared, file);
     giving.give(send, offset, length).await
@@ -50,6 +56,7 @@ pub async fn give_blob(
 /// Gives a blob that arrives here, as it comes.
 async fn give_arriving(
     shared: &Arc<Shared>,
+    link: &Link,
     send: &mut SendStream,
     asked: BlobFrom,
 ) -> Result<(), FrameError> {
@@ -62,12 +69,22 @@ async fn give_arriving(
     let Some(mut arrival) = shared.arrivals.watch(&digest) else {
         return refuse(send, Refused::Missing).await;
     };
-    let Arriving { here, length, .. } = *arrival.borrow_and_update();
+    let Arriving {
+        here,
+        length,
+        is_coming,
+        ..
+    } = *arrival.borrow_and_update();
     // Whoever has more than this host is not helped by it. So nobody ever waits for somebody who waits for him.
     if here <= offset {
-        return refuse(send, Refused::Busy).await;
+        let why = match is_coming {
+            true => Refused::Busy,
+            // It is looked for here, too.
+            false => Refused::Missing,
+        };
+        return refuse(send, why).await;
     }
-    let Some(_place) = shared.places.take(digest, pressing) else {
+    let Some(_place) = shared.places.take(digest, link.peer, pressing) else {
         return refuse(send, Refused::Busy).await;
     };
     let opened = shared.on_disk(move |shared| shared.local.store().open_partial(&digest));
@@ -124,6 +141,10 @@ pub async fn give_pieces(
     send: &mut SendStream,
     digest: Digest,
 ) -> Result<(), FrameError> {
+    // Each is in memory while it is sent.
+    let Ok(_place) = shared.lists.try_acquire() else {
+        return refuse(send, Refused::Later).await;
+    };
     let making = {
         let shared = Arc::clone(shared);
         // It goes on when it takes longer than whoever asks waits: the next time it is there.
@@ -135,39 +156,13 @@ pub async fn give_pieces(
         Ok(Err(_)) | Err(_) => return refuse(send, Refused::Later).await,
     };
     let list = pieces.to_bytes();
+    drop(pieces);
     let length = list.len() as u64;
     in_time(send_line(send, &Answer::Pieces(PieceList { length }))).await?;
     for portion in list.chunks(PORTION_BYTES) {
         in_time(async { Ok(send.write_all(portion).await?) }).await?;
     }
     Ok(())
-}
-
-/// The pieces of a blob that is here, cut now if they were not yet.
-async fn cut(shared: &Arc<Shared>, digest: Digest) -> Result<Pieces, Refused> {
-    let kept = shared.on_disk(move |shared| {
-        let store = shared.local.store();
-        let length = store.length(&digest).ok();
-        let length = length.filter(|length| *length >= LONG_BYTES);
-        length.map(|length| store.kept_pieces(&digest, length))
-    });
-    match kept.await.unwrap_or_default() {
-        None => return Err(Refused::Missing),
-        Some(Some(kept)) => return Ok(kept),
-        Some(None) => {}
-    }
-    let _turn = shared.cutting.take(&digest).ok_or(Refused::Later)?;
-    let _place = shared.cuts.try_acquire().map_err(|_| Refused::Later)?;
-    let pieces = shared.on_disk(move |shared| shared.local.store().pieces(&digest));
-    match pieces.await {
-        Ok(Ok(Some(pieces))) => Ok(pieces),
-        Ok(Ok(None)) => Err(Refused::Missing),
-        Ok(Err(error)) => {
-            shared.mention(format!("pieces {digest}"), || chained(&error));
-            Err(Refused::Missing)
-        }
-        Err(_panicked) => Err(Refused::Later),
-    }
 }
 
 /// Opens a blob that is here.

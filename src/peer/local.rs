@@ -87,8 +87,25 @@ pub struct Local {
 #[derive(Debug, Clone)]
 struct Branch {
     journal: Arc<Journal>,
-    /// Up to which entry all contents were there that this host wants.
+    /// Up to which entry all contents were there that this host wanted.
     complete: u64,
+    /// Whether it followed the branch then, and up to which entry it had applied it.
+    wanted_for: (bool, u64),
+}
+
+impl Branch {
+    /// Up to which entry all is there, now that this host follows the branch or not and has applied so much of it:
+    /// what was removed after it was applied is wanted again when that is taken back.
+    fn complete_for(&mut self, is_own: bool, applied: u64) -> u64 {
+        let (was_own, was_applied) = self.wanted_for;
+        if was_own != is_own {
+            self.complete = 0;
+        } else if applied < was_applied {
+            self.complete = self.complete.min(applied);
+        }
+        self.wanted_for = (is_own, applied);
+        self.complete
+    }
 }
 
 /// A blob that is wanted.
@@ -267,7 +284,9 @@ impl Local {
         // The one that was verified already, if nobody else reads it just now: verifying takes a reading
         // of the whole file.
         let cached = self.branches().remove(branch);
-        let complete = cached.as_ref().map_or(0, |known| known.complete);
+        let before = cached.as_ref();
+        let (complete, wanted_for) =
+            before.map_or_else(Default::default, |known| (known.complete, known.wanted_for));
         let cached = cached.and_then(|known| Arc::try_unwrap(known.journal).ok());
         let mut journal = match cached {
             Some(journal) if journal.is_current()? => journal,
@@ -287,8 +306,14 @@ impl Local {
         let last = journal.last();
         drop(right);
         let journal = Arc::new(journal);
-        self.branches()
-            .insert(branch.clone(), Branch { journal, complete });
+        self.branches().insert(
+            branch.clone(),
+            Branch {
+                journal,
+                complete,
+                wanted_for,
+            },
+        );
         match fault {
             None => Ok(Some(last)),
             Some((seq, error)) if error.needs_newer() => {
@@ -302,24 +327,24 @@ impl Local {
     /// The first entry of a branch behind entry `after` whose contents are not all here, and what is
     /// missing; `None` when all is here. What is known to be complete is not looked at again.
     pub fn wanted(&self, branch: &BranchName, after: u64) -> Result<Option<Wanted>, LocalError> {
-        let Some(Branch { journal, complete }) = self.opened(branch)? else {
+        let Some(Branch {
+            journal, complete, ..
+        }) = self.opened(branch)?
+        else {
             return Ok(None);
         };
-        let (is_own, applied, begin) = match self.policy {
-            CachePolicy::Full => (true, 0, complete),
-            // What was removed after it was applied is wanted again when that is taken back.
-            CachePolicy::Needed => {
-                let (is_own, applied) = self.applied(&journal);
-                (is_own, applied, complete.min(applied))
-            }
+        let (is_own, applied) = match self.policy {
+            CachePolicy::Full => (true, 0),
+            CachePolicy::Needed => self.applied(&journal),
         };
-        for seq in journal.pending(begin.max(after)) {
+        let complete = match self.branches().get_mut(branch) {
+            Some(known) => known.complete_for(is_own, applied),
+            None => complete,
+        };
+        for seq in journal.pending(complete.max(after)) {
             let with_files = self.policy.wants(is_own, seq <= applied);
             let blobs = self.missing(&journal, seq, with_files)?;
             if !blobs.is_empty() {
-                if let Some(known) = self.branches().get_mut(branch) {
-                    known.complete = known.complete.min(seq - 1);
-                }
                 return Ok(Some(Wanted { seq, blobs }));
             }
             if let Some(known) = self.branches().get_mut(branch)
@@ -346,11 +371,24 @@ impl Local {
         *known = damaged;
         drop(known);
         if is_more {
-            for branch in self.branches().values_mut() {
-                branch.complete = 0;
-            }
+            self.forget_complete();
         }
         is_more
+    }
+
+    /// Has all contents looked at anew.
+    pub fn forget_complete(&self) {
+        for branch in self.branches().values_mut() {
+            branch.complete = 0;
+        }
+    }
+
+    /// Whether something of the own branch is missing that this host wants, where it keeps only what it needs: what was
+    /// taken back is needed again.
+    pub fn needs_more(&self) -> bool {
+        let branch = self.followed().unwrap_or_else(|| self.branch.clone());
+        self.policy == CachePolicy::Needed
+            && self.wanted(&branch, 0).is_ok_and(|wanted| wanted.is_some())
     }
 
     /// Verifies a blob; one that is damaged is set aside, and wanted again.
@@ -417,11 +455,15 @@ impl Local {
         // and other hosts would have entries that a power cut takes back here.
         durable::sync_directory(&self.home.branch(&self.domain, branch))?;
         // An older file may have been put in its place.
-        let complete = known
+        let (complete, wanted_for) = known
             .filter(|known| journal.contains(known.journal.last()))
-            .map_or(0, |known| known.complete);
+            .map_or_else(Default::default, |known| (known.complete, known.wanted_for));
         let journal = Arc::new(journal);
-        let opened = Branch { journal, complete };
+        let opened = Branch {
+            journal,
+            complete,
+            wanted_for,
+        };
         self.branches().insert(branch.clone(), opened.clone());
         Ok(Some(opened))
     }

@@ -29,7 +29,7 @@ pub const MAX_CALL_BYTES: u64 = 8 << 20;
 /// How many cards are told at a time.
 pub const MAX_CARDS: usize = 100;
 
-/// How many blobs a host is asked to keep at a time, and about how many it is asked.
+/// How many blobs a host is asked to keep at a time.
 pub const MAX_KEPT: usize = 1000;
 
 /// How many parts of a blob are asked for at a time.
@@ -53,8 +53,6 @@ pub enum Request {
     Doubt(Digest),
     /// Fetch these blobs from here, and keep them; each with its length in bytes.
     Keep(Vec<(Digest, u64)>),
-    /// Which of these blobs do you have and keep?
-    Have(Vec<Digest>),
     /// From one voter to another; its bytes follow.
     Call(VoterCall),
     /// Bring this to whoever keeps the locks of the domain.
@@ -79,8 +77,6 @@ pub enum Answer {
     Pieces(PieceList),
     /// How many of the blobs are missing still.
     Kept(u64),
-    /// Whether it has and keeps each of the blobs.
-    Have(Vec<bool>),
     /// So many bytes of a voter's answer follow.
     Called(u64),
     /// What came of what was to be brought.
@@ -357,7 +353,6 @@ mod tests {
             Request::Parts(BlobParts { digest, parts }),
             Request::Doubt(digest),
             Request::Keep(vec![(digest, 4711)]),
-            Request::Have(vec![digest]),
             Request::Call(VoterCall {
                 epoch: Epoch {
                     number: 1,
@@ -391,7 +386,6 @@ mod tests {
             blob(true),
             Answer::Pieces(PieceList { length: 2000 }),
             Answer::Kept(0),
-            Answer::Have(vec![true]),
             Answer::Called(80),
             Answer::Ledger(SignedAnswer::None(Trouble::NoVoters)),
             Answer::Cards(Vec::new()),

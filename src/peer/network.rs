@@ -18,7 +18,6 @@ use isconf_sandbox::change::Digest;
 use super::accepting;
 use super::cards::{self, Published};
 use super::contents;
-use super::copies;
 use super::dialling;
 use super::discovery;
 use super::endpoint::{BindError, MeetError};
@@ -184,9 +183,28 @@ impl Network {
         voting::keep_elsewhere(&self.0, blobs).await
     }
 
-    /// On how many of the other hosts that keep everything blobs are, one by one.
-    pub async fn copies(&self, blobs: &[Digest]) -> Vec<u64> {
-        copies::count(&self.0, blobs).await
+    /// Up to which entry of a branch other hosts have and keep all contents: a number for each of the connected ones
+    /// whose journal is not known to be another one. A host that may remove contents says 0.
+    pub fn copies(&self, branch: &BranchName) -> Vec<u64> {
+        let table = self.0.table();
+        let peers = table
+            .peers()
+            .filter(|(key, peer)| peer.link().is_some() && !self.0.diverged.has(branch, key));
+        peers
+            .filter_map(|(_, peer)| peer.head(branch))
+            .map(|head| head.complete)
+            .collect()
+    }
+
+    /// Whether this host, as a voter, has all entries in its journals that were agreed on.
+    pub async fn is_settled(&self) -> bool {
+        voting::is_settled(&self.0).await
+    }
+
+    /// Looks anew at what is here: contents were removed.
+    pub fn were_pruned(&self) {
+        self.0.local.forget_complete();
+        self.0.want.send_replace(());
     }
 
     /// Which contents this host keeps.

@@ -10,7 +10,6 @@ use tokio::time::timeout;
 
 use super::cards;
 use super::catch_up;
-use super::copies;
 use super::endpoint::Link;
 use super::frames::{FrameError, Incoming, send_line};
 use super::giving;
@@ -101,7 +100,7 @@ async fn answer(
             Err(_full) => refuse(send, Refused::Later).await,
         },
         Request::Blob(asked) => match shared.bulk.try_acquire() {
-            Ok(_place) => giving::give_blob(shared, send, asked).await,
+            Ok(_place) => giving::give_blob(shared, link, send, asked).await,
             Err(_full) => refuse(send, Refused::Busy).await,
         },
         Request::Parts(asked) => match shared.bulk.try_acquire() {
@@ -134,12 +133,6 @@ async fn answer(
             }
             Err(_full) => refuse(send, Refused::Later).await,
         },
-        Request::Have(blobs) if blobs.len() > MAX_KEPT => refuse(send, Refused::Nonsense).await,
-        Request::Have(blobs) => {
-            let have = shared.on_disk(move |shared| copies::kept_here(shared, &blobs));
-            let have = have.await.unwrap_or_default();
-            in_time(send_line(send, &Answer::Have(have))).await
-        }
         Request::Call(call) => {
             match voting::answer_call(shared, link, call, &mut incoming).await? {
                 Ok(body) => {

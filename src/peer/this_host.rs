@@ -38,6 +38,9 @@ const MAX_BULK: usize = 64;
 /// How many blobs are cut into pieces at once: each takes a processor.
 const MAX_CUTS: usize = 2;
 
+/// How many lists of pieces are given at once: each may have 20 MB.
+const MAX_LISTS: usize = 4;
+
 /// How many calls of voters are read at once: each may have some megabytes, and few have.
 const MAX_CALLS: usize = 4;
 
@@ -84,6 +87,8 @@ pub struct Shared {
     pub(super) bulk: Semaphore,
     /// How many blobs may be cut at once.
     pub(super) cuts: Semaphore,
+    /// How many lists of pieces may be given at once.
+    pub(super) lists: Semaphore,
     /// How many calls of voters may be read at once.
     pub(super) calls: Semaphore,
     /// How many branches may be caught up with at once.
@@ -152,6 +157,7 @@ impl Shared {
             want: watch::Sender::new(()),
             bulk: Semaphore::new(MAX_BULK),
             cuts: Semaphore::new(MAX_CUTS),
+            lists: Semaphore::new(MAX_LISTS),
             calls: Semaphore::new(MAX_CALLS),
             pulls: Semaphore::new(MAX_PULLS),
             book: Mutex::default(),
@@ -388,7 +394,7 @@ impl Shared {
             self.changed.notify_one();
         }
         if self
-            .on_disk(|shared| shared.local.look_for_damage())
+            .on_disk(|shared| shared.local.look_for_damage() || shared.local.needs_more())
             .await
             .unwrap_or(false)
         {

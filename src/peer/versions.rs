@@ -24,14 +24,14 @@ struct Listed {
 impl Versions {
     /// Those of about this length, in bytes, the newest first. Lists the store now and then.
     pub fn about(&self, store: &Store, length: u64) -> Vec<Stored> {
-        let mut listed = self.lock();
         let is_good = |listed: &Listed| listed.at.elapsed() < GOOD_FOR;
-        if !listed.as_ref().is_some_and(is_good) {
-            *listed = Some(Listed {
-                at: Instant::now(),
-                blobs: list(store),
-            });
+        if !self.lock().as_ref().is_some_and(is_good) {
+            // Nobody waits for it but whoever asked.
+            let at = Instant::now();
+            let blobs = list(store);
+            *self.lock() = Some(Listed { at, blobs });
         }
+        let listed = self.lock();
         let blobs = listed.as_ref().map_or(&[][..], |listed| &listed.blobs);
         // A new version is seldom a quarter longer or shorter.
         let about = length - length / 4..=length.saturating_add(length / 4);

@@ -111,6 +111,12 @@ impl Partial {
     /// Makes it the blob, durably. When it is something else it is forgotten, and that is
     /// [`StoreError::NotTheBlob`].
     pub fn finish(mut self) -> Result<u64, StoreError> {
+        let metadata = self.file.metadata();
+        let metadata = metadata.map_err(FileError::of("stat", &self.path))?;
+        if metadata.len() != self.length {
+            // Somebody else wrote to it.
+            self.hash_all()?;
+        }
         let found = Digest::from_bytes(std::mem::take(&mut self.hash).finalize().into());
         if found != self.digest {
             self.shorten(0)?;
@@ -120,7 +126,11 @@ impl Partial {
         let path = &self.path;
         // The bytes must be durable before a name says that they are a blob: without this a power cut
         // could leave an empty file under the name.
-        sync_at("partial.bytes", || self.file.sync_all()).map_err(FileError::of("sync", path))?;
+        if let Err(error) = sync_at("partial.bytes", || self.file.sync_all()) {
+            // The next sync would not tell of it again: it has to come anew.
+            let _removed = fs::remove_file(path);
+            return Err(FileError::of("sync", path)(error).into());
+        }
         let place = self.store.path_of(&self.digest);
         let directory = place.parent().unwrap_or(self.store.root());
         durable::create_directories(directory)?;

@@ -93,15 +93,18 @@ impl Pieces {
         if !rest.is_empty() || bytes.len() as u64 > MAX_PIECES_BYTES {
             return None;
         }
+        let aim = u32::try_from(aim(length)?).ok()?;
+        let last = rows.len().saturating_sub(1);
         let mut total = 0_u64;
         let mut pieces = Vec::with_capacity(rows.len());
-        for row in rows {
+        for (index, row) in rows.iter().enumerate() {
             let (length, sum) = row.split_at(4);
             let piece = Piece {
                 length: u32::from_be_bytes(length.try_into().ok()?),
                 sum: Sum(sum.try_into().ok()?),
             };
-            if piece.length == 0 || piece.length as usize > LONGEST_BYTES {
+            let shortest = if index == last { 1 } else { aim / 2 };
+            if !(shortest..=4 * aim).contains(&piece.length) {
                 return None;
             }
             total += u64::from(piece.length);
@@ -123,6 +126,12 @@ impl Pieces {
     /// The pieces.
     pub fn all(&self) -> &[Piece] {
         &self.0
+    }
+}
+
+impl From<Vec<Piece>> for Pieces {
+    fn from(pieces: Vec<Piece>) -> Self {
+        Self(pieces)
     }
 }
 

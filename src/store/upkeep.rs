@@ -114,11 +114,24 @@ impl Store {
         Ok(removed)
     }
 
+    /// Whether a blob is here; if so, it counts as one that came just now: somebody relies on it from now on.
+    pub fn renew(&self, digest: &Digest) -> bool {
+        let opened = self.open(digest);
+        opened.is_ok_and(|file| file.set_modified(SystemTime::now()).is_ok())
+    }
+
     /// Removes a blob. Needs no sync: one that is back after a power cut is removed the next time.
     pub fn remove(&self, _host: &HostLock, digest: &Digest) -> Result<(), StoreError> {
         let path = self.path_of(digest);
-        fs::remove_file(&path).map_err(FileError::of("remove", &path))?;
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            // It was found damaged and set aside just now.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(FileError::of("remove", &path)(e).into()),
+        }
         self.forget_pieces(digest);
+        // It would be taken for one that is damaged and missing.
+        let _none = fs::remove_file(self.root().join(CORRUPT).join(digest.to_string()));
         Ok(())
     }
 

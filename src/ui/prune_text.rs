@@ -62,7 +62,7 @@ pub fn prune_text(view: &PruneView, style: Style) -> String {
         &format!("{done}: {}", of(view.unused, "that nothing refers to")),
     );
     if view.policy == CachePolicy::Needed {
-        let hosts = counted(u64::from(view.copies), "other host");
+        let hosts = counted(u64::from(view.copies), "connected host");
         let elsewhere = of(view.elsewhere, &format!("that at least {hosts} keep"));
         page.line(2, &format!("{done}: {elsewhere}"));
         let kept = of(view.kept, &format!("that fewer than {hosts} keep"));
@@ -120,8 +120,8 @@ mod tests {
             prune_text(&view, Style::Plain),
             "contents of domain example.org\n\
              \x20 removed: 1 blob, 100 B, that nothing refers to\n\
-             \x20 removed: 3 blobs, 4.0 KiB, that at least 2 other hosts keep\n\
-             \x20 stay: 0 blobs, 0 B, that fewer than 2 other hosts keep\n"
+             \x20 removed: 3 blobs, 4.0 KiB, that at least 2 connected hosts keep\n\
+             \x20 stay: 0 blobs, 0 B, that fewer than 2 connected hosts keep\n"
         );
         assert_valid("host.schema.json", &prune_json(&view).unwrap());
         (view.policy, view.is_preview) = (CachePolicy::Full, true);

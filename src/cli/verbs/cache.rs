@@ -10,6 +10,7 @@ use super::serve::tell_daemon;
 use crate::cli::invocation::{Format, Reading, ReportForm};
 use crate::cli::{Failure, Member, Session};
 use crate::journal::Journal;
+use crate::model::CachePolicy;
 use crate::model::progress::Unit;
 use crate::needs::{Needs, ReferenceError};
 use crate::store::{Store, StoreError, Stored};
@@ -86,15 +87,19 @@ fn verify(
 /// The branches that are here, each with the entries whose contents are not all here.
 fn branches(member: &Member, store: &Store) -> Result<Vec<BranchRow>, Failure> {
     let mut rows = Vec::new();
-    let history = member.history()?;
+    let policy = member.settings.cache.value;
+    let history = match policy {
+        CachePolicy::Full => None,
+        CachePolicy::Needed => member.history()?,
+    };
     for branch in Journal::branches(member.home(), &member.domain)? {
         if let Some(journal) = Journal::open(member.home(), &member.domain, &branch)? {
             let is_own = branch == *member.branch();
             let applied = match &history {
-                Some(history) if is_own => history.position(journal.chain())?,
+                // What is wrong with it is told by verbs that need it.
+                Some(history) if is_own => history.position(journal.chain()).unwrap_or(0),
                 _ => 0,
             };
-            let policy = member.settings.cache.value;
             let wants = |seq| policy.wants(is_own, seq <= applied);
             let incomplete = incomplete(&journal, store, wants)?;
             rows.push(BranchRow {

@@ -142,6 +142,7 @@ fn agree(
     let order = match agreed::order(&store, locks, (branch, held), (&batch, span), drafts) {
         Ok((order, _kept)) => order,
         Err(CheckInError::TooMany { .. }) => return Err(too_many(span)),
+        Err(CheckInError::Needs(error)) => return Err(Failure::of(ExitCode::Trouble, &error)),
         Err(error) => return Err(Failure::of_check_in(error, branch)),
     };
     match locks.carry_out(order)? {

@@ -79,7 +79,7 @@ pub fn up(session: &mut Session, command: UpCommand) -> Result<ExitCode, Failure
     }
     let code = close(session, &host, &run, show)?;
     if mode == RunMode::Commit && run.entries > 0 {
-        prune_applied(session, &host, &history, show.form);
+        prune_applied(session, &host, &history);
     }
     if command.others == Others::Awaited && code == ExitCode::Ok {
         return wait(session, host, &history);

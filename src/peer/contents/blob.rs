@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isconf_sandbox::change::Digest;
+use tokio::task::spawn_blocking;
 
 use super::super::arrivals::Arrival;
 use super::super::endpoint::Link;
@@ -17,10 +18,7 @@ use super::super::turns::Turn;
 use super::patch::{self, Patched};
 use super::{hindered, stream};
 use crate::model::{BranchName, PublicKey};
-use crate::store::{LONG_BYTES, StoreError, Stored};
-
-/// How many hosts are asked for one blob in a row.
-const MAX_ASKED: usize = 16;
+use crate::store::{LONG_BYTES, Partial, StoreError, Stored};
 
 /// How often it is looked whether somebody else fetched the same blob.
 const TURN_PAUSE: Duration = Duration::from_millis(50);
@@ -30,7 +28,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long those that give it to others are waited for while nothing comes.
-const BUSY_PATIENCE: Duration = Duration::from_secs(60);
+const BUSY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// After how long without anything those that gave it to enough others lately are asked all the same.
 const PRESSING: Duration = Duration::from_secs(2);
@@ -100,11 +98,45 @@ struct Search {
     asked: BTreeSet<PublicKey>,
     /// Who of them has it and gives it to others just now.
     busy: BTreeSet<PublicKey>,
+    /// Whose contents were something else.
+    wrong: BTreeSet<PublicKey>,
     /// How often what came was something else, and nobody could be blamed.
     mixed: u32,
     /// What was in the way here.
     trouble: Option<String>,
-    how: How,
+}
+
+/// A blob that is being fetched.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    /// Which.
+    pub(super) wish: Wish,
+    /// How far it is, for others.
+    pub(super) arrival: Arrival<'a>,
+    /// What is here of it, once that was read.
+    pub(super) partial: Option<Partial>,
+    /// How the next host is asked.
+    pub(super) how: How,
+}
+
+impl<'a> Work<'a> {
+    fn begin(shared: &'a Shared, wish: Wish, entry: u64) -> Self {
+        Self {
+            wish,
+            arrival: shared.arrivals.begin(wish.digest, entry),
+            partial: None,
+            how: How::default(),
+        }
+    }
+
+    /// What is here of it.
+    pub(super) async fn partial(&mut self, shared: &Shared) -> Result<Partial, BlobError> {
+        if let Some(partial) = self.partial.take() {
+            return Ok(partial);
+        }
+        let (store, digest) = (shared.local.store().clone(), self.wish.digest);
+        Ok(spawn_blocking(move || store.partial(&digest)).await??)
+    }
 }
 
 /// How a host is asked.
@@ -142,28 +174,27 @@ pub(super) async fn fetch_blob(
     if is_here.await.unwrap_or(false) {
         return true;
     }
-    let arrival = shared.arrivals.begin(digest, seq);
+    let mut work = Work::begin(shared, wish, seq);
     let mut search = Search::default();
     let (mut came, mut since, mut pause) = (0, Instant::now(), BUSY_PAUSE);
     loop {
-        let link = provider(shared, branch, seq, &search.asked)
-            .filter(|_| search.asked.len() < MAX_ASKED && search.mixed < MAX_MIXED);
-        if let Some(link) = link {
+        let link = provider(shared, branch, seq, &search.asked);
+        if let Some(link) = link.filter(|_| search.mixed < MAX_MIXED) {
             search.asked.insert(link.peer);
-            let brought = bring(shared, &link, wish, &arrival, &mut search.how).await;
-            match brought {
+            match bring(shared, &link, &mut work).await {
                 Ok(()) => return true,
-                Err(error) => search.failed(shared, &link, digest, error),
+                Err(error) => search.failed(shared, &link, &mut work, error),
             }
             continue;
         }
-        if arrival.here() > came {
-            (came, since, pause) = (arrival.here(), Instant::now(), BUSY_PAUSE);
+        let here = work.arrival.here();
+        if here > came {
+            (came, since, pause) = (here, Instant::now(), BUSY_PAUSE);
         }
         if search.busy.is_empty() || since.elapsed() > BUSY_PATIENCE {
             break;
         }
-        search.how.pressing = since.elapsed() > PRESSING;
+        work.how.pressing = since.elapsed() > PRESSING;
         // One of those may have a place by now.
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_BUSY_PAUSE);
@@ -176,7 +207,7 @@ pub(super) async fn fetch_blob(
 
 impl Search {
     /// Notes why a blob did not come from a host.
-    fn failed(&mut self, shared: &Arc<Shared>, link: &Link, digest: Digest, error: BlobError) {
+    fn failed(&mut self, shared: &Arc<Shared>, link: &Link, work: &mut Work<'_>, error: BlobError) {
         match error {
             BlobError::Refused(Refused::Busy) => {
                 self.busy.insert(link.peer);
@@ -185,14 +216,16 @@ impl Search {
             BlobError::Mixed => {
                 // Who sent the wrong part cannot be told; now all of it comes from one that has it.
                 self.mixed += 1;
-                self.how.whole = true;
-                self.how.is_new = true;
+                self.wrong.insert(link.peer);
+                work.how.whole = true;
+                work.how.is_new = true;
                 self.asked.clear();
             }
             BlobError::Forged => {
                 // It may have been the list only, wherever that came from.
-                self.how.is_new = true;
-                doubt(shared, link, digest);
+                self.wrong.insert(link.peer);
+                work.how.is_new = true;
+                doubt(shared, link, work.wish.digest);
             }
             BlobError::Store(_) | BlobError::NoRoom(_) | BlobError::Panicked(_) => {
                 let why = chained(&error);
@@ -217,7 +250,10 @@ impl Search {
         };
         let why = if !self.busy.is_empty() {
             let names = names(&self.busy);
-            format!("which is given to others just now: by {names}")
+            format!("which {names} cannot give just now, since others get it")
+        } else if !self.wrong.is_empty() {
+            let names = names(&self.wrong);
+            format!("and what {names} sent for it was something else")
         } else if self.asked.is_empty() {
             "which nobody has now: no other host can be reached".to_owned()
         } else {
@@ -233,17 +269,14 @@ impl Search {
 pub async fn fetch_for(shared: &Arc<Shared>, link: &Link, wish: Wish) -> bool {
     let digest = wish.digest;
     let _turn = turn_at(shared, digest).await;
-    let is_here = shared.on_disk(move |shared| shared.local.store().contains(&digest));
+    let is_here = shared.on_disk(move |shared| shared.local.store().renew(&digest));
     if is_here.await.unwrap_or(false) {
         return true;
     }
-    let arrival = shared.arrivals.begin(digest, 0);
+    let mut work = Work::begin(shared, wish, 0);
     // It is this host that was asked to have it.
-    let mut how = How {
-        pressing: true,
-        ..How::default()
-    };
-    match bring(shared, link, wish, &arrival, &mut how).await {
+    work.how.pressing = true;
+    match bring(shared, link, &mut work).await {
         Ok(()) => true,
         Err(BlobError::Forged) => {
             doubt(shared, link, digest);
@@ -261,24 +294,31 @@ pub async fn fetch_for(shared: &Arc<Shared>, link: &Link, wish: Wish) -> bool {
 }
 
 /// Gets from one host what is missing of a blob.
-async fn bring(
+async fn bring(shared: &Arc<Shared>, link: &Link, work: &mut Work<'_>) -> Result<(), BlobError> {
+    let brought = bring_somehow(shared, link, work).await;
+    let is_coming = false;
+    work.arrival
+        .teller()
+        .send_modify(|how| how.is_coming = is_coming);
+    brought
+}
+
+async fn bring_somehow(
     shared: &Arc<Shared>,
     link: &Link,
-    wish: Wish,
-    arrival: &Arrival<'_>,
-    how: &mut How,
+    work: &mut Work<'_>,
 ) -> Result<(), BlobError> {
-    let digest = wish.digest;
-    let Some(length) = wish.length.filter(|length| *length >= LONG_BYTES) else {
-        return stream::stream(shared, link, wish, *how, arrival.teller()).await;
+    let Wish { digest, length, .. } = work.wish;
+    let Some(length) = length.filter(|length| *length >= LONG_BYTES) else {
+        return stream::stream(shared, link, work).await;
     };
     let mut patched = Patched::NotWorth;
-    if !how.is_new {
-        patched = patch::patch(shared, link, (digest, length), arrival.teller()).await?;
-        how.is_new = patched == Patched::NotWorth;
+    if !work.how.is_new {
+        patched = patch::patch(shared, link, length, work).await?;
+        work.how.is_new = patched == Patched::NotWorth;
     }
     if patched != Patched::Done {
-        stream::stream(shared, link, wish, *how, arrival.teller()).await?;
+        stream::stream(shared, link, work).await?;
     }
     shared.versions.came(Stored { digest, length });
     Ok(())

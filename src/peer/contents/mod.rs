@@ -8,6 +8,7 @@
 
 mod blob;
 mod patch;
+mod plan;
 mod stream;
 
 use std::sync::Arc;
@@ -135,7 +136,8 @@ async fn fetch_blobs(
         let wish = Wish {
             digest,
             length,
-            longest: length.unwrap_or(u64::MAX),
+            // What a list says of a length is no more than a hint: the digest decides.
+            longest: u64::MAX,
         };
         if under_way.len() >= AT_ONCE {
             all_came &= matches!(under_way.join_next().await, Some(Ok(true)));

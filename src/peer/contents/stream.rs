@@ -2,7 +2,7 @@
 //! network waits for the disk and not the other way about.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
@@ -14,11 +14,15 @@ use super::super::frames::{FrameError, Incoming, cut_off};
 use super::super::messages::{Answer, Blob, BlobFrom, Refused, Request};
 use super::super::serve::ask;
 use super::super::this_host::Shared;
-use super::blob::{BlobError, How, Wish};
+use super::blob::{BlobError, Work};
 use crate::store::{Partial, StoreError};
 
 /// How long a portion may take: some 8 KiB a second at least.
 const PORTION_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long it is taken from a host where it arrives itself, until one that has all of it is asked again: that may be
+/// faster.
+const RECHOOSING: Duration = Duration::from_secs(60);
 
 /// How much of a blob is handed to the disk at a time, and how many such portions may wait for it.
 pub(super) const PORTION_BYTES: usize = 256 * 1024;
@@ -28,34 +32,39 @@ pub(super) const PORTIONS: usize = 4;
 pub(super) async fn stream(
     shared: &Arc<Shared>,
     link: &Link,
-    wish: Wish,
-    how: How,
-    teller: Arc<watch::Sender<Arriving>>,
+    work: &mut Work<'_>,
 ) -> Result<(), BlobError> {
-    let digest = wish.digest;
-    let mut partial = open(shared, wish).await?;
+    let (wish, how, teller) = (work.wish, work.how, work.arrival.teller());
+    let mut partial = work.partial(shared).await?;
     let offset = partial.length();
     let from = BlobFrom {
-        digest,
+        digest: wish.digest,
         offset,
         whole: how.whole,
         pressing: how.pressing,
     };
-    let (answer, mut incoming) = ask(link, &Request::Blob(from)).await?;
-    let Blob { length, arriving } = match answer {
-        // It is another one, whatever is in it.
-        Answer::Blob(blob) if wish.length.is_some_and(|length| length != blob.length) => {
-            return Err(BlobError::Forged);
+    let asked = ask(link, &Request::Blob(from)).await;
+    let (answer, mut incoming) = match asked {
+        Ok(answered) => answered,
+        Err(error) => {
+            work.partial = Some(partial);
+            return Err(error.into());
         }
-        Answer::Blob(blob) if blob.length > wish.longest => return Err(BlobError::Nonsense),
-        Answer::Blob(blob) if blob.length >= offset => blob,
+    };
+    let Blob { length, arriving } = match answer {
+        Answer::Blob(blob) if (offset..=wish.longest).contains(&blob.length) => blob,
         // What is here cannot be its beginning; it begins anew.
         Answer::Refused(Refused::Nonsense) if offset > 0 => {
             spawn_blocking(move || partial.shorten(0)).await??;
             return Err(BlobError::Mixed);
         }
-        Answer::Refused(refused) => return Err(refused.into()),
-        _ => return Err(BlobError::Nonsense),
+        answer => {
+            work.partial = Some(partial);
+            return Err(match answer {
+                Answer::Refused(refused) => refused.into(),
+                _ => BlobError::Nonsense,
+            });
+        }
     };
     let (portions, mut to_disk) = mpsc::channel::<Vec<u8>>(PORTIONS);
     let writing = spawn_blocking(move || {
@@ -66,10 +75,10 @@ pub(super) async fn stream(
         }
         // Cut off, it goes on from here the next time.
         if partial.length() < length {
-            return Ok(false);
+            return Ok(Some(partial));
         }
         match partial.finish() {
-            Ok(_) => Ok(true),
+            Ok(_) => Ok(None),
             Err(StoreError::NotTheBlob { .. }) if offset == 0 && !arriving => {
                 Err(BlobError::Forged)
             }
@@ -77,22 +86,15 @@ pub(super) async fn stream(
             Err(error) => Err(error.into()),
         }
     });
-    let received = receive(&mut incoming, length - offset, &portions).await;
+    let until = arriving.then(|| Instant::now() + RECHOOSING);
+    let received = receive(&mut incoming, length - offset, &portions, until).await;
     drop(portions);
-    match writing.await?? {
-        true => Ok(()),
-        false => {
-            received?;
-            Err(cut_off().into())
-        }
+    work.partial = writing.await??;
+    if work.partial.is_none() {
+        return Ok(());
     }
-}
-
-/// Opens what is here of a blob.
-pub(super) async fn open(shared: &Arc<Shared>, wish: Wish) -> Result<Partial, BlobError> {
-    let store = shared.local.store().clone();
-    let opened = spawn_blocking(move || store.partial(&wish.digest));
-    Ok(opened.await??)
+    received?;
+    Err(cut_off().into())
 }
 
 /// Makes sure that there is room for a blob of this length, and tells how far it is.
@@ -104,17 +106,21 @@ pub(super) fn has_room(
     if !partial.has_room(length)? {
         return Err(BlobError::NoRoom(length));
     }
-    teller.send_modify(|how| (how.here, how.length) = (partial.length(), length));
+    teller.send_modify(|how| {
+        (how.here, how.length) = (partial.length(), length);
+        how.is_coming = true;
+    });
     Ok(())
 }
 
-/// Hands on what comes, in portions.
+/// Hands on what comes, in portions, until then at most.
 async fn receive(
     incoming: &mut Incoming,
     mut left: u64,
     portions: &mpsc::Sender<Vec<u8>>,
+    until: Option<Instant>,
 ) -> Result<(), BlobError> {
-    while left > 0 {
+    while left > 0 && until.is_none_or(|until| Instant::now() < until) {
         let wanted = usize::try_from(left).map_or(PORTION_BYTES, |left| left.min(PORTION_BYTES));
         let portion = portion(incoming, wanted).await?;
         left -= portion.len() as u64;

@@ -54,6 +54,17 @@ pub async fn next_change(applied: &mut watch::Receiver<Applied>) {
     }
 }
 
+/// Whether nothing is to be appended here. Where that cannot be told something may be.
+pub async fn is_settled(shared: &Shared) -> bool {
+    match shared.voting.voter() {
+        Some(voter) => voter
+            .batches()
+            .await
+            .is_ok_and(|batches| batches.is_empty()),
+        None => true,
+    }
+}
+
 /// Appends what is to be appended; whether nothing is left.
 pub async fn append_all(shared: &Arc<Shared>, voter: &Voter) -> bool {
     let batches = match voter.batches().await {

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
 pub(super) use batches::append;
+pub(super) use batches::is_settled;
 pub(super) use calls::answer as answer_call;
 pub use charter::{Charter, Elector, LockNews, SignedCharter};
 pub use copies::KeptBy;

@@ -39,7 +39,7 @@ fn what_is_not_needed_goes_when_enough_other_hosts_keep_it() {
     small
         .isconf(["cache", "--prune"])
         .code(0)
-        .prints("removed: 0 blobs, 0 B, that at least 2 other hosts keep");
+        .prints("removed: 0 blobs, 0 B, that at least 2 connected hosts keep");
     // One of them is not heard when it could go.
     network.cut(Port(2));
     wait_for("one peer", || connected(small) == 1);
@@ -48,12 +48,12 @@ fn what_is_not_needed_goes_when_enough_other_hosts_keep_it() {
     network.heal(Port(2));
     wait_for("two peers", || connected(small) == 2);
     let preview = small.isconf(["cache", "--prune", "--noop"]).code(0);
-    preview.prints("would be removed: 1 blob, 3 B, that at least 2 other hosts keep");
+    preview.prints("would be removed: 1 blob, 3 B, that at least 2 connected hosts keep");
     assert_eq!(contents(small), 1);
     small
         .isconf(["cache", "--prune"])
         .code(0)
-        .prints("removed: 1 blob, 3 B, that at least 2 other hosts keep");
+        .prints("removed: 1 blob, 3 B, that at least 2 connected hosts keep");
     assert_eq!(contents(small), 0);
     // It is not missed, and does not come again by itself.
     small
@@ -84,7 +84,7 @@ fn what_is_not_needed_goes_when_enough_other_hosts_keep_it() {
     small
         .isconf(["cache", "--prune"])
         .code(0)
-        .prints("stay: 1 blob, 3 B, that fewer than 2 other hosts keep");
+        .prints("stay: 1 blob, 3 B, that fewer than 2 connected hosts keep");
     assert_eq!(contents(small), 1);
 }
 
@@ -110,7 +110,7 @@ fn hosts_that_keep_what_they_need_do_not_count_on_each_other() {
         wait_for("two peers", || connected(host) == 2);
         host.isconf(["cache", "--prune"])
             .code(0)
-            .prints("stay: 1 blob, 3 B, that fewer than 2 other hosts keep");
+            .prints("stay: 1 blob, 3 B, that fewer than 2 connected hosts keep");
         assert_eq!(contents(host), 1);
     }
     hosts[2].isconf(["stop"]).code(0);
