@@ -46,17 +46,25 @@ pub const PRIVATE_DIRECTORY_MODE: u32 = 0o700;
 /// Puts `bytes` in place of the file at `path`: after a crash the file has either its old content
 /// or the new one. The directory must exist. Costs two syncs.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let aside = path_aside(path);
-    let mut file = create_private(&aside)?;
-    file.write_all(bytes)
-        .map_err(FileError::of("write", &aside))?;
-    // The content must be durable before the name points at it: without this sync the rename could
-    // reach the disk first, and a power cut would leave an empty file under the real name.
-    sync_at("replaced.bytes", || file.sync_all()).map_err(FileError::of("sync", &aside))?;
-    drop(file);
-    fs::rename(&aside, path).map_err(FileError::of("rename", &aside))?;
+    replace_soon(path, bytes)?;
     // Without this sync the old content could be back after a power cut.
     sync_at("replaced.name", || sync_directory_of(path))
+}
+
+/// The same for what may be the old content once more after a power cut: for news that come again. Costs one sync.
+pub fn replace_soon(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let aside = path_aside(path);
+    write_aside(&aside, bytes)?;
+    fs::rename(&aside, path).map_err(FileError::of("rename", &aside))
+}
+
+fn write_aside(aside: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let mut file = create_private(aside)?;
+    file.write_all(bytes)
+        .map_err(FileError::of("write", aside))?;
+    // The content must be durable before the name points at it: without this sync the rename could
+    // reach the disk first, and a power cut would leave an empty file under the real name.
+    sync_at("replaced.bytes", || file.sync_all()).map_err(FileError::of("sync", aside))
 }
 
 /// Makes the file at `path` empty of any content and writable by its owner alone; a leftover of a

@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::thread;
 
 use super::{CheckInError, Site};
 use crate::durable;
@@ -38,19 +39,30 @@ pub(super) fn append(
     drop((journal, right));
     let store = Store::new(site.home.blobs(site.domain));
     let span = (base, batch.last(base));
-    let (order, kept) = order(
-        &store,
-        authority,
-        (site.branch, held),
-        (&batch, span),
-        drafts,
-    )?;
-    crash_point("ci-kept");
     let (_, last) = span;
     // Until there is a verdict nothing may be added or taken back: the entries may count already. The file has to
-    // be there before the order is given, whenever the power fails.
+    // be there before the order is given, whenever the power fails; it gets there while another host gets the contents.
     let undecided = site.home.undecided(site.domain, site.branch);
-    durable::replace(&undecided, format!("{}\n", last.seq).as_bytes())?;
+    let text = format!("{}\n", last.seq);
+    let (marked, order) = thread::scope(|scope| {
+        let marking = scope.spawn(|| durable::replace(&undecided, text.as_bytes()));
+        let lock = (site.branch, held);
+        let order = order(&store, authority, lock, (&batch, span), drafts);
+        (marking.join(), order)
+    });
+    let (order, kept) = match (marked, order) {
+        (Ok(Ok(())), Ok(ordered)) => ordered,
+        (marked, order) => {
+            // Nothing was ordered.
+            durable::remove(&undecided)?;
+            if let Ok(marked) = marked {
+                marked?;
+            }
+            order?;
+            return Err(unexpected().into());
+        }
+    };
+    crash_point("ci-kept");
     match authority.carry_out(order)? {
         Ok(Granted::CheckedIn) => {}
         Ok(_) => return Err(unexpected().into()),

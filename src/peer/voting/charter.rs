@@ -290,13 +290,25 @@ pub(super) async fn load(shared: &Arc<Shared>) {
 pub(super) async fn save(shared: &Arc<Shared>, charter: &SignedCharter) -> bool {
     let text = serde_json::to_string(charter);
     let text = text.expect("strings and numbers always have a JSON form");
+    let who = charter
+        .charter()
+        .map(|charter| (charter.epoch, charter.voters.clone()));
+    let is_durable = who.is_some() && *shared.voting.saved() == who;
     let written = shared.on_disk(move |shared| {
         let path = shared.facts.home.voters(&shared.facts.domain);
         durable::create_directories(&shared.facts.home.cache(&shared.facts.domain))?;
-        durable::replace(&path, format!("{FIRST_LINE}{text}\n").as_bytes())
+        let bytes = format!("{FIRST_LINE}{text}\n");
+        match is_durable {
+            // Only locks changed: any voter tells them again.
+            true => durable::replace_soon(&path, bytes.as_bytes()),
+            false => durable::replace(&path, bytes.as_bytes()),
+        }
     });
     match written.await {
-        Ok(Ok(())) => true,
+        Ok(Ok(())) => {
+            *shared.voting.saved() = who;
+            true
+        }
         Ok(Err(error)) => {
             shared.mention("voters".to_owned(), || chained(&error));
             false

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::super::contents::{self, Wish};
@@ -17,6 +18,9 @@ use super::super::this_host::Shared;
 
 /// How long a host fetches before it says how much is missing still: less than its answer is waited for.
 const FETCHING: Duration = Duration::from_secs(5);
+
+/// How many blobs are fetched at once.
+const AT_ONCE: usize = 4;
 
 /// How often in a row a host may have got nothing more.
 const MAX_IDLE: u32 = 6;
@@ -43,17 +47,25 @@ pub enum KeptBy {
 pub async fn keep_for(shared: &Arc<Shared>, link: &Link, blobs: Vec<(Digest, u64)>) -> u64 {
     let begun = Instant::now();
     let mut missing = blobs.len() as u64;
-    for (digest, length) in blobs {
+    let (mut blobs, mut under_way) = (blobs.into_iter(), JoinSet::new());
+    loop {
+        while under_way.len() < AT_ONCE
+            && let Some((digest, length)) = blobs.next()
+        {
+            let (shared, link) = (Arc::clone(shared), link.clone());
+            let wish = Wish::of_length(digest, length);
+            under_way.spawn(async move { contents::fetch_for(&shared, &link, wish).await });
+        }
         let left = FETCHING.saturating_sub(begun.elapsed());
-        let (shared, link) = (Arc::clone(shared), link.clone());
-        // It goes on when it is late: two at once would spoil what arrived.
-        let wish = Wish::of_length(digest, length);
-        let fetch = tokio::spawn(async move { contents::fetch_for(&shared, &link, wish).await });
-        match timeout(left, fetch).await {
-            Ok(Ok(true)) => missing -= 1,
-            Ok(_) => {}
-            // It is asked for again, and goes on until then: one at a time.
-            Err(_late) => break,
+        match timeout(left, under_way.join_next()).await {
+            Ok(Some(Ok(true))) => missing -= 1,
+            Ok(Some(Ok(false) | Err(_))) => {}
+            Ok(None) => break,
+            // They are asked for again, and go on until then: two at once at the same would spoil what arrived.
+            Err(_late) => {
+                under_way.detach_all();
+                break;
+            }
         }
     }
     missing

@@ -37,12 +37,14 @@ pub(super) use steward::{attend, seat_now_and_then};
 
 use super::this_host::Shared;
 use crate::model::{BranchName, PublicKey};
-use crate::quorum::Voter;
+use crate::quorum::{Epoch, Voter};
 
 /// What this host knows of the voters, and its own vote.
 #[derive(Debug)]
 pub struct Voting {
     known: Mutex<Option<SignedCharter>>,
+    /// The epoch and the voters that are written down, durably.
+    saved: Mutex<Option<(Epoch, Vec<Elector>)>>,
     /// The voter that runs here; each change is news.
     voter: watch::Sender<Option<Voter>>,
     /// One at a time opens and closes the voter.
@@ -58,6 +60,7 @@ impl Default for Voting {
     fn default() -> Self {
         Self {
             known: Mutex::default(),
+            saved: Mutex::default(),
             voter: watch::Sender::new(None),
             changing: tokio::sync::Mutex::default(),
             asking: AtomicUsize::new(0),
@@ -91,6 +94,10 @@ impl Voting {
     /// Whether a verb of this host waits for a verdict.
     fn is_asked(&self) -> bool {
         self.asking.load(Ordering::SeqCst) > 0
+    }
+
+    fn saved(&self) -> MutexGuard<'_, Option<(Epoch, Vec<Elector>)>> {
+        self.saved.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     fn known(&self) -> MutexGuard<'_, Option<SignedCharter>> {
