@@ -334,8 +334,9 @@ fn finish(
     let authors = authors(journal, wip.base(), entries)?;
     let released = release(site, wip.base())?;
     crash_point("ci-lock");
+    // In the directory of the wip, whose removal makes this one durable as well; until then all of it is repeated.
+    durable::remove_soon(&site.home.undecided(site.domain, site.branch))?;
     wip.remove(site.host)?;
-    durable::remove(&site.home.undecided(site.domain, site.branch))?;
     crash_point("ci-wip");
     Ok(CheckedIn {
         entries,

@@ -104,14 +104,21 @@ pub fn create_directories(path: &Path) -> Result<(), FileError> {
 
 /// Removes the file at `path`, durably; one that is not there is fine. Returns whether it was there.
 pub fn remove(path: &Path) -> Result<bool, FileError> {
-    match fs::remove_file(path) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(e) => return Err(FileError::of("remove", path)(e)),
+    if !remove_soon(path)? {
+        return Ok(false);
     }
     // Without this sync the file could be back after a power cut.
     sync_at("removed.name", || sync_directory_of(path))?;
     Ok(true)
+}
+
+/// The same for one that may be back after a power cut.
+pub fn remove_soon(path: &Path) -> Result<bool, FileError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(FileError::of("remove", path)(e)),
+    }
 }
 
 /// Makes the names in the directory that holds `path` durable.

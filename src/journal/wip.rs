@@ -139,8 +139,9 @@ impl Wip {
     pub fn remove(self, _host: &HostLock) -> Result<(), JournalError> {
         let path = self.chain.path().to_path_buf();
         durable::remove(&path)?;
-        // A head without its wip is a leftover that the next wip replaces; see `Chain::create`.
-        durable::remove(&head_of(path))?;
+        // A head without its wip is a leftover that the next wip replaces (see `Chain::create`): it may be back after
+        // a power cut.
+        durable::remove_soon(&head_of(path))?;
         Ok(())
     }
 }
