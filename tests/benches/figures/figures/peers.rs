@@ -97,6 +97,8 @@ fn transfer(table: &mut Table, medium: Medium, where_to: &str) -> Result<(), Err
     let mut peaks = [Series::default(), Series::default()];
     for _ in 0..3 {
         let host = BenchHost::bare("transfer", medium)?;
+        // Whoever writes to a place of the image first pays for it.
+        host.sh("head -c 3500000000 /dev/zero >/srv/fill; sync; rm /srv/fill; sync")?;
         rig(&host, 2)?;
         host.sh(
             "head -c 1073741824 /dev/urandom >/srv/big; sync; /opt/at 0 lock x; /opt/at 0 snap /srv/big",
