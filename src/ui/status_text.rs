@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::page::{Page, counted, escaped};
-use super::quantity::human_time;
+use super::quantity::{human_bytes, human_time};
 use super::report_json::{JSON_VERSION, line};
 use super::style::{Role, Style};
 use crate::model::{Author, BranchName, DomainName, EntryRef, HostName, Moment, PublicKey};
@@ -34,12 +34,36 @@ pub struct StatusView {
     pub daemon: Option<u32>,
     /// The other hosts of the domain that the daemon knows.
     pub peers: Vec<PeerRow>,
+    /// How the contents of the branch come; `None` when the daemon does not run.
+    pub contents: Option<ContentsRow>,
     /// Who keeps the locks of the domain; `None` while this host is alone, or the daemon does not run.
     pub voters: Option<VotersRow>,
     /// The names of kept scratchpads.
     pub kept: Vec<String>,
     /// What waits for recovery, in words; `None` when nothing does.
     pub recovery: Option<String>,
+}
+
+/// How the contents of a branch come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ContentsRow {
+    /// Up to which entry all are here.
+    pub complete: u64,
+    /// What arrives just now.
+    pub arriving: Option<ArrivingRow>,
+    /// Why not all come, in words.
+    pub hindrance: Option<String>,
+}
+
+/// A content that arrives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ArrivingRow {
+    /// The entry that needs it.
+    pub entry: u64,
+    /// How many bytes of it are here.
+    pub here: u64,
+    /// Its length in bytes.
+    pub length: u64,
 }
 
 /// A lock that is held.
@@ -142,6 +166,7 @@ pub fn status_text(status: &StatusView, style: Style) -> String {
         |pid| format!("running, process {pid}"),
     );
     page.line(2, &format!("daemon    {daemon}"));
+    contents_lines(&mut page, status);
     if let Some(voters) = &status.voters {
         let words = voter_words(&page, voters);
         page.line(2, &format!("voters    {words}"));
@@ -155,6 +180,27 @@ pub fn status_text(status: &StatusView, style: Style) -> String {
         page.line(2, &page.paint(Role::Failure, &words));
     }
     page.into_text()
+}
+
+/// Which contents are missing still, and what arrives.
+fn contents_lines(page: &mut Page, status: &StatusView) {
+    let last = status.head.map_or(0, |head| head.seq);
+    let Some(contents) = status.contents.as_ref().filter(|c| c.complete < last) else {
+        return;
+    };
+    let complete = contents.complete;
+    page.line(
+        2,
+        &format!("contents  here up to entry {complete} of {last}"),
+    );
+    if let Some(arriving) = &contents.arriving {
+        let (here, length) = (human_bytes(arriving.here), human_bytes(arriving.length));
+        let entry = arriving.entry;
+        page.line(4, &format!("{here} of {length} arrived for entry {entry}"));
+    }
+    if let Some(why) = &contents.hindrance {
+        page.line(4, &page.paint(Role::Failure, &escaped(why.as_bytes())));
+    }
 }
 
 /// Who keeps the locks, and who of them cannot be reached.
@@ -246,6 +292,7 @@ pub fn status_json(status: &StatusView) -> Result<String, serde_json::Error> {
         pending: status.pending,
         wip: status.wip,
         daemon: status.daemon,
+        contents: status.contents.as_ref(),
         voters: status.voters.as_ref(),
         peers: &status.peers,
         kept: &status.kept,
@@ -266,6 +313,7 @@ struct StatusJson<'a> {
     pending: u64,
     wip: u64,
     daemon: Option<u32>,
+    contents: Option<&'a ContentsRow>,
     voters: Option<&'a VotersRow>,
     peers: &'a [PeerRow],
     kept: &'a [String],

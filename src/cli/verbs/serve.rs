@@ -10,7 +10,7 @@ use crate::cli::{Failure, Member, Session};
 use crate::daemon::client::{self, ClientError};
 use crate::daemon::{
     self, Attachment, AutoUpFacts, DAEMON_VERB, DaemonFacts, DaemonStatus, Launch, Log, Manager,
-    NOTIFY_SOCKET, Started, Stopped, running_daemon,
+    NOTIFY_SOCKET, Standing, Started, Stopped, running_daemon,
 };
 use crate::durable::FileError;
 use crate::model::{Home, Moment};
@@ -107,6 +107,11 @@ pub(super) fn tell_daemon(session: &mut Session, home: &Home) {
 /// What the daemon says of itself and the other hosts; `None` when it does not run or does not answer.
 pub(super) fn daemon_status(member: &Member) -> Option<DaemonStatus> {
     client::status(member.home(), STATUS_PATIENCE).ok()
+}
+
+/// How the own branch stands, as far as the daemon knows without asking anybody.
+pub(super) fn daemon_standing(member: &Member) -> Option<Standing> {
+    client::standing(member.home(), member.branch(), STATUS_PATIENCE).ok()
 }
 
 fn facts(session: &Session, member: &Member) -> DaemonFacts {

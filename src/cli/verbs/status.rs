@@ -2,18 +2,19 @@
 //! runs; an answer that can still be given is given, whatever else is damaged. When nobody else is
 //! at work it first puts right what an interrupted isconf left, as every verb does.
 
-use super::serve::{daemon_pid, daemon_status};
+use super::serve::{daemon_pid, daemon_standing, daemon_status};
 use crate::chain::{ChainError, Fault};
 use crate::cli::invocation::Format;
 use crate::cli::{Failure, Member, Session};
-use crate::daemon::{PeerStatus, VotingStatus};
+use crate::daemon::{PeerStatus, Standing, VotingStatus};
 use crate::history::{History, HistoryError};
 use crate::lock::Held;
 use crate::model::{EntryRef, Moment};
 use crate::replay::kept_names;
 use crate::ui::exit::ExitCode;
 use crate::ui::status_text::{
-    LockView, PeerRow, StatusView, VoterRow, VotersRow, status_json, status_text,
+    ArrivingRow, ContentsRow, LockView, PeerRow, StatusView, VoterRow, VotersRow, status_json,
+    status_text,
 };
 
 /// Shows where this host stands.
@@ -52,6 +53,7 @@ fn view(member: &Member) -> Result<StatusView, Failure> {
     let (peers, voting) =
         asked.map_or_else(Default::default, |status| (status.peers, status.voting));
     let peers = peers.into_iter().map(peer_row).collect();
+    let contents = daemon.and_then(|_| daemon_standing(member));
     let lock = match &voting {
         // Where several hosts keep the lock, the file here says what was so when it was last asked for.
         Some(voting) => {
@@ -74,10 +76,24 @@ fn view(member: &Member) -> Result<StatusView, Failure> {
         wip: member.drafts()?.len() as u64,
         daemon,
         peers,
+        contents: contents.map(contents_row),
         voters: voting.map(voters_row),
         kept: kept.map(|(name, _command)| name).collect(),
         recovery,
     })
+}
+
+/// How contents come, as the daemon tells of it.
+fn contents_row(standing: Standing) -> ContentsRow {
+    ContentsRow {
+        complete: standing.complete,
+        arriving: standing.arriving.map(|arriving| ArrivingRow {
+            entry: arriving.entry,
+            here: arriving.here,
+            length: arriving.length,
+        }),
+        hindrance: standing.hindrance,
+    }
 }
 
 /// A peer as the daemon tells of it.

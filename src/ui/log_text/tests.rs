@@ -8,7 +8,8 @@ use super::super::history_text::{Behind, HistoryLine, history_json, history_text
 use super::super::sample::{changes, entry, path};
 use super::super::schema::assert_valid;
 use super::super::status_text::{
-    LockView, PeerRow, StatusView, VoterRow, VotersRow, status_json, status_text,
+    ArrivingRow, ContentsRow, LockView, PeerRow, StatusView, VoterRow, VotersRow, status_json,
+    status_text,
 };
 use super::*;
 use crate::model::{
@@ -275,6 +276,15 @@ fn status_is_a_page() {
         pending: 12,
         wip: 0,
         daemon: Some(42),
+        contents: Some(ContentsRow {
+            complete: 3,
+            arriving: Some(ArrivingRow {
+                entry: 4,
+                here: 1024,
+                length: 4096,
+            }),
+            hindrance: Some("nobody has it".to_owned()),
+        }),
         voters: Some(VotersRow {
             epoch: 1,
             hosts: vec![
@@ -297,6 +307,9 @@ fn status_is_a_page() {
         \x20 wip       nothing\n\
         \x20 lock      root@beta: installing (since 2026-11-20 17:44:31 UTC)\n\
         \x20 daemon    running, process 42\n\
+        \x20 contents  here up to entry 3 of 12\n\
+        \x20   1.0 KiB of 4.0 KiB arrived for entry 4\n\
+        \x20   nobody has it\n\
         \x20 voters    alpha, beta, gamma (not reached)\n\
         \x20 peers     1 connected, 1 not\n\
         \x20   beta  192.0.2.7:65027  has entry 12 of generic\n\
@@ -306,6 +319,7 @@ fn status_is_a_page() {
     );
     assert_valid("log.schema.json", &status_json(&status).unwrap());
     let quiet = StatusView {
+        contents: None,
         voters: None,
         lock: None,
         daemon: None,
