@@ -5,6 +5,7 @@ mod hosts;
 mod kills;
 mod locks;
 mod long_files;
+mod quick_start;
 mod reach;
 mod simulation;
 mod schedules;
