@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use super::{CheckInError, Site};
+use super::{CheckInError, Site, is_undecided};
 use crate::durable;
 use crate::identity::HostKey;
 use crate::journal::{Batch, Journal, MAX_BATCH_BYTES};
@@ -43,6 +43,7 @@ pub(super) fn append(
     // Until there is a verdict nothing may be added or taken back: the entries may count already. The file has to
     // be there before the order is given, whenever the power fails; it gets there while another host gets the contents.
     let undecided = site.home.undecided(site.domain, site.branch);
+    let was_undecided = is_undecided(site);
     let text = format!("{}\n", last.seq);
     let (marked, order) = thread::scope(|scope| {
         let marking = scope.spawn(|| durable::replace(&undecided, text.as_bytes()));
@@ -53,8 +54,10 @@ pub(super) fn append(
     let (order, kept) = match (marked, order) {
         (Ok(Ok(())), Ok(ordered)) => ordered,
         (marked, order) => {
-            // Nothing was ordered.
-            durable::remove(&undecided)?;
+            // Nothing was ordered now. What was ordered before may count.
+            if !was_undecided {
+                durable::remove(&undecided)?;
+            }
             if let Ok(marked) = marked {
                 marked?;
             }

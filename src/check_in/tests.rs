@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::journal::tests::{Host, draft, key};
-use crate::lock::Claim;
+use crate::lock::{Claim, Order, Row, Verdict};
 use crate::model::{EntryKind, LockMessage};
+use isconf_sandbox::change::Digest;
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
@@ -189,6 +191,68 @@ fn without_drafts_the_lock_is_released() {
     let done = check_in_at(&host).unwrap();
     assert_eq!(done.entries, 0);
     assert!(!is_locked(&host));
+}
+
+/// Those who keep the lock, when they cannot be asked, or not even for keeping contents.
+#[derive(Debug)]
+struct Unheard {
+    keeps: bool,
+}
+
+fn unheard() -> NoVerdict {
+    NoVerdict {
+        why: "nobody answers".to_owned(),
+        remedy: "ask again".to_owned(),
+        is_passing: true,
+        is_down: false,
+    }
+}
+
+impl Authority for Unheard {
+    fn carry_out(&self, _: Order) -> Result<Verdict, NoVerdict> {
+        Err(unheard())
+    }
+
+    fn row(&self, _: &BranchName) -> Result<Row, NoVerdict> {
+        Err(unheard())
+    }
+
+    fn keep(&self, _: BTreeSet<Digest>) -> Result<Kept, NoVerdict> {
+        match self.keeps {
+            true => Ok(Kept::Elsewhere),
+            false => Err(unheard()),
+        }
+    }
+}
+
+#[test]
+fn what_may_have_been_ordered_stays_undecided_until_there_is_a_verdict() {
+    let host = Host::new();
+    lock(&host, "why");
+    make_drafts(&host);
+    let ask = |keeps| {
+        let authority = Unheard { keeps };
+        let asked = check_in(
+            site(&host),
+            &author(),
+            &key(),
+            Moment::EPOCH,
+            Strictness::Tell,
+            Some(&authority),
+        );
+        assert!(
+            matches!(asked, Err(CheckInError::NoVerdict(_))),
+            "{asked:?}"
+        );
+        is_undecided(site(&host))
+    };
+    assert!(!ask(false), "nothing was ordered");
+    assert!(
+        ask(true),
+        "it was ordered, and nobody knows what came of it"
+    );
+    assert!(ask(false), "what was ordered before may count");
+    assert!(has_wip(&host));
 }
 
 #[test]
