@@ -11,5 +11,5 @@ mod upkeep;
 pub use batch::Batch;
 pub use blobs::{MAX_LIST_BYTES, Store, StoreError};
 pub use partial::Partial;
-pub use pieces::{LONG_BYTES, LONGEST_BYTES, MAX_PIECES_BYTES, Piece, Pieces, Sum};
+pub use pieces::{LONG_BYTES, MAX_PIECES_BYTES, Piece, Pieces, Sum};
 pub use upkeep::{Removed, Stored};

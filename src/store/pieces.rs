@@ -24,7 +24,7 @@ const AIM_BYTES: u64 = 4 << 10;
 const MOST_AIMED: u64 = 1 << 19;
 
 /// The longest piece that any blob has, in bytes.
-pub const LONGEST_BYTES: usize = 4 << 20;
+const LONGEST_BYTES: usize = 4 << 20;
 
 /// How much of a piece's SHA-256 is kept, in bytes: they are told apart by it, and the blob has its own digest.
 const SUM_BYTES: usize = 16;

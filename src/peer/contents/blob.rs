@@ -296,10 +296,8 @@ pub async fn fetch_for(shared: &Arc<Shared>, link: &Link, wish: Wish) -> bool {
 /// Gets from one host what is missing of a blob.
 async fn bring(shared: &Arc<Shared>, link: &Link, work: &mut Work<'_>) -> Result<(), BlobError> {
     let brought = bring_somehow(shared, link, work).await;
-    let is_coming = false;
-    work.arrival
-        .teller()
-        .send_modify(|how| how.is_coming = is_coming);
+    let teller = work.arrival.teller();
+    teller.send_modify(|how| how.is_coming = false);
     brought
 }
 

@@ -19,6 +19,14 @@ fn snap(origin: &Machine, path: &str) {
     origin.isconf(["ci"]).code(0);
 }
 
+/// Records a file of so many random MiB on the first host.
+fn snap_on_first(cluster: &Cluster, mib: u64) {
+    let make = format!("head -c {mib}M /dev/urandom > /srv/image");
+    cluster.sh(&make).code(0);
+    cluster.isconf(0, "lock 'a long file'").code(0);
+    cluster.isconf(0, "snap /srv/image").code(0);
+}
+
 /// How many bytes came to a host by its network.
 fn received(host: &Machine) -> u64 {
     let devices = host.sh("cat /proc/net/dev").code(0).out();
@@ -99,11 +107,7 @@ fn many_hosts_that_fetch_the_same_get_it_from_each_other() {
     let Some(cluster) = Cluster::of(HOSTS) else {
         return;
     };
-    cluster
-        .sh(&format!("head -c {MIB}M /dev/urandom > /srv/image"))
-        .code(0);
-    cluster.isconf(0, "lock 'a long file'").code(0);
-    cluster.isconf(0, "snap /srv/image").code(0);
+    snap_on_first(&cluster, MIB);
     cluster.count(0);
     cluster.isconf(0, "ci").code(0);
     wait_at_most(LONG, "the contents on all hosts", || {
@@ -123,11 +127,7 @@ fn what_was_killed_while_it_fetched_goes_on_from_there() {
     let Some(mut cluster) = Cluster::of(2) else {
         return;
     };
-    cluster
-        .sh(&format!("head -c {MIB}M /dev/urandom > /srv/image"))
-        .code(0);
-    cluster.isconf(0, "lock 'a long file'").code(0);
-    cluster.isconf(0, "snap /srv/image").code(0);
+    snap_on_first(&cluster, MIB);
     cluster.isconf(0, "ci").code(0);
     cluster.kill(1);
     cluster.count(0);
