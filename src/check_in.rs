@@ -4,7 +4,7 @@
 //! behind that is done at the next start.
 //!
 //! ```text
-//! journal + head ─> receipt "checked-in" ─> lock released ─> wip removed
+//! journal + head ─> receipt "checked-in", lock released ─> wip removed
 //!              └── here it has happened; the wip is removed last because it tells recovery so
 //! ```
 
@@ -18,7 +18,8 @@ use crate::journal::{
 use crate::lock::{AppendLock, Authority, BranchLock, Held, HostLock, Kept, LockError, NoVerdict};
 use crate::model::report::Description;
 use crate::model::{
-    Author, BranchName, Deed, DomainName, Draft, EntryRef, Hazard, Home, Moment, ReceiptBody,
+    Author, BranchName, Deed, DomainName, Draft, DraftId, EntryRef, Hazard, Home, Moment,
+    ReceiptBody,
 };
 use crate::needs::ReferenceError;
 use crate::store::StoreError;
@@ -288,6 +289,16 @@ fn check_position(journal: &Journal, wip: &Wip, history: &History) -> Result<(),
     })
 }
 
+/// Whether a check-in was cut off behind its decisive moment. Its receipt may be an incomplete one then.
+pub fn is_unfinished(site: Site<'_>) -> Result<bool, CheckInError> {
+    let wip = Wip::open(site.home, site.domain, site.branch)?;
+    let journal = Journal::open(site.home, site.domain, site.branch)?;
+    match (wip, journal) {
+        (Some(wip), Some(journal)) => Ok(is_checked_in(&journal, &wip)?),
+        _ => Ok(false),
+    }
+}
+
 /// Finishes a check-in that a crash cut off behind its decisive moment; `None` when there is none.
 /// To be called at every start, before anything looks at lock, wip or history.
 pub fn recover(site: Site<'_>, now: Moment) -> Result<Option<CheckedIn>, CheckInError> {
@@ -329,14 +340,20 @@ fn finish(
     let last = journal
         .at(wip.base().seq + entries)
         .unwrap_or(journal.last());
-    record(site, last, now)?;
-    crash_point("ci-receipt");
     let authors = authors(journal, wip.base(), entries)?;
-    let released = release(site, wip.base())?;
+    let first = wip.first()?.map(|wip| wip.draft.id);
+    // Neither needs the other, and each waits for the disk.
+    let give_up = || release(site, wip.base());
+    let (released, recorded) = durable::together(give_up, || record(site, first, last, now));
+    recorded?;
+    crash_point("ci-receipt");
+    let released = released?;
     crash_point("ci-lock");
-    // In the directory of the wip, whose removal makes this one durable as well; until then all of it is repeated.
+    // None of lock, mark and wip has to be so durably: as long as the wip is back after a power cut, so is all of this
+    // done once more, and what was done already stays. The wip goes last, and nobody makes another one before the lock
+    // is taken again, which is durable.
     durable::remove_soon(&site.home.undecided(site.domain, site.branch))?;
-    wip.remove(site.host)?;
+    wip.remove_soon(site.host)?;
     crash_point("ci-wip");
     Ok(CheckedIn {
         entries,
@@ -369,10 +386,15 @@ fn authors(
     Ok(runs)
 }
 
-/// Tells the history where the drafts made here are in the journal, unless it knows.
-fn record(site: Site<'_>, last: EntryRef, now: Moment) -> Result<(), HistoryError> {
+/// Tells the history where the drafts made here, `first` and those behind it, are in the journal, unless it knows.
+fn record(
+    site: Site<'_>,
+    first: Option<DraftId>,
+    last: EntryRef,
+    now: Moment,
+) -> Result<(), HistoryError> {
     let mut history = History::open_or_create(site.host, site.home, site.domain)?;
-    if history.standing()?.is_some_and(|(_, at)| at == last) {
+    if history.has_checked_in(first, last)? {
         return Ok(());
     }
     let receipt = ReceiptBody {
@@ -384,7 +406,8 @@ fn record(site: Site<'_>, last: EntryRef, now: Moment) -> Result<(), HistoryErro
         finished: now,
         congruent: None,
     };
-    history.append_announced(site.host, site.home, &receipt)?;
+    // The wip announces it: see `is_unfinished`.
+    history.append(site.host, &receipt)?;
     Ok(())
 }
 
@@ -394,7 +417,7 @@ fn release(site: Site<'_>, base: EntryRef) -> Result<Option<Held>, LockError> {
     let path = site.home.branch_lock(site.domain, site.branch);
     match BranchLock::load(&path)?.held {
         Some(held) if held.journal == base => {
-            BranchLock::release(site.host, &path, held.fence)?;
+            BranchLock::release_soon(site.host, &path, held.fence)?;
             Ok(Some(held))
         }
         Some(_) | None => Ok(None),

@@ -6,7 +6,9 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use isconf_sandbox::fs::sync_at;
 use nix::errno::Errno;
@@ -46,25 +48,83 @@ pub const PRIVATE_DIRECTORY_MODE: u32 = 0o700;
 /// Puts `bytes` in place of the file at `path`: after a crash the file has either its old content
 /// or the new one. The directory must exist. Costs two syncs.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    replace_soon(path, bytes)?;
-    // Without this sync the old content could be back after a power cut.
-    sync_at("replaced.name", || sync_directory_of(path))
+    write_aside(path, bytes)?.put_in_place()
 }
 
 /// The same for what may be the old content once more after a power cut: for news that come again. Costs one sync.
 pub fn replace_soon(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    write_aside(path, bytes)?.rename()
+}
+
+/// Puts `bytes` in place without waiting for the disk: after a power cut the file may have its old content, or none. For
+/// what every verb makes anew, and whose readers take an empty file for a missing one. Costs no sync.
+pub fn replace_unsynced(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let aside = path_aside(path);
-    write_aside(&aside, bytes)?;
+    let mut file = create_private(&aside)?;
+    file.write_all(bytes)
+        .map_err(FileError::of("write", &aside))?;
     fs::rename(&aside, path).map_err(FileError::of("rename", &aside))
 }
 
-fn write_aside(aside: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let mut file = create_private(aside)?;
+/// What will be the content of a file, durable under another name.
+#[derive(Debug)]
+#[must_use = "it does not count before it is in place"]
+pub struct Aside<'a> {
+    path: &'a Path,
+    aside: PathBuf,
+}
+
+/// Writes what will be the content of the file at `path`; durable on return, which costs one sync.
+pub fn write_aside<'a>(path: &'a Path, bytes: &[u8]) -> Result<Aside<'a>, FileError> {
+    let aside = path_aside(path);
+    let mut file = create_private(&aside)?;
     file.write_all(bytes)
-        .map_err(FileError::of("write", aside))?;
+        .map_err(FileError::of("write", &aside))?;
     // The content must be durable before the name points at it: without this sync the rename could
     // reach the disk first, and a power cut would leave an empty file under the real name.
-    sync_at("replaced.bytes", || file.sync_all()).map_err(FileError::of("sync", aside))
+    sync_at("replaced.bytes", || file.sync_all()).map_err(FileError::of("sync", &aside))?;
+    Ok(Aside { path, aside })
+}
+
+impl Aside<'_> {
+    /// Makes it the content, durably. Costs one sync.
+    pub fn put_in_place(self) -> Result<(), FileError> {
+        let path = self.path;
+        self.rename()?;
+        // Without this sync the old content could be back after a power cut.
+        sync_at("replaced.name", || sync_directory_of(path))
+    }
+
+    fn rename(self) -> Result<(), FileError> {
+        fs::rename(&self.aside, self.path).map_err(FileError::of("rename", &self.aside))
+    }
+}
+
+/// Makes an empty file at `path`, whose name says it all; durable on return, also if it was there. Costs one sync.
+pub fn mark(path: &Path) -> Result<(), FileError> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(PRIVATE_FILE_MODE)
+        .open(path)
+        .map_err(FileError::of("create", path))?;
+    // Without this sync the name could be gone after a power cut, also one that somebody made who was stopped before.
+    sync_at("replaced.name", || sync_directory_of(path))
+}
+
+/// Does two things that each wait for the disk, and do not need each other: a disk does both in little more than the
+/// time of one. Where there is no further thread, one behind the other.
+pub fn together<A: Send, B>(one: impl Fn() -> A + Sync, other: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let beside = thread::Builder::new().spawn_scoped(scope, &one);
+        let other = other();
+        let one = match beside {
+            Ok(beside) => beside.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => one(),
+        };
+        (one, other)
+    })
 }
 
 /// Makes the file at `path` empty of any content and writable by its owner alone; a leftover of a

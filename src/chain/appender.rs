@@ -114,20 +114,32 @@ impl<'a> Appender<'a> {
         self.flush()?;
         let [_, written, synced, acknowledged] = self.chain.header.kind().crash_points();
         crash_point(written);
+        let next = self.next_frame();
+        let head = Head {
+            seq: next.seq - 1,
+            id: next.prev,
+            length: self.written_to,
+        };
+        let place = &self.chain.place;
         // The records must be durable before anybody is told that they are: the head, the lock's
         // release or the end of an intent say so. The length is part of what fdatasync(2) writes.
-        sync_at("chain.appended", || self.file.sync_data())
-            .map_err(FileError::of("sync", &self.chain.place.file))?;
-        crash_point(synced);
+        let sync_records = || {
+            sync_at("chain.appended", || self.file.sync_data())
+                .map_err(FileError::of("sync", &place.file))
+        };
         if self.chain.header.kind().has_head() {
-            let next = self.next_frame();
-            let head = Head {
-                seq: next.seq - 1,
-                id: next.prev,
-                length: self.written_to,
-            };
+            let text = head.to_text();
+            // The head's bytes are nothing before they are in place, and need not wait for the records.
+            let write_head = || durable::write_aside(&place.head, text.as_bytes());
+            let (aside, synced_records) = durable::together(write_head, sync_records);
+            synced_records?;
+            let aside = aside?;
+            crash_point(synced);
             self.may_count = true;
-            durable::replace(&self.chain.place.head, head.to_text().as_bytes())?;
+            aside.put_in_place()?;
+        } else {
+            sync_records()?;
+            crash_point(synced);
         }
         crash_point(acknowledged);
         self.may_count = true;

@@ -8,7 +8,6 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::thread;
 
 use super::{CheckInError, Site, is_undecided};
 use crate::durable;
@@ -16,7 +15,7 @@ use crate::identity::HostKey;
 use crate::journal::{Batch, Journal, MAX_BATCH_BYTES};
 use crate::lock::{
     AppendLock, Authority, BranchLock, CheckIn, Denial, Granted, Held, Kept, LockError, NoVerdict,
-    Order, Under,
+    Order, Records, Under,
 };
 use crate::model::{BranchName, Draft, EntryRef};
 use crate::needs::Needs;
@@ -39,30 +38,24 @@ pub(super) fn append(
     drop((journal, right));
     let store = Store::new(site.home.blobs(site.domain));
     let span = (base, batch.last(base));
-    let (_, last) = span;
     // Until there is a verdict nothing may be added or taken back: the entries may count already. The file has to
     // be there before the order is given, whenever the power fails; it gets there while another host gets the contents.
     let undecided = site.home.undecided(site.domain, site.branch);
     let was_undecided = is_undecided(site);
-    let text = format!("{}\n", last.seq);
-    let (marked, order) = thread::scope(|scope| {
-        let marking = scope.spawn(|| durable::replace(&undecided, text.as_bytes()));
-        let lock = (site.branch, held);
-        let order = order(&store, authority, lock, (&batch, span), drafts);
-        (marking.join(), order)
+    let mark = || durable::mark(&undecided);
+    let lock = (site.branch, held);
+    let (marked, order) = durable::together(mark, || {
+        order(&store, authority, lock, (&batch, span), drafts)
     });
-    let (order, kept) = match (marked, order) {
-        (Ok(Ok(())), Ok(ordered)) => ordered,
-        (marked, order) => {
+    let ordered = marked.map_err(CheckInError::from).and_then(|()| order);
+    let (order, kept) = match ordered {
+        Ok(ordered) => ordered,
+        Err(error) => {
             // Nothing was ordered now. What was ordered before may count.
             if !was_undecided {
                 durable::remove(&undecided)?;
             }
-            if let Ok(marked) = marked {
-                marked?;
-            }
-            order?;
-            return Err(unexpected().into());
+            return Err(error);
         }
     };
     crash_point("ci-kept");
@@ -79,8 +72,8 @@ pub(super) fn append(
     Ok(kept)
 }
 
-/// The order that checks entries in under a lock, once their records are a blob and that and their contents are kept
-/// where other hosts find them.
+/// The order that checks entries in under a lock, once their contents are kept where other hosts find them, and so are
+/// their records unless they go with the order.
 pub fn order<'a>(
     store: &Store,
     authority: &dyn Authority,
@@ -94,12 +87,26 @@ pub fn order<'a>(
             bytes: bytes.len() as u64,
         });
     }
-    let records = store.put_bytes(&bytes)?;
-    let mut blobs = BTreeSet::from([records]);
+    let mut contents = BTreeSet::new();
     for draft in drafts {
-        blobs.extend(Needs::of(draft).resolve(store)?);
+        contents.extend(Needs::of(draft).resolve(store)?);
     }
-    let kept = authority.keep(blobs)?;
+    let with_the_order = match authority.are_several() {
+        true => Records::inline(&bytes),
+        false => None,
+    };
+    let records = match with_the_order {
+        Some(records) => records,
+        None => {
+            let blob = store.put_bytes(&bytes)?;
+            contents.insert(blob);
+            Records::Blob(blob)
+        }
+    };
+    let kept = match contents.is_empty() {
+        true => Kept::Elsewhere,
+        false => authority.keep(contents)?,
+    };
     let check_in = CheckIn {
         branch: branch.clone(),
         under: Under {

@@ -217,6 +217,10 @@ impl Authority for Unheard {
         Err(unheard())
     }
 
+    fn are_several(&self) -> bool {
+        false
+    }
+
     fn keep(&self, _: BTreeSet<Digest>) -> Result<Kept, NoVerdict> {
         match self.keeps {
             true => Ok(Kept::Elsewhere),

@@ -58,6 +58,9 @@ fn card(
 fn store(host: &ThisHost, card: &HostCard) -> Result<(), Failure> {
     let json = serde_json::to_string(card)?;
     let text = format!("{CARD_FIRST_LINE}{json}\n");
-    // After a power cut others are told what was so before, until the next verb.
-    Ok(durable::replace_soon(&host.home.card(), text.as_bytes())?)
+    // After a power cut others are told what was so before, or nothing, until the next verb.
+    Ok(durable::replace_unsynced(
+        &host.home.card(),
+        text.as_bytes(),
+    )?)
 }

@@ -15,7 +15,7 @@ use crate::daemon::{MAX_KEPT, running_daemon};
 use crate::durable;
 use crate::lock::{Authority, BranchLock, Kept, NoVerdict, Order, Row, Verdict};
 use crate::model::{BranchName, DomainName, Home};
-use crate::peer::{KeptBy, LedgerAnswer, LedgerAsk, Trouble};
+use crate::peer::{Charter, KeptBy, LedgerAnswer, LedgerAsk, Trouble};
 use crate::replay::ThisHost;
 use crate::ui::exit::ExitCode;
 
@@ -31,6 +31,8 @@ const MAX_LIST: u64 = 1 << 20;
 /// Those who keep the locks.
 pub struct DomainLocks {
     home: Home,
+    /// Whether more than one host votes, as far as is known here. A host that votes alone knows that it does.
+    are_several: bool,
 }
 
 impl Session {
@@ -41,18 +43,22 @@ impl Session {
         domain: &DomainName,
         branch: &BranchName,
     ) -> Result<Option<DomainLocks>, Failure> {
-        let locks = || DomainLocks { home: home.clone() };
+        let locks = |are_several| DomainLocks {
+            home: home.clone(),
+            are_several,
+        };
+        if let Some(voters) = durable::read_small(&home.voters(domain), MAX_LIST)? {
+            let charter = Charter::read(&voters);
+            return Ok(Some(locks(charter.is_some_and(|c| c.voters.len() > 1))));
+        }
         let is_there =
             |path: PathBuf| durable::read_small(&path, MAX_LIST).map(|read| read.is_some());
-        if is_there(home.voters(domain))? {
-            return Ok(Some(locks()));
-        }
         let here = BranchLock::load(&home.branch_lock(domain, branch));
         let has_locked = here.map_err(|e| Failure::of_lock(e, branch))?.fence > 0;
         // It met others, or an administrator said where they are.
         let is_among_others = is_there(home.peers())? || (is_there(home.joined())? && !has_locked);
         if is_among_others || (running_daemon(home)?.is_some() && sees_others(home)?) {
-            return Ok(Some(locks()));
+            return Ok(Some(locks(false)));
         }
         Ok(None)
     }
@@ -133,6 +139,10 @@ impl Authority for DomainLocks {
                 Err(unasked(&ClientError::Unexpected))
             }
         }
+    }
+
+    fn are_several(&self) -> bool {
+        self.are_several
     }
 
     fn keep(&self, blobs: BTreeSet<Digest>) -> Result<Kept, NoVerdict> {

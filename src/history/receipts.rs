@@ -58,6 +58,18 @@ pub enum HistoryError {
     NotAPrefix(#[from] NotAPrefix),
 }
 
+impl HistoryError {
+    /// Whether the last receipt is incomplete.
+    pub fn is_torn(&self) -> bool {
+        match self {
+            Self::Chain(ChainError::Broken(broken)) => {
+                matches!(broken.fault, Fault::TornTail { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
 /// This host's history is not a prefix of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -165,8 +177,8 @@ impl History {
         durable::replace(&aside, body.to_record().as_bytes())?;
         crash_point("history.announced");
         let seq = self.append(host, body)?;
-        // One that stays is written again and found to be there.
-        durable::remove(&aside)?;
+        // One that is back after a power cut is found to be in the history.
+        durable::remove_soon(&aside)?;
         crash_point("history.announcement.removed");
         Ok(seq)
     }
@@ -190,12 +202,21 @@ impl History {
         let body = ReceiptBody::from_record(text).map_err(malformed)?;
         Self::cut_torn_tail(host, home)?;
         let mut history = Self::open_or_create(host, home, domain)?;
-        let is_there = !history.is_empty() && history.receipt(history.len())?.body == body;
-        if !is_there {
+        if !history.has(&body)? {
             history.append(host, &body)?;
         }
-        durable::remove(&aside)?;
+        durable::remove_soon(&aside)?;
         Ok(())
+    }
+
+    /// Whether a receipt says this, which only one can: each has its moment. Reads all of them if none does.
+    fn has(&self, body: &ReceiptBody) -> Result<bool, HistoryError> {
+        for seq in (1..=self.len()).rev() {
+            if self.receipt(seq)?.body == *body {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Reads receipt `seq`.
@@ -252,6 +273,23 @@ impl History {
         }
         made.retain(|draft| !discarded.contains(draft));
         Ok(made)
+    }
+
+    /// Whether it tells that the drafts from `first` on are entries up to `last`, whatever came of them since.
+    pub fn has_checked_in(
+        &self,
+        first: Option<DraftId>,
+        last: EntryRef,
+    ) -> Result<bool, HistoryError> {
+        for seq in (1..=self.len()).rev() {
+            match self.receipt(seq)?.body.deed {
+                Deed::CheckedIn(at) if at == last => return Ok(true),
+                // They were made here, and nothing before it is about them.
+                Deed::Made(draft) if Some(draft) == first => break,
+                _ => {}
+            }
+        }
+        Ok(false)
     }
 
     /// How many entries were applied before receipt `seq`.

@@ -16,6 +16,9 @@ pub trait Authority {
     /// Tells how a branch stands.
     fn row(&self, branch: &BranchName) -> Result<Row, NoVerdict>;
 
+    /// Whether what they agree on is on another host by that alone.
+    fn are_several(&self) -> bool;
+
     /// Has another host keep blobs before an entry needs them there.
     fn keep(&self, blobs: BTreeSet<Digest>) -> Result<Kept, NoVerdict>;
 }

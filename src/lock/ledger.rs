@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::branch::{BranchLock, Claim, Held, LockError};
 use crate::model::{Author, BranchName, EntryRef, PublicKey};
 
+/// How long the records of a check-in may be that go with the order, in bytes of JSON: some entries. A voter keeps all
+/// orders for ever, and sends a batch of them in one message.
+pub const MAX_INLINE_BYTES: usize = 16 * 1024;
+
 /// How many branches a ledger knows.
 const MAX_BRANCHES: usize = 1000;
 
@@ -46,8 +50,37 @@ pub struct CheckIn {
     pub base: EntryRef,
     /// The last of them.
     pub last: EntryRef,
-    /// The blob that holds their records, one behind the other.
-    pub records: Digest,
+    /// Their records, one behind the other.
+    pub records: Records,
+}
+
+/// Where the records of a check-in are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Records {
+    /// With the order, so that whoever has that has them.
+    Inline(String),
+    /// In a blob.
+    Blob(Digest),
+}
+
+impl Records {
+    /// Records that go with the order; `None` for more than [`MAX_INLINE_BYTES`].
+    pub fn inline(bytes: &[u8]) -> Option<Self> {
+        let records = Self::Inline(str::from_utf8(bytes).ok()?.to_owned());
+        records.is_bounded().then_some(records)
+    }
+
+    /// Whether the order is as short as it has to be.
+    pub fn is_bounded(&self) -> bool {
+        match self {
+            Self::Inline(text) => {
+                text.len() <= MAX_INLINE_BYTES
+                    && serde_json::to_string(text).is_ok_and(|json| json.len() <= MAX_INLINE_BYTES)
+            }
+            Self::Blob(_) => true,
+        }
+    }
 }
 
 /// The lock under which entries were made.
@@ -311,7 +344,7 @@ mod tests {
             },
             base,
             last,
-            records: Digest::of(b"records"),
+            records: Records::Blob(Digest::of(b"records")),
         })
     }
 

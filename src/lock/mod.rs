@@ -13,4 +13,4 @@ pub use append::AppendLock;
 pub use authority::{Authority, Kept, NoVerdict};
 pub use branch::{BranchLock, Claim, Held, LockError};
 pub use host::{Holder, HostLock, HostLockError, Wait};
-pub use ledger::{CheckIn, Denial, Granted, Ledger, Order, Row, Under, Verdict};
+pub use ledger::{CheckIn, Denial, Granted, Ledger, Order, Records, Row, Under, Verdict};

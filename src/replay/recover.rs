@@ -24,7 +24,7 @@ pub enum Repaired {
     HalfStored(u64),
     /// A commit or undo that had been decided was finished.
     Finished(ReceiptBody),
-    /// An incomplete receipt was cut off; its transaction's intent has it.
+    /// An incomplete receipt was cut off; its transaction's intent has it, or it is that of a check-in.
     TornReceipt,
     /// A check-in that was interrupted behind its point of no return was finished.
     CheckedIn,
@@ -77,7 +77,15 @@ pub fn recover(host: &ThisHost) -> Result<(Vec<Repaired>, History), RecoveryErro
         repaired.push(Repaired::TornReceipt);
     }
     History::finish_announced(&host.lock, &host.home, &host.domain)?;
-    let mut history = host.history()?;
+    let mut history = match host.history() {
+        Err(error) if error.is_torn() && check_in::is_unfinished(host.site())? => {
+            // Its receipt is written again below.
+            History::cut_torn_tail(&host.lock, &host.home)?;
+            repaired.push(Repaired::TornReceipt);
+            host.history()?
+        }
+        history => history?,
+    };
     for recovered in pending {
         match recovered.landed {
             // Of `try --commit` while this host had no domain, and so no history.
@@ -142,9 +150,7 @@ impl Repaired {
             Self::HalfStored(bytes) => {
                 format!("removed {bytes} bytes that an interrupted isconf was storing.")
             }
-            Self::TornReceipt => {
-                "cut off an incomplete receipt; its commit is recorded anew.".to_owned()
-            }
+            Self::TornReceipt => "cut off an incomplete receipt; it is written anew.".to_owned(),
             Self::Made => "finished recording an interrupted change.".to_owned(),
             Self::CheckedIn => "finished an interrupted check-in.".to_owned(),
             Self::Followed(carried) => followed(carried),

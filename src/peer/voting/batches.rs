@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::catch_up;
 use super::super::this_host::{Shared, chained};
-use crate::journal::{Batch, MAX_BATCH_BYTES};
+use crate::journal::Batch;
 use crate::lock::CheckIn;
 use crate::quorum::{Applied, Voter};
 use tokio::sync::watch;
@@ -101,7 +101,7 @@ fn append_one(shared: &Shared, batch: &CheckIn) -> bool {
     if local.has(&batch.branch, &[batch.last]) {
         return true;
     }
-    let Ok(bytes) = local.store().get(&batch.records, MAX_BATCH_BYTES) else {
+    let Ok(bytes) = super::orders::bytes_of(local, &batch.records) else {
         // It was not among those that were asked to keep them: they come as to any other host.
         return false;
     };

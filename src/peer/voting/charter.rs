@@ -75,6 +75,11 @@ pub struct SignedCharter {
 }
 
 impl Charter {
+    /// What a host wrote down; `None` for anything that no voter signed.
+    pub fn read(bytes: &[u8]) -> Option<Arc<Self>> {
+        Some(read(bytes)?.1)
+    }
+
     /// What a voter knows.
     pub fn of(epoch: Epoch, members: &BTreeMap<PublicKey, Seat>, applied: &Applied) -> Self {
         let voters = members.iter().map(|(key, seat)| Elector {
@@ -265,22 +270,21 @@ fn tell(shared: &Shared, before: Option<&Arc<Charter>>, now: &Charter) {
     }
 }
 
+/// Reads a file of voters.
+fn read(bytes: &[u8]) -> Option<(SignedCharter, Arc<Charter>)> {
+    let text = str::from_utf8(bytes).ok()?.strip_prefix(FIRST_LINE)?;
+    serde_json::from_str::<SignedCharter>(text).ok()?.verified()
+}
+
 /// Reads what was known when the daemon ended.
 pub(super) async fn load(shared: &Arc<Shared>) {
     let read = shared.on_disk(|shared| {
         let path = shared.facts.home.voters(&shared.facts.domain);
         let bytes = durable::read_small(&path, 2 * MAX_BYTES as u64)?;
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        Ok::<_, durable::FileError>(text.and_then(|text| {
-            serde_json::from_str::<SignedCharter>(text.strip_prefix(FIRST_LINE)?).ok()
-        }))
+        Ok::<_, durable::FileError>(bytes.and_then(|bytes| read(&bytes)))
     });
     match read.await {
-        Ok(Ok(Some(charter))) => {
-            if let Some((charter, _)) = charter.verified() {
-                *shared.voting.known() = Some(charter);
-            }
-        }
+        Ok(Ok(Some((charter, _)))) => *shared.voting.known() = Some(charter),
         Ok(Ok(None)) | Err(_) => {}
         Ok(Err(error)) => shared.mention("voters".to_owned(), || chained(&error)),
     }

@@ -2,24 +2,28 @@
 //! no entries are checked in whose records are not with more than half of the voters; what the end of a journal
 //! is said to be was seen in one.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use isconf_sandbox::change::Digest;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::super::contents::{self, Wish};
 use super::super::endpoint::Link;
+use super::super::local::Local;
 use super::super::messages::{Answer, LedgerRequest, Request};
 use super::super::serve::ask;
 use super::super::signed::{Kind, Signed};
 use super::super::this_host::{Shared, chained};
 use super::copies;
 use crate::journal::{Batch, MAX_BATCH_BYTES};
-use crate::lock::{CheckIn, Order, Row, Verdict};
+use crate::lock::{CheckIn, Order, Records, Row, Verdict};
 use crate::model::{BranchName, PublicKey};
 use crate::quorum::{Epoch, NotNow, Voter};
+use crate::store::StoreError;
 
 /// How long a verb waits for the voters: an election takes up to three seconds, and there may be two.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -170,9 +174,10 @@ pub async fn pass(
 ) -> SignedAnswer {
     let hops = request.hops.min(MAX_HOPS);
     if let LedgerAsk::Order(Order::CheckIn(check_in)) = &request.ask
+        && let Records::Blob(blob) = &check_in.records
         && let Some(from) = from
         // Whoever is asked next gets them from here.
-        && !contents::fetch_for(shared, from, Wish::at_most(check_in.records, MAX_BATCH_BYTES)).await
+        && !contents::fetch_for(shared, from, Wish::at_most(*blob, MAX_BATCH_BYTES)).await
     {
         // It may have to do with the way, and is tried again.
         return SignedAnswer::None(trouble_here(shared));
@@ -278,9 +283,18 @@ async fn lead(
     };
     match order {
         Order::CheckIn(check_in) => {
-            // Asked of the voters that are there, which is known only to the leader.
-            voter.ledger().await?;
-            if let Err(why) = records_are_kept(shared, voter, check_in).await {
+            let ready = match &check_in.records {
+                // Only the leader's word counts, and it is one if this order is agreed on.
+                Records::Inline(_) if !voter.leads() => Ok(()),
+                // They are with more than half of the voters if the order is.
+                Records::Inline(_) => checked(shared, check_in).await.map(|_bytes| ()),
+                Records::Blob(blob) => {
+                    // Asked of the voters that are there, which is known only to the leader.
+                    voter.ledger().await?;
+                    records_are_kept(shared, voter, check_in, *blob).await
+                }
+            };
+            if let Err(why) = ready {
                 return Ok(LedgerAnswer::Trouble(why));
             }
         }
@@ -297,21 +311,32 @@ async fn lead(
     Ok(LedgerAnswer::Verdict(voter.order(order.clone()).await?))
 }
 
-/// Checks the records of a check-in, and has more than half of the voters keep them.
-async fn records_are_kept(
-    shared: &Arc<Shared>,
-    voter: &Voter,
-    check_in: &CheckIn,
-) -> Result<(), Trouble> {
-    let (digest, base, last) = (check_in.records, check_in.base, check_in.last);
-    let branch = check_in.branch.clone();
+/// The bytes of the records of a check-in.
+pub fn bytes_of<'a>(local: &Local, records: &'a Records) -> Result<Cow<'a, [u8]>, StoreError> {
+    match records {
+        Records::Inline(text) => Ok(Cow::Borrowed(text.as_bytes())),
+        Records::Blob(blob) => Ok(Cow::Owned(local.store().get(blob, MAX_BATCH_BYTES)?)),
+    }
+}
+
+/// Checks the records of a check-in; their length in bytes.
+async fn checked(shared: &Arc<Shared>, check_in: &CheckIn) -> Result<u64, Trouble> {
+    let CheckIn {
+        branch,
+        base,
+        last,
+        records,
+        ..
+    } = check_in.clone();
     let checked = shared.on_disk(move |shared| {
         // Entries that came here by another way than the voters' word would make two journals of one.
         if !shared.local.may_follow(&branch, base, last) {
             return Err("the voters' journal goes on otherwise".to_owned());
         }
-        let bytes = shared.local.store().get(&digest, MAX_BATCH_BYTES);
-        let bytes = bytes.map_err(|e| chained(&e))?;
+        if !records.is_bounded() {
+            return Err("they are too long for an order".to_owned());
+        }
+        let bytes = bytes_of(&shared.local, &records).map_err(|e| chained(&e))?;
         let batch = Batch::read(&bytes, base).map_err(|e| chained(&e))?;
         match batch.last(base) == last {
             true => Ok(bytes.len() as u64),
@@ -319,7 +344,17 @@ async fn records_are_kept(
         }
     });
     let checked = checked.await.unwrap_or_else(|e| Err(e.to_string()));
-    let length = checked.map_err(|why| Trouble::Records(format!("its records: {why}")))?;
+    checked.map_err(|why| Trouble::Records(format!("its records: {why}")))
+}
+
+/// Checks the records of a check-in, which are a blob, and has more than half of the voters keep them.
+async fn records_are_kept(
+    shared: &Arc<Shared>,
+    voter: &Voter,
+    check_in: &CheckIn,
+    digest: Digest,
+) -> Result<(), Trouble> {
+    let length = checked(shared, check_in).await?;
     let members = voter.members();
     let needed = members.len() / 2 + 1;
     let mut asked = JoinSet::new();

@@ -24,6 +24,7 @@ pub fn main(words: &[String]) -> Result<(), Error> {
     match words.as_slice() {
         ["pair", times, commands @ ..] => pair(1, times.parse()?, commands),
         ["pair-once", commands @ ..] => pair(0, 1, commands),
+        ["clocked", command @ ..] => print(clock(command)?),
         ["peak", command @ ..] => peak(command),
         ["inside-pair", turns, kind, count] => inside_pair(turns.parse()?, kind, count),
         ["calls", kind, count] => calls(kind, count.parse()?),

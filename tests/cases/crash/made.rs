@@ -124,7 +124,6 @@ fn reboot_of_the_origin_stopped_at_any_point_happens_only_when_it_is_recorded() 
 pub(super) const CHECK_IN: Scenario = Scenario {
     stops_at: &[
         JOURNAL,
-        RECEIPT_ANNOUNCED,
         HISTORY,
         &["ci-journal", "ci-receipt", "ci-lock", "ci-wip"],
     ],

@@ -203,7 +203,6 @@ fn taking_back_stopped_at_any_point_leaves_everything_as_before() {
 pub(super) const OLD_UNDO_DATA: Scenario = Scenario {
     stops_at: &[
         JOURNAL,
-        RECEIPT_ANNOUNCED,
         HISTORY,
         &["ci-journal", "ci-receipt", "ci-lock", "ci-wip"],
         FORGOTTEN,

@@ -2,7 +2,8 @@
 //! over loopback.
 
 use crate::Error;
-use crate::bench_host::{BenchHost, Medium};
+use crate::bench_host::{BenchHost, DRIVER, Medium};
+use crate::driver::INSIDE;
 use crate::page::Page;
 use crate::series::Series;
 use crate::table::{Figure, Table, Target};
@@ -32,6 +33,10 @@ pub fn measure(page: &mut Page) -> Result<(), Error> {
     catching_up(table)
 }
 
+/// Has what the shell calls from then on be as on host `$n`.
+const AS_HOST: &str =
+    "export IS_HOME=/srv/home$n HOSTNAME=h$n IS_PORT=$((65001 + n)) IS_NOBROADCAST=1";
+
 /// Defines `at N WORDS...`, which runs isconf as on host N, and `rig N`, which starts so many.
 fn rig(host: &BenchHost, hosts: u32) -> Result<(), Error> {
     host.sh(&format!(
@@ -39,7 +44,7 @@ fn rig(host: &BenchHost, hosts: u32) -> Result<(), Error> {
          cat >/opt/at <<'END'
 #!/bin/sh
 n=$1; shift
-export IS_HOME=/srv/home$n HOSTNAME=h$n IS_PORT=$(({FIRST_PORT} + n)) IS_NOBROADCAST=1
+{AS_HOST}
 exec isconf -q \"$@\"
 END
          chmod 755 /opt/at
@@ -228,50 +233,45 @@ fn many(table: &mut Table) -> Result<(), Error> {
     Ok(())
 }
 
-/// A lock and a check-in where three hosts vote, given on one that does not lead as often as on one that does.
+/// The series of which an output has a number of each in turn, a line each.
+fn two_by_two(output: &str) -> Result<[Series; 2], Error> {
+    let mut series = [Series::default(), Series::default()];
+    for (number, line) in output.lines().enumerate() {
+        series[number % 2].push(line.parse()?);
+    }
+    Ok(series)
+}
+
+/// What people wait for where three hosts vote, on one that does not lead as often as on one that does.
 fn check_ins(table: &mut Table) -> Result<(), Error> {
     let host = BenchHost::bare("check-ins", Medium::Disk)?;
     rig(&host, 3)?;
-    let script = format!(
-        "for turn in $(seq {TURNS}); do
-             n=$((turn % 3))
-             /opt/at $n up >/dev/null
-             a=$(date +%s%N); /opt/at $n lock x
-             b=$(date +%s%N); /opt/at $n exec true >/dev/null
-             c=$(date +%s%N); /opt/at $n ci
-             d=$(date +%s%N)
-             echo $(( (b - a) / 1000 )) $(( (d - c) / 1000 ))
-         done"
+    let clocked = format!("{DRIVER} {INSIDE} clocked isconf -q");
+    let script = |verbs: &str, turns: u32, hosts: u32| {
+        format!("for turn in $(seq {turns}); do n=$((turn % {hosts})); {AS_HOST}; {verbs}; done")
+    };
+    let changing = format!(
+        "isconf -q up >/dev/null; {clocked} lock x; isconf -q exec true >/dev/null; {clocked} ci"
     );
-    let (mut locks, mut check_ins) = (Series::default(), Series::default());
-    for line in host.sh(&script)?.lines() {
-        let mut words = line.split(' ');
-        for series in [&mut locks, &mut check_ins] {
-            let word = words.next().ok_or("a line is short")?;
-            let clocked = word.parse::<f64>().map_err(|e| format!("{line:?}: {e}"))?;
-            series.push(clocked / 1000.0);
-        }
-    }
-    let alone = BenchHost::locked("alone", Medium::Disk)?;
-    alone.sh("isconf -q unlock")?;
-    let begun = "a=$(date +%s%N); isconf -q lock x; b=$(date +%s%N); isconf -q exec true >/dev/null; c=$(date +%s%N); isconf -q ci; d=$(date +%s%N); echo $(( (b - a) / 1000 )) $(( (d - c) / 1000 ))";
-    let (mut lock_alone, mut ci_alone) = (Series::default(), Series::default());
-    for _ in 0..TURNS / 2 {
-        let line = alone.sh(begun)?;
-        let (lock, ci) = line.trim().split_once(' ').ok_or("a line is short")?;
-        lock_alone.push(lock.parse::<f64>()? / 1000.0);
-        ci_alone.push(ci.parse::<f64>()? / 1000.0);
-    }
-    for (name, subject, baseline) in [
-        ("`lock`, three voters", locks, lock_alone),
-        ("`ci` of one entry, three voters", check_ins, ci_alone),
+    let asking = format!("isconf -q up >/dev/null; {clocked} up; {clocked} status");
+    let [locks, check_ins] = two_by_two(&host.sh(&script(&changing, TURNS, 3))?)?;
+    let [up, status] = two_by_two(&host.sh(&script(&asking, TURNS, 3))?)?;
+    let alone = BenchHost::bare("alone", Medium::Disk)?;
+    rig(&alone, 1)?;
+    let [lock_alone, ci_alone] = two_by_two(&alone.sh(&script(&changing, TURNS / 2, 1))?)?;
+    let [up_alone, status_alone] = two_by_two(&alone.sh(&script(&asking, TURNS / 2, 1))?)?;
+    for (name, subject, baseline, limit) in [
+        ("`lock`, three voters", locks, lock_alone, 20.0),
+        ("`ci` of one entry, three voters", check_ins, ci_alone, 20.0),
+        ("`up` with nothing new, three hosts", up, up_alone, 100.0),
+        ("`status`, three hosts", status, status_alone, 50.0),
     ] {
         table.add(Figure {
             name: name.to_owned(),
             unit: "ms",
             subject,
             baseline: Some(("a host alone".to_owned(), baseline)),
-            target: Target::AtMost(20.0),
+            target: Target::AtMost(limit),
         });
     }
     Ok(())
