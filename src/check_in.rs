@@ -349,11 +349,11 @@ fn finish(
     crash_point("ci-receipt");
     let released = released?;
     crash_point("ci-lock");
-    // None of lock, mark and wip has to be so durably: as long as the wip is back after a power cut, so is all of this
-    // done once more, and what was done already stays. The wip goes last, and nobody makes another one before the lock
-    // is taken again, which is durable.
+    // Neither the lock's name nor the mark's end has to be durable before: as long as the wip is back after a power cut,
+    // all of this is done once more, and what was done already stays. In the directory of the wip, whose removal makes
+    // the mark's durable as well.
     durable::remove_soon(&site.home.undecided(site.domain, site.branch))?;
-    wip.remove_soon(site.host)?;
+    wip.remove(site.host)?;
     crash_point("ci-wip");
     Ok(CheckedIn {
         entries,

@@ -135,21 +135,13 @@ impl Wip {
         Ok(self.chain.drop_last()?)
     }
 
-    /// Removes all drafts, durably: they were discarded, or there are none.
+    /// Removes all drafts, durably: they were checked in or discarded.
     pub fn remove(self, _host: &HostLock) -> Result<(), JournalError> {
         let path = self.chain.path().to_path_buf();
+        // A wip without its head would count as damaged, and btrfs may forget about one of two removals.
         durable::remove(&path)?;
         // A head without its wip is a leftover that the next wip replaces (see `Chain::create`): it may be back after
         // a power cut.
-        durable::remove_soon(&head_of(path))?;
-        Ok(())
-    }
-
-    /// The same for drafts that were checked in, which may be back after a power cut: they are known for what they are.
-    pub fn remove_soon(self, _host: &HostLock) -> Result<(), JournalError> {
-        let path = self.chain.path().to_path_buf();
-        // In this order, and in one directory: a wip without its head would count as damaged.
-        durable::remove_soon(&path)?;
         durable::remove_soon(&head_of(path))?;
         Ok(())
     }

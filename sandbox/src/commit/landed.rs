@@ -77,6 +77,9 @@ impl Finished {
     /// Waits until a power cut cannot bring the intent back.
     pub fn wait(self) -> Result<(), RecordError> {
         self.records.sync(self.state)?;
+        if self.state == State::Done {
+            self.records.note_durable();
+        }
         crash_point("commit.finish.durable");
         Ok(())
     }

@@ -44,6 +44,9 @@ pub(crate) const RECORD_FILES: [&str; 7] = [
     State::Dropped.file(),
 ];
 
+/// The file that says that `done` is durable.
+const DURABLE: &[u8] = b"durable";
+
 /// A record could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -154,6 +157,17 @@ impl Records {
     pub(super) fn has(&self, state: State) -> Result<bool, RecordError> {
         let found = self.dir.at(state.file().as_bytes()).stat();
         Ok(found.map_err(self.error(state))?.is_some())
+    }
+
+    /// Notes that the end of the transaction is durable. The note itself need not be: where it is, the end was durable
+    /// before. It goes with the directory.
+    pub(super) fn note_durable(&self) {
+        let _costs_a_sync_without_it = self.dir.at(DURABLE).create(0o600);
+    }
+
+    /// Whether the end of the transaction is known to be durable.
+    pub(super) fn is_noted_durable(&self) -> bool {
+        matches!(self.dir.at(DURABLE).stat(), Ok(Some(_)))
     }
 
     /// When the transaction came to this state.

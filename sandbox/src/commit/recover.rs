@@ -150,10 +150,14 @@ fn recover_one(
     if records.has(State::Undone).map_err(failed)? {
         // Nothing takes back a taking back, so what it left serves nobody.
         forget_undone(records, directory, tx).map_err(failed)?;
-    } else if is_newest && records.has(State::Done).map_err(failed)? {
+    } else if is_newest
+        && !records.is_noted_durable()
+        && records.has(State::Done).map_err(failed)?
+    {
         // Who finished it may have been killed before its end was durable, and what is recorded
         // next relies on that.
         records.sync(State::Done).map_err(failed)?;
+        records.note_durable();
     }
     Ok(None)
 }

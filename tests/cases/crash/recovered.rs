@@ -186,7 +186,7 @@ fn a_wip_that_is_back_after_a_power_cut_changes_nothing() {
     };
     host.isconf(["exec", "sh", "-c", "echo x >>/srv/words"])
         .code(0);
-    // None of these removals is synced.
+    // It was removed and that is not durable.
     let wip = "/var/is/fs/private/example.com/volume/generic";
     host.sh(&format!("cp -a {wip} /root/wip")).code(0);
     host.isconf(["ci"]).code(0);
