@@ -349,11 +349,11 @@ fn finish(
     crash_point("ci-receipt");
     let released = released?;
     crash_point("ci-lock");
-    // Neither the lock's name nor the mark's end has to be durable before: as long as the wip is back after a power cut,
-    // all of this is done once more, and what was done already stays. In the directory of the wip, whose removal makes
-    // the mark's durable as well.
+    // None of the lock's name and these removals has to be durable: as long as the wip is back after a power cut, all of
+    // this is done once more, and what was done already stays. The next wip, which is made under another lock, makes
+    // all of it durable.
     durable::remove_soon(&site.home.undecided(site.domain, site.branch))?;
-    wip.remove(site.host)?;
+    wip.remove_soon(site.host)?;
     crash_point("ci-wip");
     Ok(CheckedIn {
         entries,

@@ -135,14 +135,22 @@ impl Wip {
         Ok(self.chain.drop_last()?)
     }
 
-    /// Removes all drafts, durably: they were checked in or discarded.
+    /// Removes all drafts, durably: they were discarded, or there are none.
     pub fn remove(self, _host: &HostLock) -> Result<(), JournalError> {
         let path = self.chain.path().to_path_buf();
-        // A wip without its head would count as damaged, and btrfs may forget about one of two removals.
         durable::remove(&path)?;
         // A head without its wip is a leftover that the next wip replaces (see `Chain::create`): it may be back after
         // a power cut.
         durable::remove_soon(&head_of(path))?;
+        Ok(())
+    }
+
+    /// The same for drafts that were checked in: they may be back after a power cut, and are known for what they are
+    /// then. Costs no sync.
+    pub fn remove_soon(self, _host: &HostLock) -> Result<(), JournalError> {
+        // The head stays for the next wip to replace: a filesystem may forget one of two removals, and a wip without
+        // its head would count as damaged.
+        durable::remove_soon(self.chain.path())?;
         Ok(())
     }
 }
