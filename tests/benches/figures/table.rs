@@ -9,6 +9,8 @@ use crate::series::Series;
 pub enum Target {
     /// At most so much, in the figure's unit.
     AtMost(f64),
+    /// At least so much, in the figure's unit.
+    AtLeast(f64),
     /// At most so many times the baseline.
     TimesBaseline(f64),
     /// At most so much more than the baseline, in the figure's unit.
@@ -70,6 +72,7 @@ impl Figure {
     fn is_met(&self) -> Option<bool> {
         match self.target {
             Target::AtMost(limit) => Some(self.subject.median() <= limit),
+            Target::AtLeast(limit) => Some(self.subject.median() >= limit),
             Target::TimesBaseline(limit) => Some(self.ratio()? <= limit),
             Target::MoreThanBaseline(limit) => {
                 let (_, baseline) = self.baseline.as_ref()?;
@@ -91,6 +94,7 @@ impl fmt::Display for Figure {
         let ratio = self.ratio().map_or(String::new(), |r| format!("{r:.2}"));
         let target = match self.target {
             Target::AtMost(limit) => format!("{limit} {unit}"),
+            Target::AtLeast(limit) => format!("at least {limit} {unit}"),
             Target::TimesBaseline(limit) => format!("{limit} times"),
             Target::MoreThanBaseline(limit) => format!("{limit} {unit} more"),
             Target::Shown => String::new(),
