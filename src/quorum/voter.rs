@@ -99,8 +99,9 @@ impl Voter {
             election_timeout_min: ELECTION.0,
             election_timeout_max: ELECTION.1,
             max_payload_entries: AT_A_TIME,
-            // The log is kept whole: an order has some hundred bytes, and people give some in a day. So a voter never
-            // gets anything but entries, one behind the other, each of which was durable before it counted.
+            // The log is kept whole: an order has some hundred bytes, with records some thousand, and people give some in
+            // a day. So a voter never gets anything but entries, one behind the other, each of which was durable before
+            // it counted.
             snapshot_policy: SnapshotPolicy::Never,
             replication_lag_threshold: u64::MAX,
             max_in_snapshot_log_to_keep: u64::MAX,
