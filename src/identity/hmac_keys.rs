@@ -146,10 +146,18 @@ impl HmacKeys {
             .collect()
     }
 
-    /// The length of the shortest key, in bytes; 0 without keys.
-    pub fn shortest(&self) -> usize {
-        self.keys.iter().map(Vec::len).min().unwrap_or(0)
+    /// The fingerprints of keys that somebody who got one proof can find by trying: shorter than
+    /// [`GUESSED_BELOW`](Self::GUESSED_BELOW).
+    pub fn weak(&self) -> Vec<KeyFingerprint> {
+        let weak = self
+            .keys
+            .iter()
+            .filter(|key| key.len() < Self::GUESSED_BELOW);
+        weak.map(|key| KeyFingerprint::of(key)).collect()
     }
+
+    /// How long a key has to be, in bytes, not to be warned of.
+    pub const GUESSED_BELOW: usize = 16;
 
     /// Whether `+ANY+` accepts what none of the keys made.
     pub fn accepts_anything(&self) -> bool {

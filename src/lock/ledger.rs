@@ -447,4 +447,15 @@ mod tests {
         assert_eq!(refused, Err(Denial::TooManyBranches));
         assert_eq!(ledger, before);
     }
+
+    #[test]
+    fn only_short_text_goes_with_an_order() {
+        let bytes = vec![b'x'; MAX_INLINE_BYTES];
+        assert!(Records::inline(&bytes[2..]).is_some());
+        assert!(Records::inline(&bytes[1..]).is_none(), "with its quotes");
+        // In JSON each is six bytes.
+        let escaped = vec![1; MAX_INLINE_BYTES / 6 + 1];
+        assert!(Records::inline(&escaped).is_none());
+        assert!(Records::inline(&[0xff]).is_none());
+    }
 }

@@ -12,9 +12,6 @@ use crate::identity::{HmacKeys, HmacKeysError};
 /// How often the file is looked at: the original took at most ten seconds.
 const EVERY: Duration = Duration::from_secs(3);
 
-/// The shortest key that is not warned of, in bytes: whoever gets one proof can try keys at leisure.
-const SHORTEST: usize = 16;
-
 /// What tells one state of a file from another.
 type Mark = (u64, u64, [i64; 4]);
 
@@ -70,8 +67,10 @@ fn take(shared: &Shared, read: Result<HmacKeys, HmacKeysError>) {
     let path = shared.facts.hmac_keys.display();
     if keys.is_empty() {
         tracing::warn!("there are no keys in {path}: no host is served, and none is asked");
-    } else if keys.shortest() < SHORTEST {
-        tracing::warn!("a key in {path} has less than {SHORTEST} characters and may be guessed");
+    }
+    for weak in keys.weak() {
+        let least = HmacKeys::GUESSED_BELOW;
+        tracing::warn!("key {weak} in {path} has less than {least} characters and may be guessed");
     }
     if keys.accepts_anything() {
         tracing::warn!("{path} has +ANY+: every host is let in, whatever its key");

@@ -74,5 +74,16 @@ pub fn keys_list(session: &mut Session) -> Result<ExitCode, Failure> {
         text.push_str("+ANY+  accepts what none of the keys made\n");
     }
     session.out.result(&text)?;
+    warn_of_weak(session, &keys);
     Ok(ExitCode::Ok)
+}
+
+/// Names keys that somebody may guess. They work, as they did in the original.
+pub fn warn_of_weak(session: &mut Session, keys: &HmacKeys) {
+    for weak in keys.weak() {
+        session.out.warning(&format!(
+            "key {weak} has less than {} characters and may be guessed: `isconf keys rotate` makes one that is not",
+            HmacKeys::GUESSED_BELOW
+        ));
+    }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::keys::warn_of_weak;
 use crate::cli::invocation::Place;
 use crate::cli::{Failure, Member, Session};
 use crate::daemon::client::{self, ClientError};
@@ -13,6 +14,7 @@ use crate::daemon::{
     NOTIFY_SOCKET, Standing, Started, Stopped, running_daemon,
 };
 use crate::durable::FileError;
+use crate::identity::HmacKeys;
 use crate::model::{Home, Moment};
 use crate::peer::NetworkFacts;
 use crate::ui::exit::ExitCode;
@@ -89,6 +91,10 @@ pub(super) fn start_detached(session: &mut Session, member: &Member) -> Result<E
     match daemon::start(member.home(), &launch)? {
         Started::Now(pid) => session.out.info(&format!("started, process {pid}")),
         Started::Already(pid) => session.out.info(&format!("already running, process {pid}")),
+    }
+    // What cannot be read is told by the daemon, which tries again.
+    if let Ok(keys) = HmacKeys::load(&member.settings.hmac_keys.value) {
+        warn_of_weak(session, &keys);
     }
     Ok(ExitCode::Ok)
 }

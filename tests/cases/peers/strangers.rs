@@ -138,6 +138,30 @@ fn a_port_that_somebody_has_is_named() {
 }
 
 #[test]
+fn a_key_that_may_be_guessed_works_and_is_named() {
+    let Some((_network, hosts)) = domain_of(&["h1", "h2"]) else {
+        return;
+    };
+    let weak = "has less than 16 characters and may be guessed";
+    for host in &hosts {
+        host.isconf(["keys", "list"]).code(0).does_not_say(weak);
+        host.isconf(["stop"]).code(0);
+        set_keys(host, "secret\n");
+        host.isconf(["start"]).code(0).says(weak);
+        host.isconf(["keys", "list"])
+            .code(0)
+            .says(weak)
+            .says("`isconf keys rotate`")
+            .does_not_say("secret");
+    }
+    wait_for("a connection", || connected(&hosts[1]) == 1);
+    hosts[0].isconf(["stop"]).code(0);
+    let log = "timeout 5 isconf start --foreground 2>&1";
+    let log = hosts[0].sh(log).out();
+    assert!(log.contains(weak) && !log.contains("secret"), "{log}");
+}
+
+#[test]
 fn keys_that_others_can_write_count_once_that_is_mended() {
     let Some((_network, hosts)) = domain_of(&["h1", "h2"]) else {
         return;
