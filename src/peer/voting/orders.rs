@@ -284,10 +284,12 @@ async fn lead(
     match order {
         Order::CheckIn(check_in) => {
             let ready = match &check_in.records {
-                // Only the leader's word counts, and it is one if this order is agreed on.
-                Records::Inline(_) if !voter.leads() => Ok(()),
                 // They are with more than half of the voters if the order is.
-                Records::Inline(_) => checked(shared, check_in).await.map(|_bytes| ()),
+                Records::Inline(_) => match checked(shared, check_in).await {
+                    // The leader may know better.
+                    Err(_) if !voter.leads() => return Err(NotNow::OtherLeads(None)),
+                    checked => checked.map(|_bytes| ()),
+                },
                 Records::Blob(blob) => {
                     // Asked of the voters that are there, which is known only to the leader.
                     voter.ledger().await?;
