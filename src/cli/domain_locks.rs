@@ -2,21 +2,18 @@
 //! others, its own file is all there is; from then on nothing is locked or checked in without those who
 //! keep the locks.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use isconf_sandbox::change::Digest;
 
 use super::failure::Failure;
-use super::invocation::ReportForm;
 use super::session::Session;
 use crate::daemon::client::{self, ClientError};
 use crate::daemon::{MAX_KEPT, running_daemon};
 use crate::durable;
 use crate::lock::{Authority, BranchLock, Kept, NoVerdict, Order, Row, Verdict};
-use crate::model::progress::{Progress, Unit};
 use crate::model::{BranchName, DomainName, Home};
 use crate::peer::{Charter, KeptBy, LedgerAnswer, LedgerAsk, Trouble};
 use crate::replay::ThisHost;
@@ -36,8 +33,6 @@ pub struct DomainLocks {
     home: Home,
     /// Whether more than one host votes, as far as is known here. A host that votes alone knows that it does.
     are_several: bool,
-    /// Where it is told how long they take.
-    progress: RefCell<Box<dyn Progress>>,
 }
 
 impl Session {
@@ -51,7 +46,6 @@ impl Session {
         let locks = |are_several| DomainLocks {
             home: home.clone(),
             are_several,
-            progress: RefCell::new(self.progress(ReportForm::Paths)),
         };
         if let Some(voters) = durable::read_small(&home.voters(domain), MAX_LIST)? {
             let charter = Charter::read(&voters);
@@ -106,7 +100,6 @@ impl DomainLocks {
     }
 
     fn keep_some(&self, blobs: &[Digest]) -> Result<Kept, NoVerdict> {
-        let begun = Instant::now();
         loop {
             match client::keep(&self.home, blobs.to_vec(), PATIENCE) {
                 Ok(Some(KeptBy::Host(_))) => return Ok(Kept::Elsewhere),
@@ -122,8 +115,7 @@ impl DomainLocks {
                         is_down: false,
                     });
                 }
-                // It goes on with the same host.
-                Ok(None) => self.progress.borrow_mut().done(begun.elapsed().as_secs()),
+                Ok(None) => {}
                 Err(error) => return Err(unasked(&error)),
             }
         }
@@ -156,15 +148,11 @@ impl Authority for DomainLocks {
     fn keep(&self, blobs: BTreeSet<Digest>) -> Result<Kept, NoVerdict> {
         let blobs: Vec<_> = blobs.into_iter().collect();
         let mut kept = Kept::Elsewhere;
-        self.progress
-            .borrow_mut()
-            .begin("another host gets the contents", Unit::Seconds, None);
         for part in blobs.chunks(MAX_KEPT) {
             if self.keep_some(part)? == Kept::HereAlone {
                 kept = Kept::HereAlone;
             }
         }
-        self.progress.borrow_mut().end();
         Ok(kept)
     }
 }

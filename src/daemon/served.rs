@@ -14,7 +14,7 @@ use crate::model::BranchName;
 use crate::peer::{Network, PeerView, chained};
 
 /// How long a verb waits until it is told that blobs are under way still.
-const KEEPING: Duration = Duration::from_secs(10);
+const KEEPING: Duration = Duration::from_secs(20);
 
 /// What verbs may ask of.
 #[derive(Debug)]

@@ -24,8 +24,6 @@ pub enum Unit {
     Records,
     /// Requests to service managers.
     Actions,
-    /// Seconds that somebody else takes, of whom it is not known how far he is.
-    Seconds,
 }
 
 /// Shows nothing.

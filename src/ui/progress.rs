@@ -98,14 +98,13 @@ fn hold_signals() -> SigSet {
 fn words(phase: &str, unit: Unit, steps: u64, total: Option<u64>) -> String {
     let amount = |number| match unit {
         Unit::Bytes => human_bytes(number),
-        Unit::Paths | Unit::Records | Unit::Actions | Unit::Seconds => number.to_string(),
+        Unit::Paths | Unit::Records | Unit::Actions => number.to_string(),
     };
     let noun = match unit {
         Unit::Bytes => "",
         Unit::Paths => " paths",
         Unit::Records => " records",
         Unit::Actions => " requests",
-        Unit::Seconds => " s",
     };
     match total {
         // What grew since it was counted is not told as more than all.

@@ -116,7 +116,7 @@ pub async fn keep_elsewhere(shared: &Arc<Shared>, blobs: &[Digest]) -> KeptBy {
     });
     let blobs = lengths.await.unwrap_or_default();
     loop {
-        let link = candidates(shared, blobs.first())
+        let link = candidates(shared)
             .into_iter()
             .find(|link| !tried.contains(&link.peer));
         let Some(link) = link.filter(|_| tried.len() < MAX_ASKED) else {
@@ -137,15 +137,11 @@ pub async fn keep_elsewhere(shared: &Arc<Shared>, blobs: &[Digest]) -> KeptBy {
     }
 }
 
-/// The connected hosts, voters first. Which of them are first depends on the blob: who asks again goes on with the same
-/// one, and other contents are with others.
-fn candidates(shared: &Shared, blob: Option<&(Digest, u64)>) -> Vec<Link> {
+/// The connected hosts, voters first.
+fn candidates(shared: &Shared) -> Vec<Link> {
     let voters = super::voters(shared);
-    let place = |link: &Link| {
-        let named = format!("{} {:?}", link.peer, blob.map(|(digest, _)| digest));
-        (!voters.contains(&link.peer), Digest::of(named.as_bytes()))
-    };
     let mut links: Vec<_> = shared.table().links().cloned().collect();
-    links.sort_by_cached_key(place);
+    fastrand::shuffle(&mut links);
+    links.sort_by_key(|link| !voters.contains(&link.peer));
     links
 }
