@@ -299,10 +299,13 @@ pub fn is_unfinished(site: Site<'_>) -> Result<bool, CheckInError> {
     }
 }
 
-/// Finishes a check-in that a crash cut off behind its decisive moment; `None` when there is none.
+/// Finishes a check-in that a crash cut off behind its decisive moment; `None` when there is none. Where there are no
+/// drafts, nothing about them is undecided.
 /// To be called at every start, before anything looks at lock, wip or history.
 pub fn recover(site: Site<'_>, now: Moment) -> Result<Option<CheckedIn>, CheckInError> {
     let Some(wip) = Wip::open(site.home, site.domain, site.branch)? else {
+        // Of two removals a filesystem may forget one.
+        durable::remove_soon(&site.home.undecided(site.domain, site.branch))?;
         return Ok(None);
     };
     let Some(journal) = Journal::open(site.home, site.domain, site.branch)? else {

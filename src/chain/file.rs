@@ -258,7 +258,7 @@ impl Chain {
 }
 
 /// Cuts an incomplete last record off a chain without a head file. `offset` is that of the
-/// [`Fault::TornTail`] that [`Chain::open`] reported; to be called only when a pending intent
+/// [`Fault::TornTail`] that [`Chain::open`] reported; to be called only when something pending
 /// explains the crash. Idempotent.
 pub fn cut_torn_tail(path: &Path, offset: u64) -> Result<(), ChainError> {
     let file = OpenOptions::new()

@@ -127,8 +127,8 @@ impl History {
     }
 
     /// Cuts an incomplete last receipt off, as [`open`](Self::open) reported it; returns whether
-    /// there was one. To be called only when a pending intent explains the crash: that intent's
-    /// receipt is then written again.
+    /// there was one. To be called only when a pending intent, or a check-in that was not finished, explains the crash:
+    /// its receipt is then written again.
     pub fn cut_torn_tail(_host: &HostLock, home: &Home) -> Result<bool, HistoryError> {
         match Chain::open(place_of(home), ChainKind::History) {
             Ok(_) => Ok(false),

@@ -12,8 +12,8 @@ use super::branch::{BranchLock, Claim, Held, LockError};
 use crate::model::{Author, BranchName, EntryRef, PublicKey};
 
 /// How long the records of a check-in may be that go with the order, in bytes of JSON: some entries. A voter keeps all
-/// orders for ever, and sends a batch of them in one message.
-pub const MAX_INLINE_BYTES: usize = 16 * 1024;
+/// orders for ever, and on a slow line one has to arrive within a heartbeat.
+pub const MAX_INLINE_BYTES: usize = 8 * 1024;
 
 /// How many branches a ledger knows.
 const MAX_BRANCHES: usize = 1000;

@@ -10,6 +10,10 @@ use redb::ReadableTable;
 use super::database::{Database, DatabaseError, LOG, When, fact, failed, set_fact};
 use super::kinds::{Kinds, VoterId};
 
+/// How many bytes of entries are sent at a time, but one entry at least: a message has to arrive within a heartbeat, or
+/// else it is sent again.
+const MAX_SENT_BYTES: usize = 32 * 1024;
+
 const VOTE: &str = "vote";
 const PURGED: &str = "purged";
 
@@ -35,6 +39,27 @@ impl RaftLogReader<Kinds> for Log {
             let mut entries = Vec::new();
             for row in log.range::<u64>(bounds)? {
                 entries.push(serde_json::from_slice(row?.1.value())?);
+            }
+            Ok(entries)
+        });
+        read.await.map_err(|e| failed(ErrorVerb::Read, &e))
+    }
+
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry<Kinds>>, StorageError<VoterId>> {
+        let read = self.0.read(move |transaction| {
+            let log = transaction.open_table(LOG)?;
+            let (mut entries, mut bytes) = (Vec::new(), 0);
+            for row in log.range::<u64>(start..end)? {
+                let (_, value) = row?;
+                bytes += value.value().len();
+                if bytes > MAX_SENT_BYTES && !entries.is_empty() {
+                    break;
+                }
+                entries.push(serde_json::from_slice(value.value())?);
             }
             Ok(entries)
         });

@@ -26,7 +26,7 @@ use crate::model::PublicKey;
 const HEARTBEAT: u64 = 500;
 const ELECTION: (u64, u64) = (1500, 3000);
 
-/// How many entries of the log are sent at a time: what fits into the time of a heartbeat on a slow line.
+/// How many entries of the log are sent at a time; fewer if they are long (see `Log`).
 const AT_A_TIME: u64 = 64;
 
 /// How far beyond the known term a call may be. Each election is one term; a voter that was cut off tries for

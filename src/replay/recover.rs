@@ -71,8 +71,8 @@ pub fn recover(host: &ThisHost) -> Result<(Vec<Repaired>, History), RecoveryErro
         repaired.push(Repaired::HalfStored(half.bytes));
     }
     let pending = commit::recover(host.home.as_path(), host.root())?;
-    // Only a transaction that was not finished explains an incomplete receipt; without one the
-    // history is damaged, and opening it says so.
+    // Only a transaction that was not finished explains an incomplete receipt, or a check-in that was not (below);
+    // without either the history is damaged, and opening it says so.
     if !pending.is_empty() && History::cut_torn_tail(&host.lock, &host.home)? {
         repaired.push(Repaired::TornReceipt);
     }

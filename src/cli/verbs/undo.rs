@@ -1,17 +1,23 @@
 //! `undo`, and `unlock --discard`: takes back what was committed here. Upholds: to the bit, or not
 //! at all.
 
+use std::time::Duration;
+
 use super::serve::tell_daemon;
-use crate::check_in::is_undecided;
+use crate::check_in::{is_undecided, is_unfinished};
 use crate::cli::invocation::{Diffs, Presentation, ReportForm, RunMode};
 use crate::cli::{Failure, Session};
+use crate::daemon::client;
 use crate::durable;
 use crate::journal::drafts_of_others;
-use crate::lock::{BranchLock, LockError};
+use crate::lock::{Authority, BranchLock, LockError};
 use crate::model::report::{Conflict, Description, Fate, Place, Report, Verdict};
 use crate::replay::{self, LastChange, TakeBackError, ThisHost, blank, discard as discard_drafts};
 use crate::ui::exit::ExitCode;
 use crate::ui::{counted, escaped};
+
+/// How long it may take until entries came that the voters know.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Takes back the last change that is in effect on this host.
 pub fn undo(session: &mut Session, run: RunMode, show: Presentation) -> Result<ExitCode, Failure> {
@@ -140,11 +146,48 @@ fn refuse_lock_of_another(host: &ThisHost) -> Result<(), Failure> {
     }
 }
 
+/// Has those who keep the locks decide that a check-in that was asked for will not count: without the lock under which
+/// it was asked for it cannot. Refuses where it does.
+fn decide(session: &mut Session, host: &ThisHost) -> Result<(), Failure> {
+    let Some(wip) = host.wip()? else {
+        return Ok(());
+    };
+    let Some(locks) = session.domain_locks(&host.home, &host.domain, &host.branch)? else {
+        return Ok(());
+    };
+    super::unlock::give_up(session, host)?;
+    let (base, head) = (wip.base(), locks.row(&host.branch)?.head);
+    if head == base {
+        return Ok(());
+    }
+    // What cannot be asked for now is not here, and that is told.
+    let _asked = client::sync(&host.home, &host.branch, PATIENCE);
+    if !host.journal()?.contains(head) {
+        let message = format!(
+            "the entries behind entry {} are not here yet, and the changes here may be among them",
+            base.seq
+        );
+        return Err(Failure::new(ExitCode::Retry, message)
+            .hint("`isconf status` shows when they are; then do the same again."));
+    }
+    let counts = is_unfinished(host.site());
+    match counts.map_err(|e| Failure::of_check_in(e, &host.branch))? {
+        true => Err(
+            Failure::new(ExitCode::Failure, "the changes are checked in")
+                .hint("`isconf undo` takes back the last one on this host."),
+        ),
+        false => Ok(()),
+    }
+}
+
 /// Takes back everything that was done under the lock, and releases it.
 pub fn discard(session: &mut Session) -> Result<ExitCode, Failure> {
     let (host, mut history) = session.this_host("unlock")?;
     session.refresh_lock(&host)?;
     refuse_lock_of_another(&host)?;
+    if is_undecided(host.site()) {
+        decide(session, &host)?;
+    }
     let others = drafts_of_others(&host.wip_drafts()?, &host.author);
     let discarded = match discard_drafts(&host, &mut history) {
         Ok(discarded) => discarded,

@@ -105,8 +105,20 @@ fn append_one(shared: &Shared, batch: &CheckIn) -> bool {
         // It was not among those that were asked to keep them: they come as to any other host.
         return false;
     };
-    let Ok(read) = Batch::read(&bytes, batch.base) else {
-        return false;
+    let read = match Batch::read(&bytes, batch.base) {
+        Ok(read) => read,
+        Err(error) => {
+            shared.mention(format!("batch {}", batch.branch), || {
+                format!(
+                    "entries {} to {} of branch {}, which the voters agreed on, cannot be read here: {}",
+                    batch.base.seq + 1,
+                    batch.last.seq,
+                    batch.branch,
+                    chained(&error)
+                )
+            });
+            return false;
+        }
     };
     let records: Vec<_> = read.records().collect();
     match local.take_records(&batch.branch, batch.base, &records) {

@@ -206,11 +206,17 @@ fn ledger_of(
     let mut ledger = Ledger::new(Journal::beginning(domain), epoch.first_fence());
     for branch in Journal::branches(home, domain)? {
         let path = home.branch_lock(domain, &branch);
+        let head = shared.local.last(&branch).map_err(Box::new)?;
         let lock = match ground {
             Ground::Alone => BranchLock::load(&path)?,
             Ground::Recovered => BranchLock::default(),
         };
-        let head = shared.local.last(&branch).map_err(Box::new)?;
+        // Its holder checked in, and the power failed before the file said so for good.
+        let is_given_up = lock.held.as_ref().is_some_and(|held| held.journal != head);
+        let lock = match is_given_up {
+            true => lock.broken(),
+            false => lock,
+        };
         let begun_by = None;
         let row = Row {
             lock,

@@ -283,19 +283,22 @@ async fn lead(
     };
     match order {
         Order::CheckIn(check_in) => {
-            let ready = match &check_in.records {
-                // They are with more than half of the voters if the order is.
-                Records::Inline(_) => match checked(shared, check_in).await {
-                    // The leader may know better.
-                    Err(_) if !voter.leads() => return Err(NotNow::OtherLeads(None)),
-                    checked => checked.map(|_bytes| ()),
-                },
-                Records::Blob(blob) => {
-                    // Asked of the voters that are there, which is known only to the leader.
-                    voter.ledger().await?;
-                    records_are_kept(shared, voter, check_in, *blob).await
+            let inline = async {
+                match &check_in.records {
+                    Records::Inline(_) => checked(shared, check_in).await.map(|_bytes| ()),
+                    Records::Blob(_) => Ok(()),
                 }
             };
+            let (ledger, mut ready) = tokio::join!(voter.ledger(), inline);
+            // Without more than half of the voters nothing is written that could count one day; and what is refused
+            // needs no place in the log.
+            if let Err(denial) = ledger?.carry_out(order) {
+                return Ok(LedgerAnswer::Verdict(Err(denial)));
+            }
+            // Those that go with the order are with more than half of the voters if the order is.
+            if let Records::Blob(blob) = &check_in.records {
+                ready = records_are_kept(shared, voter, check_in, *blob).await;
+            }
             if let Err(why) = ready {
                 return Ok(LedgerAnswer::Trouble(why));
             }

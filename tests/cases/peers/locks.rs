@@ -149,6 +149,9 @@ fn a_minority_locks_and_checks_in_nothing_and_loses_nothing() {
         .says("the locks of the domain need 2 of its 3 voters; not reached: h")
         .says("Do the same again when they are back");
     alone.isconf(["up"]).fails().says("not checked in");
+    // It may have been ordered, and who decides that it was not cannot be asked.
+    alone.isconf(["unlock", "--discard"]).code(75);
+    assert!(alone.exists("/srv/2"));
     // The others know whose lock it is, and that it was not given up.
     hosts[0]
         .isconf(["lock", "x"])
@@ -259,7 +262,20 @@ fn a_check_in_without_an_answer_is_asked_for_again_before_anything_else() {
     updated(&hosts[0], "one");
     assert_eq!(hosts[0].read("/srv/2"), "2\n");
     origin.isconf(["lock", "for the test"]).code(0);
-    origin.isconf(["exec", "true"]).code(0);
+    origin.isconf(["exec", "touch", "/srv/3"]).code(0);
+    network.cut(Port(2));
+    wait_for("the end of the connection", || {
+        voters(origin) == [("h1".to_owned(), false)]
+    });
+    origin.isconf(["ci"]).code(75);
+    network.heal(Port(2));
+    // What is decided against does not come back.
+    wait_for("the decision", || {
+        origin.isconf(["unlock", "--discard"]).status() == 0
+    });
+    assert!(!origin.exists("/srv/3"));
+    change(&hosts[0], "four");
+    updated(origin, "four");
 }
 
 #[test]
