@@ -159,6 +159,12 @@ impl Voter {
         }
     }
 
+    /// Whether an order would be granted, as far as this voter knows.
+    pub fn would_grant(&self, order: &Order) -> bool {
+        let mut ledger = self.applied.borrow().ledger.clone();
+        ledger.carry_out(order).is_ok()
+    }
+
     /// The ledger as this voter knows it, and as it becomes.
     pub fn applied(&self) -> watch::Receiver<Applied> {
         self.applied.clone()
@@ -204,6 +210,15 @@ impl Voter {
     pub fn leads(&self) -> bool {
         let metrics = self.raft.metrics().borrow().clone();
         metrics.current_leader == Some(VoterId(self.own))
+    }
+
+    /// Whether this voter leads, and more than half of the voters answered it so lately that they are there.
+    pub fn is_followed(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let is_lately = |millis| millis <= 2 * HEARTBEAT;
+        metrics.current_leader == Some(VoterId(self.own))
+            && metrics.millis_since_quorum_ack.is_some_and(is_lately)
     }
 
     /// Has exactly these hosts vote from now on; only the leader can. Their number must be odd.

@@ -289,10 +289,11 @@ async fn lead(
                     Records::Blob(_) => Ok(()),
                 }
             };
-            let (ledger, mut ready) = tokio::join!(voter.ledger(), inline);
+            let mut ready = inline.await;
             // Without more than half of the voters nothing is written that could count one day; and what is refused
-            // needs no place in the log.
-            if let Err(denial) = ledger?.carry_out(order) {
+            // needs no place in the log. Whoever was answered a moment ago need not ask for it.
+            let is_sure = voter.is_followed() && voter.would_grant(order);
+            if !is_sure && let Err(denial) = voter.ledger().await?.carry_out(order) {
                 return Ok(LedgerAnswer::Verdict(Err(denial)));
             }
             // Those that go with the order are with more than half of the voters if the order is.
