@@ -47,7 +47,7 @@ pub(super) fn append(
     let (marked, order) = durable::together(mark, || {
         order(&store, authority, lock, (&batch, span), drafts)
     });
-    let ordered = marked.map_err(CheckInError::from).and_then(|()| order);
+    let ordered = marked.map_err(CheckInError::from).and(order);
     let (order, kept) = match ordered {
         Ok(ordered) => ordered,
         Err(error) => {
