@@ -40,6 +40,8 @@ pub struct Session {
     /// The only clock.
     pub clock: fn() -> Moment,
     config: Option<PathBuf>,
+    /// Whether an interrupted check-in was finished by this call, before what it was made for.
+    pub has_checked_in: bool,
 }
 
 /// This host as a member of its domain.
@@ -61,6 +63,7 @@ impl Session {
             out: Output::process(volume, colour_allowed),
             clock: system_time,
             config,
+            has_checked_in: false,
         }
     }
 

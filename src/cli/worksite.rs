@@ -14,7 +14,7 @@ use crate::lock::{Holder, HostLock, Wait};
 use crate::model::contents::ContentSource;
 use crate::model::report::{Description, Ending, Fate, Report, Verdict};
 use crate::model::{Hazard, Home};
-use crate::replay::{Input, Output, Streams, ThisHost, recover};
+use crate::replay::{Input, Output, Repaired, Streams, ThisHost, recover};
 use crate::ui::Detail;
 use crate::ui::actions::failed_action;
 use crate::ui::command_line;
@@ -42,6 +42,7 @@ impl Session {
         let key = member.host_key()?;
         let host = ThisHost::new(member.settings, member.domain, lock, key, self.clock)?;
         let (repaired, history) = recover(&host)?;
+        self.has_checked_in |= repaired.contains(&Repaired::CheckedIn);
         for repair in repaired {
             self.out.info(&repair.sentence());
         }

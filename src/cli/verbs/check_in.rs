@@ -34,8 +34,16 @@ pub fn check_in(
         host.now(),
         strictness,
         locks.as_ref().map(|locks| locks as &dyn Authority),
-    )
-    .map_err(|error| failure(&host, &history, error))?;
+    );
+    let done = match done {
+        // It was this host's check-in that had been interrupted, and it gave up the lock.
+        Err(CheckInError::Lock(_)) if session.has_checked_in && host.wip()?.is_none() => {
+            session.note_card(&host, None);
+            tell_daemon(session, &host.home);
+            return Ok(ExitCode::Ok);
+        }
+        done => done.map_err(|error| failure(&host, &history, error))?,
+    };
     tell(session, &host.author, &done);
     warn(session, &done);
     if done.kept == Kept::HereAlone {

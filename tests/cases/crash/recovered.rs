@@ -160,6 +160,19 @@ fn recovery_of_a_receipt_stopped_at_any_point_writes_it_once() {
 }
 
 #[test]
+fn whoever_checks_in_again_after_a_crash_is_told_that_it_is_done() {
+    let Some(mut host) = Machine::locked("crashagaindone") else {
+        return;
+    };
+    host.isconf(["exec", "touch", "/srv/one"]).code(0);
+    assert!(stops_at(&mut host, "ci-journal", ["ci"]));
+    host.isconf(["ci"])
+        .code(0)
+        .says("finished an interrupted check-in");
+    host.isconf(["ci"]).code(221);
+}
+
+#[test]
 fn a_torn_receipt_of_a_check_in_is_written_again_and_any_other_is_damage() {
     let Some(mut host) = Machine::locked("crashtorn") else {
         return;
